@@ -1,0 +1,239 @@
+"""Embeddings with their rows' identity: one Parquet file with a header, checked when loaded.
+
+`EmbeddingSet` holds real cells, `SyntheticSet` generated rows. They are different types on
+purpose: whatever takes test data takes an `EmbeddingSet`, and its loader refuses a file whose
+header says ``synthetic``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bloomdiff.data.fingerprint import Fingerprint
+from bloomdiff.errors import InputError, IntegrityError, LeakageError
+from bloomdiff.files import atomic_file
+
+Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.str_]
+_METADATA_KEY = b"bloomdiff"
+
+
+@dataclass(frozen=True)
+class _Set:
+    """Vectors `X` float32 `(n, d)`, a row-aligned table, and a header of plain data."""
+
+    X: Floats
+    rows: pd.DataFrame
+    header: dict[str, Any] = field(default_factory=dict)
+
+    required: ClassVar[tuple[str, ...]] = ()
+    synthetic: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.X.dtype != np.float32 or self.X.ndim != 2:
+            raise ValueError(f"X must be float32 (n, d), however: {self.X.dtype} {self.X.shape}")
+        if len(self.X) != len(self.rows):
+            raise ValueError(f"{len(self.X)} vectors but {len(self.rows)} rows")
+        missing = [name for name in self.required if name not in self.rows.columns]
+        if missing:
+            raise ValueError(f"rows lack the columns {missing}")
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    @property
+    def dim(self) -> int:
+        """Dimension d of the vectors."""
+        return int(self.X.shape[1])
+
+    @property
+    def label(self) -> Labels:
+        """Labels `(n,)`; an empty string is an unlabelled cell."""
+        return self.rows["label"].to_numpy(dtype=str)
+
+    def take(self, index: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | Sequence[int]) -> Self:
+        """The rows at `index` (positions or mask), in that order."""
+        positions = np.asarray(index)
+        if positions.dtype == bool:
+            positions = np.flatnonzero(positions)
+        return replace(
+            self,
+            X=np.ascontiguousarray(self.X[positions]),
+            rows=self.rows.iloc[positions].reset_index(drop=True),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write one Parquet file, atomically; equal sets give equal bytes."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if not np.isfinite(self.X).all():
+            row = int(np.flatnonzero(~np.isfinite(self.X).all(axis=1))[0])
+            raise InputError(f"{path} row {row}", "the embedding is not finite", "embed it again")
+        table = pa.Table.from_pandas(self.rows, preserve_index=False)
+        flat = pa.array(self.X.reshape(-1), type=pa.float32())
+        table = table.append_column("x", pa.FixedSizeListArray.from_arrays(flat, self.dim))
+        meta = {"synthetic": self.synthetic, "sha256": self._digest(), "header": self.header}
+        table = table.replace_schema_metadata(
+            {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(meta, sort_keys=True)}
+        )
+        with atomic_file(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd", use_dictionary=_text(self.rows))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read and verify a file written by `save`.
+
+        Raises
+        ------
+        InputError
+            The file is missing or not a set of embeddings.
+        LeakageError
+            Synthetic rows where real cells are asked for.
+        IntegrityError
+            The content does not match the SHA-256 in the header.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.read_table(path)
+            meta = json.loads(table.schema.metadata[_METADATA_KEY])
+        except FileNotFoundError:
+            raise InputError(str(path), "no such file", "run the stage that writes it") from None
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+            reason = str(error).splitlines()[0][:120]
+            raise InputError(
+                str(path), f"not a set of embeddings ({reason})", "run the stage that writes it"
+            ) from None
+        if meta["synthetic"] and not cls.synthetic:
+            raise LeakageError(
+                str(path), "holds synthetic rows where real cells are asked for", "name a real set"
+            )
+        if cls.synthetic and not meta["synthetic"]:
+            raise InputError(str(path), "holds real cells, not synthetic rows", "name another set")
+        column = table.column("x").combine_chunks()
+        dim = column.type.list_size
+        X = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
+        rows = table.drop_columns(["x"]).to_pandas()
+        loaded = cls(np.ascontiguousarray(X, dtype=np.float32), rows, meta["header"])
+        if loaded._digest() != meta["sha256"]:
+            raise IntegrityError(
+                str(path), "the content does not match its SHA-256", "delete it and run its stage"
+            )
+        return loaded
+
+    def _digest(self) -> str:
+        digest = hashlib.sha256(f"{self.X.shape}".encode())
+        digest.update(np.ascontiguousarray(self.X).tobytes())
+        digest.update(self.rows.to_csv(index=False).encode())
+        digest.update(json.dumps(self.header, sort_keys=True).encode())
+        return digest.hexdigest()
+
+
+def _text(rows: pd.DataFrame) -> list[str]:
+    return [str(c) for c in rows.columns if not pd.api.types.is_numeric_dtype(rows[c])]
+
+
+@dataclass(frozen=True)
+class EmbeddingSet(_Set):
+    """Embeddings of real cells.
+
+    Attributes
+    ----------
+    X
+        float32 `(n, d)`.
+    rows
+        At least `cell_id, label, group`; row-aligned with `X`.
+    header
+        Encoder name, weight digest, preprocessing; plain data.
+    """
+
+    required: ClassVar[tuple[str, ...]] = ("cell_id", "label", "group")
+
+    @property
+    def group(self) -> Labels:
+        """Group (patient, slide, duplicate family) of each row, `(n,)`."""
+        return self.rows["group"].to_numpy(dtype=str)
+
+    @property
+    def cell_id(self) -> Labels:
+        """Identity of each row, `(n,)`."""
+        return self.rows["cell_id"].to_numpy(dtype=str)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Fingerprint of these rows: what anything fitted on them must carry."""
+        return Fingerprint.of(self.group)
+
+    def select(self, cell_ids: Sequence[str] | Labels) -> EmbeddingSet:
+        """The rows with these ids, in that order; an unknown id is an `InputError`."""
+        positions = pd.Index(self.rows["cell_id"]).get_indexer(pd.Index(cell_ids))
+        if (positions < 0).any():
+            missing = str(np.asarray(cell_ids)[int(np.flatnonzero(positions < 0)[0])])
+            raise InputError(
+                f"embeddings of cell {missing!r}", "are missing", "run `dvc repro embed`"
+            )
+        return self.take(positions)
+
+
+@dataclass(frozen=True)
+class SyntheticSet(_Set):
+    """Generated embeddings; every row says what made it and from which training rows.
+
+    Attributes
+    ----------
+    rows
+        At least `label, generator, seed, guidance, parent`, where `parent` is the digest of the
+        fingerprint of the training rows and `guidance` is NaN where the notion does not apply.
+    fingerprint
+        The training fingerprint itself, kept in the header on disk.
+    """
+
+    required: ClassVar[tuple[str, ...]] = ("label", "generator", "seed", "guidance", "parent")
+    synthetic: ClassVar[bool] = True
+
+    @classmethod
+    def make(
+        cls,
+        X: Floats,
+        label: Labels,
+        *,
+        generator: str,
+        seed: int,
+        guidance: float,
+        fingerprint: Fingerprint,
+    ) -> SyntheticSet:
+        """Bundle generated vectors with their provenance."""
+        rows = pd.DataFrame(
+            {
+                "label": label.astype(object),
+                "generator": generator,
+                "seed": np.int64(seed),
+                "guidance": np.float64(guidance),
+                "parent": fingerprint.digest,
+            }
+        )
+        return cls(X, rows, {"fingerprint": fingerprint.to_dict()})
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Groups that the generator of these rows was fitted on."""
+        return Fingerprint.from_dict(self.header["fingerprint"], where="synthetic set")
+
+    @classmethod
+    def concatenate(cls, sets: Sequence[SyntheticSet]) -> SyntheticSet:
+        """Stack sets of one parent fingerprint, in order."""
+        if len({s.fingerprint.digest for s in sets}) != 1:
+            raise ValueError("only sets with the same training fingerprint can be stacked")
+        rows = pd.concat([s.rows for s in sets], ignore_index=True)
+        return cls(np.concatenate([s.X for s in sets]), rows, sets[0].header)

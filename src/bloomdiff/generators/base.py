@@ -1,0 +1,226 @@
+"""The `Generator` contract: fit on real rows, sample rows of exactly the classes asked for.
+
+The base class does what every generator must do alike (validation, provenance, saving), so that
+an implementation writes only `_fit` and `_sample_class`, and its state as arrays.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from bloomdiff.data.embedding_set import Floats, Labels, SyntheticSet
+from bloomdiff.data.fingerprint import Fingerprint
+from bloomdiff.errors import InputError, IntegrityError, ParameterError
+from bloomdiff.files import atomic_dir, read_json, sha256_file, write_json
+from bloomdiff.registry import Registry
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+class GeneratorParams(BaseModel):
+    """Hyper-parameters of a generator; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Generator(ABC):
+    """Learns the class-conditional distribution of embeddings and samples from it.
+
+    Parameters
+    ----------
+    params
+        Hyper-parameters; the defaults of `Params` where None.
+    seed
+        Seed of everything random in `fit`.
+    device
+        "cpu", "cuda" or "auto"; only neural generators look at it.
+
+    Attributes
+    ----------
+    classes_
+        Sorted class names `(c,)`, available after `fit`.
+    fingerprint
+        Groups of the rows that were fitted on, available after `fit`.
+    """
+
+    name: ClassVar[str]
+    Params: ClassVar[type[GeneratorParams]] = GeneratorParams
+
+    def __init__(
+        self, params: GeneratorParams | None = None, *, seed: int = 0, device: str = "cpu"
+    ) -> None:
+        self.params = self.Params() if params is None else params
+        self.seed = seed
+        self.device = device
+
+    # ------------------------------------------------------------------ what a generator writes
+    @abstractmethod
+    def _fit(self, X: Floats, y: npt.NDArray[np.intp], X_unlabelled: Floats | None) -> None:
+        """Learn from `X` float32 `(n, d)` with class indices `y` `(n,)`."""
+
+    @abstractmethod
+    def _sample_class(self, index: int, n: int, rng: np.random.Generator) -> Floats:
+        """Draw `n` rows of class `index`, float32 `(n, d)`.
+
+        Row k must be the same whatever `n` is, so that a larger ratio extends a smaller one:
+        draw from `rng` row by row, or in one array whose leading axis is the row.
+        """
+
+    @abstractmethod
+    def _state(self) -> Arrays:
+        """Everything learned, as named arrays."""
+
+    @abstractmethod
+    def _restore(self, state: Arrays) -> None:
+        """Take back what `_state` gave."""
+
+    @staticmethod
+    def search_space(trial: Any) -> dict[str, Any]:
+        """Suggest hyper-parameters from an Optuna trial; empty where there is nothing to tune."""
+        return {}
+
+    @property
+    def guidance(self) -> float:
+        """Guidance scale of the samples; NaN where the notion does not apply."""
+        return float("nan")
+
+    # ------------------------------------------------------------------ what everyone does alike
+    def fit(
+        self,
+        X: Floats,
+        y: Labels,
+        *,
+        fingerprint: Fingerprint,
+        X_unlabelled: Floats | None = None,
+    ) -> Self:
+        """Learn from labelled rows, and from unlabelled ones where the generator can.
+
+        Parameters
+        ----------
+        X
+            float32 `(n, d)`, finite.
+        y
+            Class names `(n,)`, none empty.
+        fingerprint
+            Groups of all rows given, labelled or not: `EmbeddingSet.fingerprint`.
+        X_unlabelled
+            float32 `(m, d)`, or None.
+
+        Raises
+        ------
+        InputError
+            Rows that are not finite, or unlabelled rows among `y`.
+        """
+        X = np.ascontiguousarray(X, dtype=np.float32)
+        labels = np.asarray(y, dtype=str)
+        if X.ndim != 2 or len(X) != len(labels) or len(X) == 0:
+            raise ValueError(f"X (n, d) and y (n,) disagree: {X.shape} and {labels.shape}")
+        if not np.isfinite(X).all():
+            row = int(np.flatnonzero(~np.isfinite(X).all(axis=1))[0])
+            raise InputError(f"training row {row}", "is not finite", "embed it again or drop it")
+        if (labels == "").any():
+            row = int(np.flatnonzero(labels == "")[0])
+            raise InputError(f"training row {row}", "has no label", "pass it as X_unlabelled")
+        classes, index = np.unique(labels, return_inverse=True)
+        self.classes_: Labels = classes
+        self.fingerprint = fingerprint
+        self.dim_ = int(X.shape[1])
+        if X_unlabelled is not None:
+            X_unlabelled = np.ascontiguousarray(X_unlabelled, dtype=np.float32)
+            if not np.isfinite(X_unlabelled).all():
+                raise InputError("the unlabelled pool", "is not finite", "embed it again")
+        self._fit(X, index.astype(np.intp), X_unlabelled)
+        return self
+
+    def sample(self, y: Labels, *, seed: int) -> Floats:
+        """Draw one row per entry of `y`, float32 `(n, d)`.
+
+        The k-th row of a class under a seed is always the same row, however many rows are asked
+        for and in whatever order the classes come.
+
+        Raises
+        ------
+        ParameterError
+            A class that was not among the training labels.
+        """
+        self._check_fitted()
+        labels = np.asarray(y, dtype=str)
+        unknown = sorted(set(labels.tolist()) - set(self.classes_.tolist()))
+        if unknown:
+            raise ParameterError(
+                f"class {unknown[0]!r}",
+                f"was not in the training rows of generator {self.name!r}",
+                f"ask for one of: {', '.join(self.classes_)}",
+            )
+        out = np.empty((len(labels), self.dim_), dtype=np.float32)
+        for index, name in enumerate(self.classes_):
+            rows = np.flatnonzero(labels == name)
+            if len(rows):
+                rng = np.random.default_rng([seed, index])
+                out[rows] = self._sample_class(index, len(rows), rng)
+        return out
+
+    def synthesize(self, y: Labels, *, seed: int) -> SyntheticSet:
+        """`sample`, bundled with the provenance of every row."""
+        labels = np.asarray(y, dtype=str)
+        return SyntheticSet.make(
+            self.sample(labels, seed=seed),
+            labels,
+            generator=self.name,
+            seed=seed,
+            guidance=self.guidance,
+            fingerprint=self.fingerprint,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the folder `path` (safetensors and JSON, no pickles), atomically."""
+        from safetensors.numpy import save_file
+
+        self._check_fitted()
+        with atomic_dir(path) as folder:
+            state = {k: np.ascontiguousarray(v) for k, v in sorted(self._state().items())}
+            save_file(state, folder / "state.safetensors")
+            card = {
+                "generator": self.name,
+                "params": self.params.model_dump(mode="json"),
+                "seed": self.seed,
+                "classes": self.classes_.tolist(),
+                "dim": self.dim_,
+                "fingerprint": self.fingerprint.to_dict(),
+                "sha256": sha256_file(folder / "state.safetensors"),
+            }
+            write_json(folder / "generator.json", card)
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "cpu") -> Self:
+        """Read a folder written by `save`; a damaged state is an `IntegrityError`."""
+        from safetensors.numpy import load_file
+
+        folder = Path(path)
+        card = read_json(folder / "generator.json")
+        if card["generator"] != cls.name:
+            raise InputError(str(path), f"holds a {card['generator']!r}", f"load it as {cls.name}")
+        state_path = folder / "state.safetensors"
+        if not state_path.exists() or sha256_file(state_path) != card["sha256"]:
+            raise IntegrityError(
+                str(state_path), "is missing or damaged", "delete the folder and run its stage"
+            )
+        self = cls(cls.Params(**card["params"]), seed=card["seed"], device=device)
+        self.classes_ = np.asarray(card["classes"], dtype=str)
+        self.dim_ = int(card["dim"])
+        self.fingerprint = Fingerprint.from_dict(card["fingerprint"], where=str(path))
+        self._restore(load_file(state_path))
+        return self
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "classes_"):
+            raise RuntimeError(f"{type(self).__name__} is not fitted yet; call fit first")
+
+
+GENERATORS: Registry[type[Generator]] = Registry("generator")
