@@ -1,0 +1,42 @@
+"""The command line: parse, call one stage or one room, print. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from bloomdiff.cli import data, encoders, stage
+from bloomdiff.errors import BloomDiffError
+
+app = typer.Typer(
+    help="Diffusion on cell embeddings for haematology, judged on real cells only.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(data.app, name="data")
+app.add_typer(encoders.app, name="encoders")
+app.add_typer(stage.app, name="stage")
+
+
+@app.callback()
+def _root(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+    ] = False,
+) -> None:
+    if show_version:
+        typer.echo(version("bloomdiff"))
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; an error that the user can mend is one line and exit code 2."""
+    try:
+        app()
+    except BloomDiffError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None

@@ -1,0 +1,186 @@
+"""`params.yaml` as typed, validated models: a wrong type or an unknown key is one clear line.
+
+Every knob stands in `params.yaml` itself; nothing here supplies a value that the file leaves out,
+except inside the blocks whose models belong to a room (folds, duplicates, encoder, phantom).
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bloomdiff.data.duplicates import DuplicateParams
+from bloomdiff.data.folds import FoldParams
+from bloomdiff.data.phantom import PhantomParams
+from bloomdiff.encoders import EncoderParams
+from bloomdiff.errors import BloomDiffError, ParameterError, raise_all
+from bloomdiff.experiments.ratios import Allocation
+from bloomdiff.files import read_yaml
+
+
+class Block(BaseModel):
+    """A block of parameters: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PrepareParams(Block):
+    """Duplicate families and outer folds."""
+
+    duplicates: DuplicateParams
+    folds: FoldParams
+
+
+class TuneParams(Block):
+    """An Optuna study for each method in each outer fold."""
+
+    enabled: bool
+    n_trials: int = Field(ge=1)
+    inner_folds: int = Field(ge=2)
+    storage: str | None
+
+
+class TuneGeneratorParams(TuneParams):
+    """The generators' studies: usefulness at one ratio on the inner folds."""
+
+    ratio: float = Field(gt=0, allow_inf_nan=False)
+
+
+class EvaluateParams(Block):
+    """The synthetic set's own metrics."""
+
+    k: int = Field(ge=1)
+    n_bootstrap: int = Field(ge=0)
+
+
+class SweepParams(Block):
+    """The ratio sweep."""
+
+    ratios: tuple[float, ...] = Field(min_length=1)
+    n_seeds: int = Field(ge=1)
+    allocation: Allocation
+    classifiers: dict[str, dict[str, Any]] = Field(min_length=1)
+
+
+class ReportParams(Block):
+    """What the report states."""
+
+    confidence: float = Field(gt=0, lt=1)
+
+
+class TrackingParams(Block):
+    """Where the runs are told."""
+
+    experiment: str = Field(min_length=1)
+
+
+class Params(Block):
+    """The whole of `params.yaml`."""
+
+    seed: int = Field(ge=0)
+    device: Literal["auto", "cpu", "cuda"]
+    jobs: int = Field(ge=1)
+    phantom: PhantomParams
+    prepare: PrepareParams
+    encoder: str
+    embed: dict[str, Any]
+    generators: dict[str, dict[str, Any]] = Field(min_length=1)
+    tune_generator: TuneGeneratorParams
+    sweep: SweepParams
+    evaluate: EvaluateParams
+    tune_classifier: TuneParams
+    report: ReportParams
+    tracking: TrackingParams
+
+    @property
+    def encoder_params(self) -> EncoderParams:
+        """The encoder's name and the `embed` block as one model."""
+        return EncoderParams(name=self.encoder, **self.embed)
+
+    @property
+    def primary(self) -> str:
+        """The classifier of the headline: the first one named."""
+        return next(iter(self.sweep.classifiers))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of the synthetic draws and of the classifiers."""
+        return tuple(range(self.seed, self.seed + self.sweep.n_seeds))
+
+
+def load_params(path: str | Path) -> Params:
+    """Read and validate `params.yaml`.
+
+    Raises
+    ------
+    ParameterError
+        A key that is unknown or missing, or a value of the wrong type; each names file and key.
+    """
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise ParameterError(str(path), "is not a mapping of parameters", "restore it from git")
+    try:
+        params = Params(**content)
+    except ValidationError as error:
+        raise_all([_explain(path, content, problem) for problem in error.errors()])
+        raise AssertionError("a validation error has at least one problem") from error
+    _check_registered(path, params)
+    return params
+
+
+def validated(model: type[BaseModel], values: dict[str, Any], where: str) -> Any:
+    """Build `model` from plain values; a problem is a `ParameterError` at `where`."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        problems = [_explain(where, values, problem) for problem in error.errors()]
+        raise_all(problems)
+        raise
+
+
+def _explain(path: str | Path, content: Any, problem: Any) -> BloomDiffError:
+    keys = [str(part) for part in problem["loc"]]
+    where = f"{path}: {'.'.join(keys)}"
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(keys)
+        near = difflib.get_close_matches(keys[-1], known, n=1)
+        mend = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+        return ParameterError(where, "is not a known key", mend)
+    if problem["type"] == "missing":
+        return ParameterError(where, "is missing", "add it; the comments in params.yaml say how")
+    reason = problem["msg"][:1].lower() + problem["msg"][1:]
+    return ParameterError(where, f"is {problem['input']!r}", reason)
+
+
+def _known_keys(keys: list[str]) -> list[str]:
+    model: Any = Params
+    for key in keys[:-1]:
+        annotation = model.model_fields[key].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return sorted(model.model_fields)
+
+
+def _check_registered(path: str | Path, params: Params) -> None:
+    """Ask the rooms themselves about the blocks that are theirs, before any stage begins."""
+    from bloomdiff.classifiers import make_classifier
+    from bloomdiff.encoders import EncoderParams
+    from bloomdiff.generators import make_generator
+
+    validated(EncoderParams, {"name": params.encoder, **params.embed}, f"{path}: embed")
+    problems: list[BloomDiffError] = []
+    for block, make, entries in (
+        ("generators", make_generator, params.generators),
+        ("sweep.classifiers", make_classifier, params.sweep.classifiers),
+    ):
+        for name, values in entries.items():
+            try:
+                make(name, values, seed=0)
+            except ParameterError as error:
+                where = f"{path}: {block}.{name}"
+                problems.append(ParameterError(where, f"{error.where}: {error.problem}", error.mend))
+    raise_all(problems)

@@ -1,0 +1,69 @@
+"""What several stages read alike: the rows of one outer fold, checked against the leak guard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from bloomdiff.data.embedding_set import EmbeddingSet
+from bloomdiff.data.fingerprint import Fingerprint, assert_disjoint
+from bloomdiff.data.folds import Fold, read_folds
+from bloomdiff.stages.project import Project
+
+
+@dataclass(frozen=True)
+class FoldRows:
+    """The embeddings of one outer fold.
+
+    Attributes
+    ----------
+    train, test
+        Labelled real cells.
+    pool
+        Cells whose label, if they have one, nobody may look at.
+    """
+
+    name: str
+    train: EmbeddingSet
+    test: EmbeddingSet
+    pool: EmbeddingSet
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """Groups that a fit on this fold may see: those of `train` and `pool`."""
+        return self.train.fingerprint | self.pool.fingerprint
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """All class names of the fold, sorted."""
+        return sorted({*self.train.label.tolist(), *self.test.label.tolist()})
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Training rows of each class that has any."""
+        labels = self.train.label.tolist()
+        return {name: labels.count(name) for name in sorted(set(labels))}
+
+
+def fold_names(project: Project) -> list[str]:
+    """Names of the outer folds, in order."""
+    return [fold.name for fold in read_folds(project.folds)]
+
+
+def load_fold(project: Project, name: str) -> FoldRows:
+    """Read one outer fold; groups on both sides of it are a `LeakageError`."""
+    embeddings = EmbeddingSet.load(project.embeddings)
+    fold = next(fold for fold in read_folds(project.folds) if fold.name == name)
+    return split(embeddings, fold)
+
+
+def split(embeddings: EmbeddingSet, fold: Fold) -> FoldRows:
+    """Take the rows of one fold; groups on both sides of it are a `LeakageError`."""
+    rows = FoldRows(
+        fold.name,
+        embeddings.select(fold.train),
+        embeddings.select(fold.test),
+        embeddings.select(fold.pool),
+    )
+    assert_disjoint(rows.test.group, rows.fingerprint, what=f"the training part of {fold.name}")
+    return rows

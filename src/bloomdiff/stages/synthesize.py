@@ -1,0 +1,64 @@
+"""Per fold and generator, a synthetic set that is large enough for the largest ratio."""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from bloomdiff.data.embedding_set import SyntheticSet
+from bloomdiff.data.fingerprint import assert_disjoint
+from bloomdiff.experiments.ratios import allocate, largest_finite
+from bloomdiff.experiments.tracking import StageRun
+from bloomdiff.files import atomic_dir, sha256_file
+from bloomdiff.generators import load_generator
+from bloomdiff.stages.inputs import fold_names, load_fold
+from bloomdiff.stages.project import Project
+from bloomdiff.stages.work import finish, key_of, run_units
+
+
+def synthetic_units(project: Project) -> list[tuple[str, str]]:
+    """Every fold with every generator that makes rows."""
+    names = [name for name in project.params.generators if name != "none"]
+    return [(fold, name) for fold in fold_names(project) for name in names]
+
+
+def run(project: Project, run: StageRun) -> None:
+    """Write one SyntheticSet per fold and generator, all seeds in it."""
+    params = project.params
+    units = synthetic_units(project)
+    working = project.working / "synthesize"
+    cards = [
+        sha256_file(project.generator(*unit) / file)
+        for unit in units
+        for file in ("generator.json", "state.safetensors")
+    ]
+    done = run_units(
+        partial(synthesize_one, project),
+        units,
+        working=working,
+        key=key_of(params.sweep.model_dump(mode="json"), params.seeds, cards),
+        jobs=params.jobs,
+        describe="synthesize",
+    )
+    with atomic_dir(project.synthetic) as folder:
+        for fold, name in units:
+            target = folder / fold / f"{name}.parquet"
+            target.parent.mkdir(exist_ok=True)
+            shutil.move(done((fold, name)) / "set.parquet", target)
+    finish(working)
+
+
+def synthesize_one(project: Project, folder: Path, fold: str, name: str) -> None:
+    """Sample one generator under every seed and save the rows under `folder`."""
+    params = project.params
+    rows = load_fold(project, fold)
+    generator = load_generator(project.generator(fold, name), device=params.device)
+    assert_disjoint(rows.test.group, generator, what=f"generator {name!r} of {fold}")
+    sweep = params.sweep
+    shares = allocate(rows.counts, largest_finite(sweep.ratios), sweep.allocation)
+    labels = np.repeat(np.array(list(shares)), list(shares.values()))
+    sets = [generator.synthesize(labels, seed=seed) for seed in params.seeds]
+    SyntheticSet.concatenate(sets).save(folder / "set.parquet")

@@ -1,0 +1,53 @@
+"""The YAML of tuned hyper-parameters: per fold and method, with the rows that they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bloomdiff.data.fingerprint import Fingerprint, assert_disjoint
+from bloomdiff.errors import InputError
+from bloomdiff.experiments.studies import StudyResult
+from bloomdiff.files import read_yaml, write_yaml
+from bloomdiff.stages.inputs import FoldRows
+
+
+def entry(
+    values: Mapping[str, Any], fingerprint: Fingerprint, result: StudyResult | None
+) -> dict[str, Any]:
+    """One method in one fold, as plain data."""
+    study = None
+    if result is not None:
+        study = {
+            "macro_f1": round(result.best_value, 6),
+            "complete": result.n_complete,
+            "pruned": result.n_pruned,
+        }
+    return {"params": dict(values), "study": study, "fitted_on": fingerprint.to_dict()}
+
+
+def write_tuned(path: Path, entries: Mapping[tuple[str, str], dict[str, Any]]) -> None:
+    """Write `{fold: {method: entry}}` in a stable order."""
+    nested: dict[str, dict[str, Any]] = {}
+    for (fold, name), value in entries.items():
+        nested.setdefault(fold, {})[name] = value
+    write_yaml(path, nested)
+
+
+def tuned_values(path: Path, fold: str, name: str, rows: FoldRows) -> dict[str, Any]:
+    """Hyper-parameters of `name` in `fold`.
+
+    Raises
+    ------
+    LeakageError
+        The study that chose them saw cells that are about to be tested.
+    """
+    try:
+        found = read_yaml(path)[fold][name]
+    except (KeyError, TypeError):
+        raise InputError(str(path), f"has no entry {fold}.{name}", "run its stage again") from None
+    where = f"{path}: {fold}.{name}"
+    fingerprint = Fingerprint.from_dict(found["fitted_on"], where=where)
+    assert_disjoint(rows.test.group, fingerprint, what=f"the tuning of {name} in {fold}")
+    return dict(found["params"])
