@@ -1,0 +1,285 @@
+"""The `Classifier` contract: fit on real and synthetic rows, judge real cells only.
+
+The base class does what every classifier must do alike (validation, standardisation, class
+weights, the leak guard, saving), so that an implementation writes only `_fit` and `_proba` on
+standardised rows, and its state as arrays.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from bloomdiff.data.embedding_set import EmbeddingSet, Floats, Labels, SyntheticSet
+from bloomdiff.data.fingerprint import Fingerprint, assert_disjoint
+from bloomdiff.errors import InputError, IntegrityError, LeakageError, ParameterError
+from bloomdiff.files import atomic_dir, read_json, sha256_file, write_json
+from bloomdiff.registry import Registry
+
+Arrays = dict[str, npt.NDArray[Any]]
+Indices = npt.NDArray[np.intp]
+Probabilities = npt.NDArray[np.float64]
+
+
+class ClassifierParams(BaseModel):
+    """Hyper-parameters of a classifier; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Classifier(ABC):
+    """Predicts the cell type of an embedding.
+
+    Parameters
+    ----------
+    params
+        Hyper-parameters; the defaults of `Params` where None.
+    seed
+        Seed of everything random in `fit`.
+    device
+        "cpu", "cuda" or "auto"; only neural classifiers look at it.
+
+    Attributes
+    ----------
+    classes_
+        Sorted class names `(c,)`, available after `fit`.
+    fingerprint
+        Groups of the real rows, and of those that the synthetic rows' generator was fitted on;
+        available after `fit`.
+    """
+
+    name: ClassVar[str]
+    Params: ClassVar[type[ClassifierParams]] = ClassifierParams
+
+    def __init__(
+        self, params: ClassifierParams | None = None, *, seed: int = 0, device: str = "cpu"
+    ) -> None:
+        self.params = self.Params() if params is None else params
+        self.seed = seed
+        self.device = device
+
+    # ----------------------------------------------------------------- what a classifier writes
+    @abstractmethod
+    def _fit(self, Z: Floats, y: Indices, weight: Floats, n_classes: int) -> None:
+        """Learn from standardised rows.
+
+        Parameters
+        ----------
+        Z
+            float32 `(n, d)`.
+        y
+            Class indices `(n,)`, each of `0 .. n_classes - 1` present.
+        weight
+            float32 `(n,)`, mean 1: every class has the same total.
+        n_classes
+            Number of classes that have rows.
+        """
+
+    @abstractmethod
+    def _proba(self, Z: Floats) -> Probabilities:
+        """Probabilities `(m, n_classes)` of standardised rows `(m, d)`."""
+
+    @abstractmethod
+    def _state(self) -> Arrays:
+        """Everything learned, as named arrays."""
+
+    @abstractmethod
+    def _restore(self, state: Arrays) -> None:
+        """Take back what `_state` gave."""
+
+    @staticmethod
+    @abstractmethod
+    def search_space(trial: Any) -> dict[str, Any]:
+        """Suggest hyper-parameters from an Optuna trial."""
+
+    # ------------------------------------------------------------------ what everyone does alike
+    def fit(
+        self,
+        X: Floats,
+        y: Labels,
+        *,
+        fingerprint: Fingerprint,
+        synthetic: SyntheticSet | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> Self:
+        """Learn from real rows, synthetic rows, or both.
+
+        Rows are standardised by the mean and deviation of the real ones, so that synthetic rows
+        cannot move the space in which real cells are judged; synthetic rows alone standardise
+        themselves. Classes are balanced over the joint rows.
+
+        Parameters
+        ----------
+        X
+            Real rows, float32 `(n, d)`; `n` may be 0 where `synthetic` is given.
+        y
+            Class names `(n,)`, none empty.
+        fingerprint
+            Groups of the real rows: `EmbeddingSet.fingerprint`.
+        synthetic
+            Generated rows to add.
+        classes
+            Every class that `predict_proba` shall have a column for; the classes of the rows
+            given where None. Those without a row get probability 0.
+
+        Raises
+        ------
+        InputError
+            Rows that are not finite, without a label, or all of one class.
+        ParameterError
+            A label that is not among `classes`.
+        """
+        X = np.ascontiguousarray(X, dtype=np.float32)
+        labels = np.asarray(y, dtype=str)
+        if X.ndim != 2 or len(X) != len(labels):
+            raise ValueError(f"X (n, d) and y (n,) disagree: {X.shape} and {labels.shape}")
+        reference = X
+        if synthetic is not None:
+            if synthetic.dim != X.shape[1]:
+                raise ValueError(f"X has {X.shape[1]} columns, synthetic rows {synthetic.dim}")
+            reference = X if len(X) else synthetic.X
+            X = np.concatenate([X, synthetic.X])
+            labels = np.concatenate([labels, synthetic.label])
+            fingerprint = fingerprint | synthetic.fingerprint
+        _check_rows(X, labels)
+
+        names, index = np.unique(labels, return_inverse=True)
+        self.classes_: Labels = names if classes is None else np.unique(np.asarray(classes, str))
+        unknown = sorted(set(names.tolist()) - set(self.classes_.tolist()))
+        if unknown:
+            raise ParameterError(
+                f"class {unknown[0]!r}", "is not among the classes asked for", "add it to them"
+            )
+        self.fingerprint = fingerprint
+        self._columns: Indices = np.searchsorted(self.classes_, names)
+        self._mean: Floats = reference.mean(axis=0, dtype=np.float64).astype(np.float32)
+        scale = reference.std(axis=0, dtype=np.float64)
+        self._scale: Floats = np.where(scale > 0, scale, 1.0).astype(np.float32)
+        share = len(labels) / (len(names) * np.bincount(index))
+        with _one_thread():
+            self._fit(
+                self._standardise(X),
+                index.astype(np.intp),
+                share[index].astype(np.float32),
+                len(names),
+            )
+        return self
+
+    def predict_proba(self, X: Floats) -> Probabilities:
+        """Class probabilities `(m, c)` of rows `(m, d)`, columns as in `classes_`."""
+        self._check_fitted()
+        X = np.ascontiguousarray(X, dtype=np.float32)
+        if X.ndim != 2 or X.shape[1] != len(self._mean):
+            raise ValueError(f"X must be (m, {len(self._mean)}), however: {X.shape}")
+        out = np.zeros((len(X), len(self.classes_)))
+        if len(X):
+            with _one_thread():
+                out[:, self._columns] = self._proba(self._standardise(X))
+        return out
+
+    def predict(self, X: Floats) -> Labels:
+        """The most probable class name of each row, `(m,)`."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def predict_on(self, test: EmbeddingSet) -> Probabilities:
+        """`predict_proba` for a score: refuses cells whose groups were fitted on.
+
+        Raises
+        ------
+        LeakageError
+            A group under test was fitted on, or the rows are synthetic.
+        """
+        self._check_fitted()
+        if not isinstance(test, EmbeddingSet):
+            raise LeakageError(
+                f"classifier {self.name!r}",
+                "is about to be judged on rows that are not real cells",
+                "pass an EmbeddingSet",
+            )
+        assert_disjoint(test.group.tolist(), self.fingerprint, what=f"classifier {self.name!r}")
+        return self.predict_proba(test.X)
+
+    def save(self, path: str | Path) -> None:
+        """Write the folder `path` (safetensors and JSON, no pickles), atomically."""
+        from safetensors.numpy import save_file
+
+        self._check_fitted()
+        state = {"mean": self._mean, "scale": self._scale, "columns": self._columns}
+        state |= {f"model.{key}": value for key, value in self._state().items()}
+        with atomic_dir(path) as folder:
+            save_file(
+                {key: np.ascontiguousarray(state[key]) for key in sorted(state)},
+                folder / "state.safetensors",
+            )
+            card = {
+                "classifier": self.name,
+                "params": self.params.model_dump(mode="json"),
+                "seed": self.seed,
+                "classes": self.classes_.tolist(),
+                "fingerprint": self.fingerprint.to_dict(),
+                "sha256": sha256_file(folder / "state.safetensors"),
+            }
+            write_json(folder / "classifier.json", card)
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "cpu") -> Self:
+        """Read a folder written by `save`; a damaged state is an `IntegrityError`."""
+        from safetensors.numpy import load_file
+
+        folder = Path(path)
+        card = read_json(folder / "classifier.json")
+        if card["classifier"] != cls.name:
+            raise InputError(str(path), f"holds a {card['classifier']!r}", f"load it as {cls.name}")
+        state_path = folder / "state.safetensors"
+        if not state_path.exists() or sha256_file(state_path) != card["sha256"]:
+            raise IntegrityError(
+                str(state_path), "is missing or damaged", "delete the folder and run its stage"
+            )
+        self = cls(cls.Params(**card["params"]), seed=card["seed"], device=device)
+        self.classes_ = np.asarray(card["classes"], dtype=str)
+        self.fingerprint = Fingerprint.from_dict(card["fingerprint"], where=str(path))
+        state = load_file(state_path)
+        self._mean, self._scale = state.pop("mean"), state.pop("scale")
+        self._columns = state.pop("columns")
+        self._restore({key.removeprefix("model."): value for key, value in state.items()})
+        return self
+
+    def _standardise(self, X: Floats) -> Floats:
+        return (X - self._mean) / self._scale
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "_columns"):
+            raise RuntimeError(f"{type(self).__name__} is not fitted yet; call fit first")
+
+
+def _check_rows(X: Floats, labels: Labels) -> None:
+    if not np.isfinite(X).all():
+        row = int(np.flatnonzero(~np.isfinite(X).all(axis=1))[0])
+        raise InputError(f"training row {row}", "is not finite", "embed it again or drop it")
+    if (labels == "").any():
+        row = int(np.flatnonzero(labels == "")[0])
+        raise InputError(f"training row {row}", "has no label", "drop it")
+    if len(np.unique(labels)) < 2:
+        raise InputError(
+            "the training rows", "hold fewer than two classes", "give cells of another type too"
+        )
+
+
+def _one_thread() -> Any:
+    """Hold numerical libraries to one thread: same bytes on any machine load, and no contention.
+
+    The matrices here are small; two threads on busy cores are slower than one, and the sum's
+    order, hence the last bits, would depend on how many there were.
+    """
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=1)
+
+
+CLASSIFIERS: Registry[type[Classifier]] = Registry("classifier")

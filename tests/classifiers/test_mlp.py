@@ -1,0 +1,44 @@
+import numpy as np
+from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import StandardScaler
+
+from bloomdiff.classifiers import make_classifier
+
+
+def test_as_good_as_scikit_learns(digits):
+    train, test = digits
+    ours = make_classifier("mlp").fit(train.X, train.label, fingerprint=train.fingerprint)
+    scaler = StandardScaler().fit(train.X)
+    oracle = MLPClassifier(128, max_iter=200, random_state=0).fit(
+        scaler.transform(train.X), train.label
+    )
+    reached = (oracle.predict(scaler.transform(test.X)) == test.label).mean()
+    assert (ours.predict(test.X) == test.label).mean() >= reached - 0.02
+
+
+def test_forward_pass_written_out(digits):
+    """The network computed by hand from its saved state, without dropout."""
+    from scipy.stats import norm
+
+    train, test = digits
+    classifier = make_classifier("mlp", {"steps": 20}).fit(
+        train.X, train.label, fingerprint=train.fingerprint
+    )
+    state = {k: v.astype(np.float64) for k, v in classifier._state().items()}
+    hidden = classifier._standardise(test.X) @ state["0.weight"].T + state["0.bias"]
+    hidden = hidden * norm.cdf(hidden)
+    logits = hidden @ state["3.weight"].T + state["3.bias"]
+    expected = np.exp(logits - logits.max(axis=1, keepdims=True))
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(classifier.predict_proba(test.X), expected, atol=1e-5)
+
+
+def test_another_seed_another_network(digits):
+    train, test = digits
+    one, two = (
+        make_classifier("mlp", {"steps": 20}, seed=seed).fit(
+            train.X, train.label, fingerprint=train.fingerprint
+        )
+        for seed in (0, 1)
+    )
+    assert not np.allclose(one.predict_proba(test.X), two.predict_proba(test.X))
