@@ -1,0 +1,1 @@
+"""Class-conditional diffusion on vectors: arrays and tensors in, arrays out."""

@@ -1,0 +1,14 @@
+"""Generators of embeddings behind one contract: our diffusion model and its rivals.
+
+Importing this package registers every generator; heavy libraries load only when one is used.
+"""
+
+from bloomdiff.generators.base import GENERATORS, Generator, GeneratorParams
+from bloomdiff.generators.diffusion import DiffusionGenerator
+from bloomdiff.generators.factory import load_generator, make_generator
+from bloomdiff.generators.gaussian import GaussianGenerator
+from bloomdiff.generators.none import NoneGenerator
+from bloomdiff.generators.oversample import OversampleGenerator
+from bloomdiff.generators.smote import SmoteGenerator
+
+__all__ = ["GENERATORS", "Generator", "GeneratorParams", "load_generator", "make_generator"]

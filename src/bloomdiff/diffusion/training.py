@@ -1,0 +1,217 @@
+"""Denoising score matching with EMA, early stopping and bit-identical resume."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bloomdiff.diffusion.network import Denoiser, target
+
+Checkpoint = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How the denoiser is trained.
+
+    Attributes
+    ----------
+    n_steps
+        Optimiser steps at most.
+    batch_size
+        Rows a step.
+    learning_rate, weight_decay
+        AdamW's.
+    ema_decay
+        Decay of the moving average a step, after a warm-up in which it grows as step / (step + 10).
+    log_sigma_mean, log_sigma_std
+        Normal distribution of log σ over the training draws (P_mean and P_std of Karras et al.).
+    label_dropout
+        Probability of training a row without its class.
+    eval_every
+        Steps between looks at the held-out loss, and between checkpoints.
+    patience
+        Looks without improvement before stopping.
+    """
+
+    n_steps: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    ema_decay: float
+    log_sigma_mean: float
+    log_sigma_std: float
+    label_dropout: float
+    eval_every: int = 100
+    patience: int = 5
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to denoise: `Z` `(n, k)`, class indices `label` `(n,)`, sampling `weight` `(n,)`."""
+
+    Z: Tensor
+    label: Tensor
+    weight: Tensor
+
+
+def held_out_loss(model: Denoiser, rows: Rows, plan: TrainingPlan) -> float:
+    """Mean squared error of F on held-out rows, at fixed noise and evenly spaced log σ.
+
+    One is the loss of the untrained denoiser, if the data are standard normal.
+    """
+    fixed = torch.Generator().manual_seed(0)
+    quantiles = (torch.arange(8) + 0.5) / 8
+    normal = torch.special.ndtri(quantiles.double()).float()
+    sigmas = torch.exp(plan.log_sigma_mean + plan.log_sigma_std * normal).to(rows.Z.device)
+    model.eval()
+    total, weight = 0.0, rows.weight / rows.weight.sum()
+    with torch.inference_mode():
+        for sigma in sigmas:
+            noise = torch.randn(rows.Z.shape, generator=fixed).to(rows.Z.device)
+            s = sigma.expand(len(rows.Z))
+            F = model.residual(_scaled(rows.Z, noise, s), s, rows.label)
+            error = ((F - target(rows.Z, noise, s)) ** 2).mean(dim=1)
+            total += float((error.double() * weight).sum())
+    return total / len(sigmas)
+
+
+def _scaled(Z: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    return (Z + sigma[:, None] * noise) / (sigma[:, None] ** 2 + 1).sqrt()
+
+
+class Trainer:
+    """Trains a denoiser; everything that decides the next step is in its checkpoint.
+
+    Parameters
+    ----------
+    model
+        The denoiser, changed in place; after `run` it holds the best average.
+    train, held_out
+        Rows to learn from and to stop by.
+    plan
+        How.
+    seed
+        Seed of batches, noise and dropped labels.
+    """
+
+    def __init__(
+        self, model: Denoiser, train: Rows, held_out: Rows, plan: TrainingPlan, *, seed: int
+    ) -> None:
+        self.model, self.train, self.held_out, self.plan = model, train, held_out, plan
+        self.generator = torch.Generator().manual_seed(seed)
+        self.average = copy.deepcopy(model)
+        self.best = copy.deepcopy(model)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
+        )
+        self.step = 0
+        self.stale = 0
+        self.loss = self.first_loss = held_out_loss(model, held_out, plan)
+
+    def run(
+        self,
+        *,
+        save: Callable[[Checkpoint], None] | None = None,
+        progress: Callable[[int, float], None] | None = None,
+    ) -> None:
+        """Train to the end and leave the best average in `model`.
+
+        Parameters
+        ----------
+        save
+            Called with a checkpoint after every look at the held-out loss.
+        progress
+            Called there too, with the step and the best held-out loss so far.
+        """
+        while self.step < self.plan.n_steps and self.stale < self.plan.patience:
+            for _ in range(min(self.plan.eval_every, self.plan.n_steps - self.step)):
+                self._advance()
+            self._look()
+            if save is not None:
+                save(self.checkpoint())
+            if progress is not None:
+                progress(self.step, self.loss)
+        self.model.load_state_dict(self.best.state_dict())
+        self.model.eval()
+
+    def _advance(self) -> None:
+        plan, Z = self.plan, self.train.Z
+        rows = torch.multinomial(
+            self.train.weight.cpu(), plan.batch_size, replacement=True, generator=self.generator
+        ).to(Z.device)
+        noise = torch.randn((plan.batch_size, Z.shape[1]), generator=self.generator).to(Z.device)
+        u = torch.randn(plan.batch_size, generator=self.generator).to(Z.device)
+        sigma = torch.exp(plan.log_sigma_mean + plan.log_sigma_std * u)
+        dropped = torch.rand(plan.batch_size, generator=self.generator) < plan.label_dropout
+        no_class = self.model.label.shape[0]
+        label = self.train.label[rows].masked_fill(dropped.to(Z.device), no_class)
+        self.model.train()
+        # A linear warm-up and a cosine to zero: the last average is then a converged one.
+        done = self.step / plan.n_steps
+        rate = min(1.0, (self.step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * done))
+        for group in self.optimizer.param_groups:
+            group["lr"] = plan.learning_rate * rate
+        F = self.model.residual(_scaled(Z[rows], noise, sigma), sigma, label)
+        loss = ((F - target(Z[rows], noise, sigma)) ** 2).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        decay = min(plan.ema_decay, self.step / (self.step + 10))
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.average.parameters()), list(self.model.parameters()), 1 - decay
+            )
+
+    def _look(self) -> None:
+        loss = held_out_loss(self.average, self.held_out, self.plan)
+        if loss < self.loss:
+            self.loss, self.stale = loss, 0
+            self.best.load_state_dict(self.average.state_dict())
+        else:
+            self.stale += 1
+
+    # ---------------------------------------------------------------------------- checkpoints
+    def checkpoint(self) -> Checkpoint:
+        """Everything that decides the rest of the run, as tensors."""
+        state: Checkpoint = {
+            "rng": self.generator.get_state(),
+            "counters": torch.tensor([self.step, self.stale]),
+            "losses": torch.tensor([self.loss, self.first_loss], dtype=torch.float64),
+        }
+        for prefix, module in self._modules():
+            state |= {f"{prefix}.{k}": v.detach().cpu() for k, v in module.state_dict().items()}
+        for i, moments in self.optimizer.state_dict()["state"].items():
+            state |= {f"optimizer.{i}.{k}": v.detach().cpu() for k, v in moments.items()}
+        return {k: v.clone().contiguous() for k, v in state.items()}
+
+    def resume(self, state: Checkpoint) -> None:
+        """Continue from what `checkpoint` gave, as if there had been no interruption."""
+        self.generator.set_state(state["rng"])
+        self.step, self.stale = (int(v) for v in state["counters"])
+        self.loss, self.first_loss = (float(v) for v in state["losses"])
+        for prefix, module in self._modules():
+            module.load_state_dict(
+                {
+                    k.removeprefix(f"{prefix}."): v
+                    for k, v in state.items()
+                    if k.startswith(f"{prefix}.")
+                }
+            )
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            if key.startswith("optimizer."):
+                _, i, name = key.split(".")
+                moments.setdefault(int(i), {})[name] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+    def _modules(self) -> list[tuple[str, nn.Module]]:
+        return [("model", self.model), ("average", self.average), ("best", self.best)]

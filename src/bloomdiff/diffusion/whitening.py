@@ -1,0 +1,113 @@
+"""The space that is diffused: rows about their class means, whitened within the classes.
+
+A rare class has too few rows to learn a distribution from, but its rows scatter about their mean
+much as those of the common classes do. Taking the means away and whitening by the covariance
+pooled within the classes leaves a residual whose distribution all classes share to first order
+(mean 0, covariance I), so that what the network learns on common classes serves the rare ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Doubles = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
+Index = npt.NDArray[np.intp]
+
+
+def class_means(X: npt.NDArray[np.floating], y: Index, n_classes: int) -> Doubles:
+    """Mean of the rows of each class, float64 `(c, d)`; every class must have a row."""
+    total = np.zeros((n_classes, X.shape[1]))
+    np.add.at(total, y, X)
+    return total / np.bincount(y, minlength=n_classes)[:, None]
+
+
+def residuals(X: npt.NDArray[np.floating], y: Index, means: Doubles) -> Doubles:
+    """Rows about their class means, float64 `(n, d)`, unbiased in scale.
+
+    A row is closer to a mean that it helped to estimate than to the true one: by the factor
+    sqrt((m - 1) / m) for a class of m rows, which is undone. The residual of a lone row is zero.
+    """
+    m = np.bincount(y, minlength=len(means))[y].astype(np.float64)
+    return (X - means[y]) * np.sqrt(m / np.maximum(m - 1, 1))[:, None]
+
+
+def residual_covariance(
+    X: npt.NDArray[np.floating], y: Index, *, shrinkage: float | None = None
+) -> Doubles:
+    """Covariance pooled within the classes, shrunk towards a multiple of the identity.
+
+    Parameters
+    ----------
+    X
+        `(n, d)`.
+    y
+        Class indices `(n,)`, 0 to c - 1, every class present.
+    shrinkage
+        Weight of the scaled identity in [0, 1]; None for the estimate of Ledoit and Wolf (2004,
+        doi:10.1016/S0047-259X(03)00096-4).
+
+    Returns
+    -------
+    float64 `(d, d)`. Where no class has two rows, the covariance about the overall mean.
+    """
+    from sklearn.covariance import ledoit_wolf, shrunk_covariance
+
+    counts = np.bincount(y)
+    if counts.max() < 2:
+        y, counts = np.zeros(len(X), dtype=np.intp), np.asarray([len(X)])
+    kept = counts[y] >= 2
+    if not kept.any():
+        return np.zeros((X.shape[1], X.shape[1]))
+    R = residuals(X, y, class_means(X, y, len(counts)))[kept]
+    if shrinkage is None:
+        return ledoit_wolf(R, assume_centered=True)[0]
+    return shrunk_covariance(R.T @ R / len(R), shrinkage=shrinkage)
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """Rows to whitened residuals and back.
+
+    Attributes
+    ----------
+    means
+        Centre of each class, float64 `(c, d)`.
+    basis
+        Eigenvectors of the pooled covariance by falling eigenvalue, float64 `(d, d)`, as columns.
+    scale
+        Square roots of the eigenvalues, float64 `(d,)`; zero where the rows do not vary.
+    """
+
+    means: Doubles
+    basis: Doubles
+    scale: Doubles
+
+    @property
+    def dim(self) -> int:
+        """Dimension d of the rows."""
+        return len(self.scale)
+
+    @classmethod
+    def fit(cls, X: Floats, y: Index, *, shrinkage: float | None = None) -> Whitening:
+        """Learn means and covariance from rows `(n, d)` of classes `(n,)`."""
+        means = class_means(X, y, int(y.max()) + 1)
+        value, vector = np.linalg.eigh(residual_covariance(X, y, shrinkage=shrinkage))
+        value = np.maximum(value[::-1], 0)
+        value[value < value[0] * 1e-10] = 0
+        # The sign of an eigenvector is arbitrary; fixing it keeps results equal across libraries.
+        vector = vector[:, ::-1]
+        sign = np.sign(vector[np.abs(vector).argmax(axis=0), np.arange(len(value))])
+        return cls(means, vector * sign, np.sqrt(value))
+
+    def whiten(self, X: Floats, y: Index) -> Floats:
+        """Whitened residuals of rows of known class, float32 `(n, d)`, unbiased in scale."""
+        inverse = np.divide(1, self.scale, out=np.zeros_like(self.scale), where=self.scale > 0)
+        return (residuals(X, y, self.means) @ self.basis * inverse).astype(np.float32)
+
+    def colour(self, Z: Floats, index: int) -> Floats:
+        """Rows of class `index` from whitened residuals, float32 `(n, d)`."""
+        return (self.means[index] + (Z * self.scale) @ self.basis.T).astype(np.float32)

@@ -1,0 +1,143 @@
+"""Our generator: class-conditional diffusion of embeddings about their class means."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from bloomdiff.data.embedding_set import Floats
+from bloomdiff.diffusion.model import ClassDiffusion, DiffusionConfig
+from bloomdiff.files import atomic_file
+from bloomdiff.generators.base import GENERATORS, Arrays, Generator, GeneratorParams
+
+if TYPE_CHECKING:
+    from bloomdiff.diffusion.training import Checkpoint
+
+_DEFAULT = DiffusionConfig()
+
+
+class DiffusionParams(GeneratorParams):
+    """Hyper-parameters of the diffusion generator; `DiffusionConfig` describes them."""
+
+    n_components: int | None = Field(default=_DEFAULT.n_components, ge=1)
+    shrinkage: float | None = Field(default=_DEFAULT.shrinkage, ge=0, le=1)
+    width: int = Field(default=_DEFAULT.width, ge=8)
+    depth: int = Field(default=_DEFAULT.depth, ge=1)
+    dropout: float = Field(default=_DEFAULT.dropout, ge=0, lt=1)
+    class_prior: float = Field(default=_DEFAULT.class_prior, ge=0)
+    balance: float = Field(default=_DEFAULT.balance, ge=0, le=1)
+    n_steps: int = Field(default=_DEFAULT.n_steps, ge=0)
+    batch_size: int = Field(default=_DEFAULT.batch_size, ge=1)
+    learning_rate: float = Field(default=_DEFAULT.learning_rate, gt=0)
+    weight_decay: float = Field(default=_DEFAULT.weight_decay, ge=0)
+    ema_decay: float = Field(default=_DEFAULT.ema_decay, ge=0, lt=1)
+    label_dropout: float = Field(default=_DEFAULT.label_dropout, ge=0, lt=1)
+    log_sigma_mean: float = _DEFAULT.log_sigma_mean
+    log_sigma_std: float = Field(default=_DEFAULT.log_sigma_std, gt=0)
+    sigma_min: float = Field(default=_DEFAULT.sigma_min, gt=0)
+    sigma_max: float | None = Field(default=_DEFAULT.sigma_max, gt=0)
+    sampling_steps: int = Field(default=_DEFAULT.sampling_steps, ge=2)
+    guidance: float = Field(default=_DEFAULT.guidance, ge=0)
+
+
+@GENERATORS.register("diffusion")
+class DiffusionGenerator(Generator):
+    """Diffusion on whitened residuals about the class means (`ClassDiffusion`).
+
+    Attributes
+    ----------
+    checkpoint_dir
+        Folder in which `fit` keeps a checkpoint of a training under way, and from which it
+        continues, bit-identically, one that was cut short on the same rows with the same
+        parameters and seed. None, the default, keeps none.
+    """
+
+    name = "diffusion"
+    Params = DiffusionParams
+    params: DiffusionParams
+    checkpoint_dir: Path | None = None
+
+    @staticmethod
+    def search_space(trial: Any) -> dict[str, Any]:
+        """Suggest what matters most."""
+        return {
+            "n_components": trial.suggest_categorical("n_components", [32, 64, 128]),
+            "class_prior": trial.suggest_float("class_prior", 1.0, 200.0, log=True),
+            "learning_rate": trial.suggest_float("learning_rate", 3e-4, 3e-3, log=True),
+            "dropout": trial.suggest_float("dropout", 0.0, 0.5),
+            "guidance": trial.suggest_float("guidance", 0.0, 3.0),
+        }
+
+    @property
+    def guidance(self) -> float:
+        """Guidance scale of the samples."""
+        return self.params.guidance
+
+    def _model(self) -> ClassDiffusion:
+        return ClassDiffusion(DiffusionConfig(**self.params.model_dump()), device=self.device)
+
+    def _fit(self, X: Floats, y: npt.NDArray[np.intp], X_unlabelled: Floats | None) -> None:
+        from tqdm import tqdm
+
+        checkpoint = self._checkpoint_path(X, y)
+        with tqdm(
+            total=self.params.n_steps,
+            desc="diffusion",
+            unit="step",
+            leave=False,
+            file=sys.stderr,
+            disable=None,
+        ) as bar:
+
+            def progress(step: int, loss: float) -> None:
+                bar.update(step - bar.n)
+                bar.set_postfix(loss=f"{loss:.4f}")
+
+            self._diffusion = self._model().fit(
+                X,
+                y,
+                seed=self.seed,
+                resume=_read(checkpoint),
+                save=None if checkpoint is None else lambda state: _write(checkpoint, state),
+                progress=progress,
+            )
+        if checkpoint is not None:
+            checkpoint.unlink(missing_ok=True)
+
+    def _checkpoint_path(self, X: Floats, y: npt.NDArray[np.intp]) -> Path | None:
+        """Named after all that the training depends on, so that no other run's is taken up."""
+        if self.checkpoint_dir is None:
+            return None
+        digest = hashlib.sha256(self.params.model_dump_json().encode())
+        digest.update(f"{self.seed} {X.shape}".encode())
+        digest.update(X.tobytes())
+        digest.update(y.tobytes())
+        return Path(self.checkpoint_dir) / f"diffusion-{digest.hexdigest()[:16]}.safetensors"
+
+    def _sample_class(self, index: int, n: int, rng: np.random.Generator) -> Floats:
+        return self._diffusion.sample(index, n, rng)
+
+    def _state(self) -> Arrays:
+        return self._diffusion.state()
+
+    def _restore(self, state: Arrays) -> None:
+        self._diffusion = self._model().restore(state)
+
+
+def _read(path: Path | None) -> Checkpoint | None:
+    from safetensors.torch import load_file
+
+    return load_file(path) if path is not None and path.exists() else None
+
+
+def _write(path: Path, state: Checkpoint) -> None:
+    from safetensors.torch import save_file
+
+    with atomic_file(path) as temporary:
+        save_file(state, temporary)
