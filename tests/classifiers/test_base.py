@@ -122,7 +122,7 @@ def test_synthetic_rows_are_learned_from(name, digits, synthetic):
     helped = make_classifier(name).fit(without.X, without.label, synthetic=synthetic, **kwargs)
     fives = test.X[test.label == "digit 5"]
     assert (alone.predict_proba(fives)[:, 5] == 0).all()
-    assert helped.predict_proba(fives)[:, 5].mean() > 0.3  # guessing gives 0.1
+    assert (helped.predict(fives) == "digit 5").mean() > 0.5
 
 
 def test_synthetic_only(name, digits, synthetic):
