@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bloomdiff.cli import data, encoders, stage
+from bloomdiff.cli import data, encoders, results, stage
 from bloomdiff.errors import BloomDiffError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(stage.app, name="stage")
+results.register(app)
 
 
 @app.callback()

@@ -47,7 +47,7 @@ def run(project: Project, run: StageRun) -> None:
         for fold, name in units:
             target = folder / fold / f"{name}.parquet"
             target.parent.mkdir(exist_ok=True)
-            shutil.move(done((fold, name)) / "set.parquet", target)
+            shutil.copy(done((fold, name)) / "set.parquet", target)
     finish(working)
 
 

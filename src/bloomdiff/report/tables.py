@@ -1,0 +1,61 @@
+"""Tables of the report: as aligned text for a terminal, as Markdown for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+
+def ratio_grid(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the table of generators against ratios: mean and interval, in points.
+
+    Parameters
+    ----------
+    table
+        Of `bloomdiff.experiments.summary.summarise`.
+    """
+    ratios = sorted({str(r) for r in table["ratio"] if float(r) > 0}, key=float)
+    names = [f"ratio {r}" if r != "inf" else "synthetic only" for r in ratios]
+    real = table[table["generator"] == "none"].iloc[0]
+    rows = [["real cells only", interval(real), *[""] * len(ratios)]]
+    for name in [n for n in table["generator"].unique() if n != "none"]:
+        part = table[table["generator"] == name].set_index("ratio")
+        cells = [interval(part.loc[r]) + mark(part.loc[r]) if r in part.index else "" for r in ratios]
+        rows.append([str(name), "", *cells])
+    return ["generator", "ratio 0", *names], rows
+
+
+def interval(row: pd.Series) -> str:
+    """`71.2 [68.0, 74.4]`: mean and interval in points."""
+    if pd.isna(row["low"]):
+        return f"{100 * row['mean']:.1f} [no interval]"
+    return f"{100 * row['mean']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+
+
+def mark(row: pd.Series) -> str:
+    """`+` or `-` where the paired difference to real-only holds after Holm's correction."""
+    if not row["p_holm"] < 0.05:
+        return ""
+    return " +" if row["gain"] > 0 else " -"
+
+
+LEGEND = "+ / -: the paired difference to real cells only is not zero (Holm-adjusted p < 0.05)"
+
+
+def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Align columns with spaces; the first to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = []
+    for row in [head, *rows]:
+        first = row[0].ljust(widths[0])
+        rest = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join([first, *rest]).rstrip())
+    lines.insert(1, "-" * max(map(len, lines)))
+    return "\n".join(lines)
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Spell a table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in r) + " |" for r in lines)
