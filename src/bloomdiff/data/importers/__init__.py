@@ -1,0 +1,24 @@
+"""Importers by name; importing this package registers all of them."""
+
+from bloomdiff.data.importers.base import (
+    IMPORTERS,
+    Importer,
+    ImporterParams,
+    import_cells,
+    make_importer,
+)
+from bloomdiff.data.importers.classes import ClassRules
+from bloomdiff.data.importers.folder import FolderImporter
+from bloomdiff.data.importers.records import Box, Record
+
+__all__ = [
+    "IMPORTERS",
+    "Box",
+    "ClassRules",
+    "FolderImporter",
+    "Importer",
+    "ImporterParams",
+    "Record",
+    "import_cells",
+    "make_importer",
+]

@@ -1,0 +1,103 @@
+"""Which classes an import keeps, and under which names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from bloomdiff.data.importers.records import Record
+from bloomdiff.errors import InputError, ParameterError
+from bloomdiff.registry import nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class ClassRules:
+    """Rules by the source's own class names; `rename` comes last.
+
+    Attributes
+    ----------
+    keep
+        Only these classes; all where empty.
+    drop
+        Not these.
+    rename
+        Old name to new name; two old names may share a new one.
+    common
+        Keep only what every source of the manifest has, by the shared vocabulary's names.
+    """
+
+    keep: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    rename: Mapping[str, str] = field(default_factory=dict)
+    common: bool = False
+
+    def apply(self, records: Iterator[Record]) -> Iterator[Record]:
+        """Yield what is kept, renamed.
+
+        Raises
+        ------
+        ParameterError
+            After the last record: a name in the rules that no record has, most likely a slip.
+        """
+        seen: set[str] = set()
+        for record in records:
+            seen.add(record.label)
+            if record.label in self.drop or (self.keep and record.label not in self.keep):
+                continue
+            yield replace(record, label=self.rename.get(record.label, record.label))
+        for name in (*self.keep, *self.drop, *self.rename):
+            if name not in seen:
+                raise ParameterError(
+                    f"class {name!r}", "is not in the data", nearest(name, sorted(seen))
+                )
+
+    def keep_common(self, cells: pd.DataFrame) -> pd.DataFrame:
+        """Rename labels to the finest classes that every source has, and drop the other cells.
+
+        The shared vocabulary says which codes mean the same, and which class contains which: a
+        band neutrophil becomes a neutrophil where another source does not tell the two apart. A
+        label that it does not know is common where every source has it by the same name. Cells
+        without a label stay: they belong to the unlabelled pool.
+
+        Raises
+        ------
+        InputError
+            The sources have no class in common.
+        """
+        labelled = cells[cells["label"] != ""]
+        have = {str(name): set(part) for name, part in labelled.groupby("source")["label"]}
+        shared = _common(list(have.values()))
+        if not shared:
+            told = "; ".join(f"{name} has {', '.join(sorted(have[name]))}" for name in have)
+            raise InputError("--common-classes", f"no class is shared ({told})", "use --map")
+        names = {label: _coarsen(label, shared) for label in set(labelled["label"])} | {"": ""}
+        cells = cells.assign(label=[names[label] for label in cells["label"]])
+        return cells[cells["label"].notna()].reset_index(drop=True)
+
+
+def _coarsen(label: str, classes: Iterable[str]) -> str | None:
+    from bloomdiff.data.vocabulary import coarsen
+
+    wanted = set(classes)
+    return label if label in wanted else coarsen(label, wanted)
+
+
+def _common(sources: Sequence[set[str]]) -> list[str]:
+    """The finest classes to which every one of the sources has a label that belongs."""
+    from bloomdiff.data.vocabulary import VOCABULARY
+
+    names = [*VOCABULARY, *sorted(set().union(*sources) - set(VOCABULARY))]
+    shared = [
+        name
+        for name in names
+        if all(any(_coarsen(label, [name]) for label in labels) for labels in sources)
+    ]
+    return [
+        name
+        for name in shared
+        if not any(_coarsen(finer, [name]) for finer in shared if finer != name)
+    ]

@@ -1,0 +1,129 @@
+"""An import is either whole or absent: images and manifest are prepared aside, then moved in.
+
+Everything is written into a hidden folder inside the target. Moving it in takes several renames,
+so the order is such that an interrupted one can be undone by the next import: the manifest,
+prepared in the hidden folder, moves last, and while it is still there the import is not done.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bloomdiff.data.manifest import write_manifest
+from bloomdiff.errors import InputError
+
+_PREFIX = ".importing-"
+_SOURCE = "source.txt"
+MANIFEST = "manifest.csv"
+
+
+@dataclass(frozen=True)
+class Staging:
+    """The hidden folder of one import into `out`; `images` in it becomes ``images/<source>``."""
+
+    out: Path
+    folder: Path
+    source: str
+
+    @property
+    def images(self) -> Path:
+        """Where the new images are written."""
+        return self.folder / "new" / self.source
+
+    def commit(self, cells: pd.DataFrame, retired: Iterable[str]) -> None:
+        """Move the new images in, the retired ones out, and put the manifest in place.
+
+        Raises
+        ------
+        InputError
+            ``images/<source>`` holds files that are not in the old manifest; nothing has changed.
+        """
+        retired = sorted(set(retired))
+        target = self.out / "images" / self.source
+        strays = {p.relative_to(self.out).as_posix() for p in target.rglob("*") if p.is_file()}
+        strays -= set(retired)
+        if strays:
+            raise InputError(
+                str(self.out / min(strays)),
+                "is in the way and in no manifest",
+                f"move {target} elsewhere or give another --source",
+            )
+        write_manifest(cells, self.folder / MANIFEST)
+        for path in retired:
+            if (self.out / path).exists():
+                _move(self.out / path, self.folder / "retired" / path)
+        _prune(self.out / "images")
+        _move(self.images, target)
+        (self.folder / MANIFEST).replace(self.out / MANIFEST)
+
+
+@contextmanager
+def staging(out: Path, source: str) -> Iterator[Staging]:
+    """Yield a `Staging`; what is not committed when the block ends is taken back.
+
+    Raises
+    ------
+    InputError
+        Another import into `out` is running.
+    """
+    created = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    with _lock(out):
+        _settle(out)
+        folder = Path(tempfile.mkdtemp(dir=out, prefix=_PREFIX))
+        try:
+            stage = Staging(out, folder, source)
+            stage.images.mkdir(parents=True)
+            (folder / _SOURCE).write_text(source, encoding="utf-8")
+            yield stage
+        finally:
+            _settle(out)
+            if created and not any(out.iterdir()):
+                out.rmdir()
+
+
+@contextmanager
+def _lock(out: Path) -> Iterator[None]:
+    import fcntl
+
+    handle = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # freed by the system on any death
+        yield
+    except BlockingIOError:
+        raise InputError(str(out), "another import is writing here", "wait for it") from None
+    finally:
+        os.close(handle)
+
+
+def _settle(out: Path) -> None:
+    """Undo imports that were interrupted, and clear away what finished ones left."""
+    for folder in sorted(out.glob(f"{_PREFIX}*")):
+        if (folder / MANIFEST).exists():
+            source = (folder / _SOURCE).read_text(encoding="utf-8")
+            if not (folder / "new" / source).exists():
+                shutil.rmtree(out / "images" / source)
+            retired = folder / "retired"
+            for path in [p for p in retired.rglob("*") if p.is_file()]:
+                _move(path, out / path.relative_to(retired))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(target)
+
+
+def _prune(folder: Path) -> None:
+    """Remove folders that hold no file, from the leaves up."""
+    for child in sorted(folder.rglob("*"), reverse=True):
+        if child.is_dir() and not any(child.iterdir()):
+            child.rmdir()
