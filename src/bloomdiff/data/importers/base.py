@@ -154,6 +154,7 @@ def import_cells(
     from bloomdiff.data.importers.classes import ClassRules
     from bloomdiff.data.importers.transaction import MANIFEST, staging
     from bloomdiff.data.manifest import read_manifest
+    from bloomdiff.data.schema import table_problems
 
     path, out = Path(path), Path(out)
     importer = make_importer(kind, params)
@@ -190,6 +191,7 @@ def import_cells(
         for dropped in set(_paths(rows)) - paths:
             (stage.images / PurePosixPath(dropped).relative_to("images", source)).unlink()
         retired = [] if old is None else [p for p in old["path"] if p not in paths or replace]
+        raise_all([problem for _, problem in table_problems(cells, manifest)])
         stage.commit(cells, retired)
     return read_manifest(manifest)
 

@@ -74,9 +74,12 @@ class ClassRules:
         if not shared:
             told = "; ".join(f"{name} has {', '.join(sorted(have[name]))}" for name in have)
             raise InputError("--common-classes", f"no class is shared ({told})", "use --map")
-        names = {label: _coarsen(label, shared) for label in set(labelled["label"])} | {"": ""}
-        cells = cells.assign(label=[names[label] for label in cells["label"]])
-        return cells[cells["label"].notna()].reset_index(drop=True)
+        names = {"": ""}
+        for label in sorted(set(labelled["label"])):
+            if (name := _coarsen(label, shared)) is not None:
+                names[label] = name
+        cells = cells[cells["label"].isin(names)].reset_index(drop=True)
+        return cells.assign(label=[names[label] for label in cells["label"]])
 
 
 def _coarsen(label: str, classes: Iterable[str]) -> str | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from bloomdiff.data.manifest import write_manifest
+from bloomdiff.data.schema import is_inside
 from bloomdiff.errors import InputError
 
 _PREFIX = ".importing-"
@@ -46,7 +47,7 @@ class Staging:
         InputError
             ``images/<source>`` holds files that are not in the old manifest; nothing has changed.
         """
-        retired = sorted(set(retired))
+        retired = sorted(path for path in set(retired) if is_inside(path))
         target = self.out / "images" / self.source
         strays = {p.relative_to(self.out).as_posix() for p in target.rglob("*") if p.is_file()}
         strays -= set(retired)

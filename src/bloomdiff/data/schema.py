@@ -1,0 +1,152 @@
+"""The manifest's schema: what each column may hold, checked without opening an image."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from bloomdiff.data.manifest import BOX_COLUMNS, CELL_COLUMNS
+from bloomdiff.errors import BloomDiffError, InputError
+from bloomdiff.registry import nearest
+
+SPLITS = ("", "train", "val", "test")
+_WHOLE = r"^([1-9]\d*(\.0+)?)?$"  # pandas reads a column of whole numbers with gaps as floats
+_NUMBER = r"^(\d+(\.\d*)?([eE][+-]?\d+)?)?$"
+_MENDS = {
+    "cell_id": "give every cell a name of its own",
+    "path": "name each image once, below the manifest's folder, with forward slashes",
+    "label": "write the class without spaces around it, or nothing",
+    "group": "write the patient or slide without spaces around it, or nothing",
+    "split": f"write {', '.join(SPLITS[1:])} or nothing",
+    "source": "write the name of the data set",
+    "width": "write the width in pixels, or nothing",
+    "height": "write the height in pixels, or nothing",
+    "sha256": "write the digest of the pixels, or nothing",
+}
+
+# The row's position in the table, or None for what belongs to no row; and what is wrong.
+Problem = tuple[int | None, BloomDiffError]
+
+
+def is_inside(path: str) -> bool:
+    """Whether a manifest's path stays inside the folder that it is relative to."""
+    parts = PurePosixPath(path).parts
+    drive = re.match(r"[A-Za-z]:", path)
+    return bool(parts) and parts[0] != "/" and ".." not in parts and "\\" not in path and not drive
+
+
+def where(manifest: Path, row: int) -> str:
+    """Name a row as spreadsheets number it, the header being row 1."""
+    return f"{manifest} row {row + 2}"
+
+
+def as_text(cells: pd.DataFrame) -> pd.DataFrame:
+    """Every column of the schema as text, '' for what is missing."""
+    columns = [name for name in (*CELL_COLUMNS, *BOX_COLUMNS) if name in cells.columns]
+    return cells[columns].apply(lambda column: column.astype("str").where(column.notna(), ""))
+
+
+def table_problems(
+    cells: pd.DataFrame, manifest: Path, classes: Sequence[str] | None = None
+) -> list[Problem]:
+    """Everything wrong with the table itself.
+
+    Parameters
+    ----------
+    cells
+        A manifest.
+    manifest
+        Its file, for the messages.
+    classes
+        The known labels; where None, any that do not differ from another one in case and spaces
+        alone.
+    """
+    import pandera.pandas as pa
+
+    missing = [name for name in CELL_COLUMNS if name not in cells.columns]
+    if missing:
+        return [(None, InputError(str(manifest), f"lacks {', '.join(missing)}", "add them"))]
+    if cells.empty:
+        return [(None, InputError(str(manifest), "lists no cell", "import images"))]
+    text = as_text(cells).reset_index(drop=True)
+    found = _label_problems(text["label"], manifest, classes)
+    try:
+        _schema(text.columns).validate(text, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        cases = error.failure_cases
+        for column, check, row, value in zip(
+            cases["column"], cases["check"], cases["index"], cases["failure_case"], strict=True
+        ):
+            told = "is there twice" if check == "field_uniqueness" else check
+            mend = _MENDS.get(column, "write the pixels from the field's upper left corner")
+            place = where(manifest, int(row))
+            found.append((int(row), InputError(place, f"{column} {value!r} {told}", mend)))
+    return found
+
+
+def _schema(columns: Sequence[str] | pd.Index) -> object:
+    import pandera.pandas as pa
+
+    def matches(pattern: str, told: str) -> pa.Check:
+        return pa.Check.str_matches(pattern, error=told)
+
+    filled = matches(r"^\S(.*\S)?$", "is empty or has spaces around it")
+    trimmed = matches(r"^(\S(.*\S)?)?$", "has spaces around it")
+    inside = pa.Check(lambda path: path.map(is_inside), error="leaves the manifest's folder")
+    split = pa.Check.isin(SPLITS, error="is not a split")
+    size = matches(_WHOLE, "is not a size")
+    digest = matches(r"^([0-9a-f]{64})?$", "is not a SHA-256")
+    number = matches(_NUMBER, "is not a number of pixels")
+    checks = {
+        "cell_id": pa.Column(str, filled, unique=True),
+        "path": pa.Column(str, inside, unique=True),
+        "label": pa.Column(str, trimmed),
+        "group": pa.Column(str, trimmed),
+        "split": pa.Column(str, split),
+        "source": pa.Column(str, filled),
+        "width": pa.Column(str, size),
+        "height": pa.Column(str, size),
+        "sha256": pa.Column(str, digest),
+        "field": pa.Column(str, trimmed),
+    }
+    return pa.DataFrameSchema({name: checks.get(name, pa.Column(str, number)) for name in columns})
+
+
+def _label_problems(
+    label: pd.Series, manifest: Path, classes: Sequence[str] | None
+) -> list[Problem]:
+    present = [name for name in label.unique().tolist() if name]
+    first = {name: int((label == name).argmax()) for name in present}
+    if classes is not None:
+        return [
+            (
+                first[name],
+                InputError(
+                    where(manifest, first[name]),
+                    f"label {name!r} is unknown",
+                    nearest(name, list(classes)),
+                ),
+            )
+            for name in present
+            if name not in classes
+        ]
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in present:
+        # Signs are kept: CD34+ and CD34- are two classes.
+        alike[re.sub(r"[\s_]+", " ", name.casefold()).strip()].append(name)
+    return [
+        (
+            first[names[-1]],
+            InputError(
+                where(manifest, first[names[-1]]),
+                f"labels {' and '.join(map(repr, names))} differ in spelling alone",
+                f"write one of them, on import with --map {names[-1]}={names[0]}",
+            ),
+        )
+        for names in alike.values()
+        if len(names) > 1
+    ]
