@@ -1,0 +1,96 @@
+"""Where a run comes from: the commit, and what DVC says about the inputs of a stage."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from bloomdiff.files import read_yaml, to_json
+
+
+def stage_names(root: Path) -> list[str]:
+    """The stages of `dvc.yaml`, in its order."""
+    return list(_stages(root))
+
+
+def git_tags(root: Path) -> dict[str, str]:
+    """Return `git.commit` and `git.dirty`; empty where `root` is not a checkout with a commit.
+
+    DVC's own records and the outputs of the stages change while the pipeline runs; they do not
+    make a checkout dirty.
+    """
+    commit = _git(root, "rev-parse", "HEAD")
+    if commit is None:
+        return {}
+    outs = [path for stage in _stages(root).values() for path in _paths(stage.get("outs", []))]
+    ignored = [f":(exclude){path}" for path in ["dvc.lock", *outs]]
+    changes = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *ignored)
+    return {"git.commit": commit, "git.dirty": str(bool(changes)).lower()}
+
+
+def dvc_inputs(root: Path, stage: str) -> dict[str, str]:
+    """Hash of every DVC-tracked input of `stage`: dependency path to the hash of its content.
+
+    A dependency that another stage or a `.dvc` file owns has that owner's hash, which DVC records
+    before the stage starts; source files are the commit's affair. A dependency inside a tracked
+    folder has the folder's hash.
+    """
+    tracked = _tracked(root)
+    found = {}
+    for path in _paths(_stages(root).get(stage, {}).get("deps", [])):
+        for owner in (path, *map(str, PurePosixPath(path).parents)):
+            if owner in tracked:
+                found[path] = tracked[owner]
+                break
+    return found
+
+
+def inputs_digest(root: Path, stage: str) -> str:
+    """SHA-256 of the tracked inputs and the parameters of `stage`: equal inputs, equal digests."""
+    parameters: dict[str, Any] = {}
+    for item in _stages(root).get(stage, {}).get("params", []):
+        wanted = item if isinstance(item, dict) else {"params.yaml": [item]}
+        for file, keys in wanted.items():
+            content = read_yaml(root / file)
+            for key in keys or [""]:
+                parameters[f"{file}:{key}"] = _look_up(content, key)
+    text = to_json({"inputs": dvc_inputs(root, stage), "params": parameters})
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _stages(root: Path) -> dict[str, Any]:
+    path = root / "dvc.yaml"
+    return (read_yaml(path) or {}).get("stages", {}) if path.exists() else {}
+
+
+def _paths(items: list[Any]) -> list[str]:
+    """Paths of DVC's lists, whose entries are strings or one-key mappings of options."""
+    return [next(iter(item)) if isinstance(item, Mapping) else str(item) for item in items]
+
+
+def _tracked(root: Path) -> dict[str, str]:
+    owners = [read_yaml(path) for path in sorted(root.glob("*.dvc")) if path.is_file()]
+    if (root / "dvc.lock").exists():
+        owners += (read_yaml(root / "dvc.lock") or {}).get("stages", {}).values()
+    return {
+        out["path"]: str(out.get("md5", "")) for owner in owners for out in owner.get("outs", [])
+    }
+
+
+def _look_up(content: Any, key: str) -> Any:
+    for part in key.split(".") if key else []:
+        content = content.get(part) if isinstance(content, Mapping) else None
+    return content

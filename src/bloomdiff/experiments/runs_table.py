@@ -1,0 +1,57 @@
+"""The table of the runs behind the present outputs, for reports: sorted, without ids or times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bloomdiff.experiments.lineage import inputs_digest, stage_names
+from bloomdiff.experiments.parents import PARENT, search
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def runs_table(client: Any, experiment_id: str, root: Path) -> pd.DataFrame:
+    """One row per stage and per child run, from the execution that last ran each stage.
+
+    DVC runs only the stages whose inputs changed, so the runs behind the present outputs may stem
+    from several executions: for each stage, the latest that finished it on the inputs and
+    parameters of today.
+
+    Returns
+    -------
+    pd.DataFrame
+        `stage`, `run` (empty for the stage itself), then `params.*` and `metrics.*`; sorted.
+    """
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for stage in stage_names(root):
+        wanted = f"tags.`inputs.{stage}` = '{inputs_digest(root, stage)}'"
+        parents = search(client, experiment_id, f"{wanted} and tags.`stage.{stage}` = 'finished'")
+        if not parents:
+            continue
+        parent = parents[-1]
+        rows.append({"stage": stage, "run": "", **_columns(parent, f"{stage}.")})
+        children = search(
+            client,
+            experiment_id,
+            f"tags.`{PARENT}` = '{parent.info.run_id}' and tags.stage = '{stage}'",
+        )
+        for child in children:
+            name = child.info.run_name
+            rows.append({"stage": stage, "run": name, **_columns(child, "")})
+    table = pd.DataFrame(rows, columns=None if rows else ["stage", "run"])
+    columns = ["stage", "run", *sorted(set(table.columns) - {"stage", "run"})]
+    return table[columns].sort_values(["stage", "run"], kind="stable", ignore_index=True)
+
+
+def _columns(run: Any, prefix: str) -> dict[str, Any]:
+    """Params and metrics whose name begins with `prefix`, without it."""
+    found: dict[str, Any] = {}
+    for kind, values in (("params", run.data.params), ("metrics", run.data.metrics)):
+        for key, value in values.items():
+            if key.startswith(prefix):
+                found[f"{kind}.{key.removeprefix(prefix)}"] = value
+    return found
