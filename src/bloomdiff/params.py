@@ -182,5 +182,7 @@ def _check_registered(path: str | Path, params: Params) -> None:
                 make(name, values, seed=0)
             except ParameterError as error:
                 where = f"{path}: {block}.{name}"
-                problems.append(ParameterError(where, f"{error.where}: {error.problem}", error.mend))
+                problems.append(
+                    ParameterError(where, f"{error.where}: {error.problem}", error.mend)
+                )
     raise_all(problems)

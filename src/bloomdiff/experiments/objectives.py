@@ -50,9 +50,7 @@ def generator_objective(
                 X_unlabelled=pool.X if len(pool) else None,
             )
             labels = inner.label.tolist()
-            shares = allocate(
-                {c: labels.count(c) for c in sorted(set(labels))}, ratio, allocation
-            )
+            shares = allocate({c: labels.count(c) for c in sorted(set(labels))}, ratio, allocation)
             asked = np.repeat(np.array(list(shares)), list(shares.values()))
             synthetic = generator.synthesize(asked, seed=seed)
             scores.append(_validate(classifier, inner, held_out, synthetic, seed, device))

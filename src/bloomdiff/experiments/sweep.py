@@ -1,4 +1,4 @@
-"""The ratio sweep on one fold: classifiers on real and synthetic rows, judged on real cells only."""
+"""The ratio sweep on one fold: real and synthetic rows to learn from, real cells to be judged on."""
 
 from __future__ import annotations
 
@@ -94,8 +94,14 @@ def sweep_fold(
     ratios
         Synthetic rows per real row; `inf` is synthetic-only. Ratio 0 is skipped where
         `synthetic` is given: it is the same for every generator.
+    seeds
+        Seeds of the synthetic draws and of the classifiers.
+    allocation
+        How the synthetic rows are shared among the classes.
     classifiers
         Name to hyper-parameters.
+    device
+        "cpu", "cuda" or "auto".
 
     Raises
     ------

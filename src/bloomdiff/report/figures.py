@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from bloomdiff.files import atomic_file
@@ -74,13 +75,11 @@ def confusion_figure(counts: pd.DataFrame, path: str | Path, *, title: str) -> N
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     axes.set_title(title)
-    for row in range(len(counts)):
-        for column in range(len(counts)):
-            if n := int(counts.iat[row, column]):
-                dark = shares.iat[row, column] > 0.5
-                axes.text(
-                    column, row, n, ha="center", va="center", color="w" if dark else "k", size=7
-                )
+    for (row, column), share in np.ndenumerate(shares.to_numpy(dtype=float)):
+        if share > 0:
+            color = "w" if share > 0.5 else "k"
+            text = str(counts.iat[row, column])
+            axes.text(column, row, text, ha="center", va="center", color=color, size=7)
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
     with atomic_file(path) as temporary:
         figure.savefig(temporary, metadata={"Software": None})

@@ -21,7 +21,9 @@ def ratio_grid(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     rows = [["real cells only", interval(real), *[""] * len(ratios)]]
     for name in [n for n in table["generator"].unique() if n != "none"]:
         part = table[table["generator"] == name].set_index("ratio")
-        cells = [interval(part.loc[r]) + mark(part.loc[r]) if r in part.index else "" for r in ratios]
+        cells = [
+            interval(part.loc[r]) + mark(part.loc[r]) if r in part.index else "" for r in ratios
+        ]
         rows.append([str(name), "", *cells])
     return ["generator", "ratio 0", *names], rows
 
@@ -58,4 +60,6 @@ def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Spell a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in r) + " |" for r in lines)
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in r) + " |" for r in lines
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -87,11 +88,9 @@ def classify_one(project: Project, folder: Path, fold: str, name: str) -> None:
         pd.concat(frames, ignore_index=True).to_parquet(folder / f"{table}.parquet", index=False)
 
 
-def tables_of(
-    scored: Scored, fold: str, generator: str, n_train: int
-) -> dict[str, pd.DataFrame]:
+def tables_of(scored: Scored, fold: str, generator: str, n_train: int) -> dict[str, pd.DataFrame]:
     """Spell one scored classifier as rows of the three tables."""
-    key = {
+    key: dict[str, Any] = {
         "fold": fold,
         "generator": generator,
         "ratio": ratio_name(scored.ratio),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet
@@ -99,7 +100,7 @@ def facts(scores: pd.DataFrame, prepared: dict[str, Any], encoder: dict[str, Any
         f"{folds} outer folds that no group straddles; {seeds} seeds within each",
         "generators, classifiers and their tuning saw the training part of each fold alone",
         "test cells are real; their groups are checked against every artefact's fingerprint",
-        "intervals: corrected resampled t (Nadeau and Bengio 2003) over folds, seeds averaged first",
+        "intervals: corrected resampled t over folds (Nadeau and Bengio 2003), seeds averaged",
     ]
 
 
@@ -112,12 +113,11 @@ def warnings(prepared: dict[str, Any], encoder: str) -> list[str]:
 def flat_metrics(summaries: dict[str, pd.DataFrame], primary: str) -> dict[str, Any]:
     """Metrics for `dvc metrics`: generator, then ratio, then mean and gain, in shares."""
     nested: dict[str, Any] = {}
-    for row in summaries[primary].itertuples():
-        cell = {"mean": row.mean, "low": row.low, "high": row.high}
-        if row.generator != REAL_ONLY:
-            cell |= {"gain": row.gain, "gain_low": row.gain_low, "gain_high": row.gain_high}
-        spelled = {k: round(float(v), 6) for k, v in cell.items() if not pd.isna(v)}
-        nested.setdefault(str(row.generator), {})[f"ratio_{row.ratio}"] = spelled
+    keyed = summaries[primary].set_index(["generator", "ratio"])
+    for key, row in keyed.drop(columns=["p_value", "p_holm"]).T.to_dict().items():
+        generator, ratio = cast(tuple[str, str], key)
+        spelled = {str(k): round(float(v), 6) for k, v in row.items() if not np.isnan(v)}
+        nested.setdefault(generator, {})[f"ratio_{ratio}"] = spelled
     return {"macro_f1": nested}
 
 

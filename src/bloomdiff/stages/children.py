@@ -1,0 +1,89 @@
+"""The sweep as nested runs: one per fold, generator, ratio and seed, its models beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bloomdiff.experiments.tracking import ChildRun, StageRun
+from bloomdiff.params import Params
+
+KEY = ["fold", "generator", "ratio", "seed"]
+
+
+def log_sweep(
+    run: StageRun,
+    tables: Mapping[str, pd.DataFrame],
+    models: Mapping[tuple[str, ...], Path],
+    params: Params,
+) -> None:
+    """Tell the tracker every run of the sweep.
+
+    Parameters
+    ----------
+    run
+        The stage's run: the parent.
+    tables
+        `scores`, `per_class` and `confusion`, each with the columns of `KEY` and `classifier`.
+    models
+        Fold and generator to a folder that holds one saved model per ratio, of the first seed.
+    params
+        For the name of the primary classifier and the sweep's settings.
+    """
+    keys, children = [], []
+    for key, child in sweep_runs(tables, params):
+        keys.append(key)
+        children.append(child)
+    for key, run_id in zip(keys, run.log_children(children), strict=True):
+        folder = models[key["fold"], key["generator"]] / key["ratio"]
+        if key["seed"] == params.seeds[0] and folder.exists():
+            name = f"{key['generator']}-{key['ratio'].replace('.', '_')}-{key['fold']}"
+            run.log_model(name, folder, run_id=run_id)
+
+
+def sweep_runs(
+    tables: Mapping[str, pd.DataFrame], params: Params
+) -> Iterator[tuple[dict[str, Any], ChildRun]]:
+    """Spell each fold, generator, ratio and seed as one run.
+
+    The primary classifier's scores have plain names (`macro_f1`), the others' end in theirs
+    (`macro_f1_knn`).
+    """
+    details = {
+        name: dict(iter(tables[name].groupby(KEY, sort=False)))
+        for name in ("per_class", "confusion")
+    }
+    for values, rows in tables["scores"].groupby(KEY, sort=False):
+        key = dict(zip(KEY, values, strict=True))
+        metrics: dict[str, float] = {}
+        for classifier, scores in (
+            rows.set_index("classifier").drop(columns=[*KEY, *SIZES]).iterrows()
+        ):
+            suffix = "" if classifier == params.primary else f"_{classifier}"
+            metrics |= {f"{name}{suffix}": float(value) for name, value in scores.items()}
+        first = rows.iloc[0]
+        yield (
+            key,
+            ChildRun(
+                name="{generator} ratio {ratio} {fold} seed {seed}".format(**key),
+                params={
+                    **key,
+                    "allocation": params.sweep.allocation,
+                    "classifier": params.primary,
+                    "encoder": params.encoder,
+                    **{name: int(first[name]) for name in SIZES},
+                },
+                metrics=metrics,
+                tags={"fold": key["fold"], "kind": "sweep"},
+                artifacts={
+                    f"{name}.csv": part[values].drop(columns=KEY).to_csv(index=False)
+                    for name, part in details.items()
+                },
+            ),
+        )
+
+
+SIZES = ("n_train", "n_synthetic", "n")

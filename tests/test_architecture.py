@@ -1,0 +1,85 @@
+"""Imports point down the street: nothing imports `stages` or `cli`, and rooms keep to their own."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bloomdiff
+
+PACKAGE = Path(bloomdiff.__file__).parent
+BASE = {"errors", "files", "registry", "__init__"}
+MAY_IMPORT = {
+    "data": BASE,
+    "diffusion": BASE,
+    "metrics": BASE | {"data"},
+    "encoders": BASE | {"data"},
+    "generators": BASE | {"data", "diffusion"},
+    "classifiers": BASE | {"data"},
+    "experiments": BASE | {"data", "generators", "classifiers", "metrics"},
+    "selection": BASE | {"data", "classifiers", "metrics"},
+    "report": BASE | {"data", "metrics"},
+}
+ALONE = {"mlflow": {"experiments/tracking"}, "optuna": {"experiments/studies"}}
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def modules():
+    return sorted(p for p in PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_rooms_import_only_what_lies_below(path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    allowed = MAY_IMPORT.get(room)
+    own = {name.split(".")[1] for name in imports_of(path) if name.startswith("bloomdiff.")}
+    if allowed is not None:
+        assert own <= allowed | {room, "__version__"}
+    elif room in BASE:
+        assert own <= BASE
+    elif room != "cli":
+        assert "cli" not in own
+
+
+@pytest.mark.parametrize("library", sorted(ALONE))
+def test_trackers_live_in_one_module(library):
+    users = {
+        str(path.relative_to(PACKAGE).with_suffix(""))
+        for path in modules()
+        if any(name.split(".")[0] == library for name in imports_of(path))
+    }
+    assert users == ALONE[library]
+
+
+def test_diffusion_knows_neither_tables_nor_files():
+    for path in (PACKAGE / "diffusion").glob("*.py"):
+        roots = {name.split(".")[0] for name in imports_of(path)}
+        assert not roots & {"pandas", "pathlib", "os", "json"}, path.name
+
+
+def test_modules_stay_short():
+    long = {p.name: n for p in modules() if (n := len(p.read_text().splitlines())) > 250}
+    assert not long
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; import bloomdiff.cli as c\n"
+        "try: c.app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules}\n"
+        "             & {'torch', 'numpy', 'pandas', 'sklearn', 'mlflow', 'optuna', 'pydantic'}))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip().splitlines()[-1] == "[]"

@@ -1,0 +1,118 @@
+"""`params.yaml` is strict: each mistake is one line that names file, key and mend."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bloomdiff.errors import ParameterError, ProblemsError
+from bloomdiff.params import load_params
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = ["params.yaml", "params.demo.yaml"]
+
+
+def keys_of(value, prefix=""):
+    if not isinstance(value, dict) or prefix.split(".")[0] in ("generators", "embed"):
+        return {prefix}
+    if prefix == "sweep.classifiers":
+        return {prefix}
+    return {k for name, v in value.items() for k in keys_of(v, f"{prefix}.{name}".strip("."))}
+
+
+@pytest.fixture
+def edited(tmp_path):
+    def write(change):
+        content = yaml.safe_load((ROOT / "params.yaml").read_text())
+        change(content)
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_parameters_are_valid(name):
+    params = load_params(ROOT / name)
+    assert params.primary in params.sweep.classifiers
+    assert "none" in params.generators
+
+
+def test_demo_has_the_same_keys_as_the_default():
+    default, demo = (yaml.safe_load((ROOT / name).read_text()) for name in SHIPPED)
+    assert keys_of(default) == keys_of(demo)
+
+
+def test_default_spells_out_every_knob():
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = load_params(ROOT / "params.yaml")
+    for block in ("phantom", "prepare", "tune_generator", "evaluate", "tune_classifier", "sweep"):
+        dumped = getattr(params, block).model_dump()
+        assert set(content[block]) == set(dumped), block
+    assert set(content["prepare"]["folds"]) == set(params.prepare.folds.model_dump())
+    assert set(content["prepare"]["duplicates"]) == set(params.prepare.duplicates.model_dump())
+    assert set(content["embed"]) | {"name"} == set(params.encoder_params.model_dump())
+
+
+def set_at(path, value):
+    def change(content):
+        *parents, last = path.split(".")
+        for key in parents:
+            content = content[key]
+        content[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("sweep.n_seed", 3, "sweep.n_seed: is not a known key; did you mean 'n_seeds'?"),
+        ("seeed", 0, "seeed: is not a known key; did you mean 'seed'?"),
+        ("seed", "many", "seed: is 'many'; input should be a valid integer"),
+        ("sweep.ratios", [], "sweep.ratios: is []"),
+        ("sweep.allocation", "fair", "sweep.allocation: is 'fair'"),
+        ("prepare.folds.n_splits", 1, "prepare.folds.n_splits: is 1"),
+        ("device", "tpu", "device: is 'tpu'"),
+        ("generators.smoote", {}, "generators.smoote"),
+        ("generators.smote", {"neighbours": 3}, "generators.smote"),
+        ("sweep.classifiers.logistic", {"D": 3}, "sweep.classifiers.logistic"),
+        ("embed.imagesize", 3, "embed"),
+        ("encoder", "dinov9", "dinov9"),
+    ],
+)
+def test_each_mistake_is_one_line(edited, key, value, says):
+    with pytest.raises(ParameterError) as error:
+        load_params(edited(set_at(key, value)))
+    text = str(error.value)
+    assert says in text
+    assert "params.yaml" in text
+    assert "\n" not in text
+
+
+def test_missing_key_is_named(edited):
+    with pytest.raises(ParameterError, match=r"evaluate\.k: is missing"):
+        load_params(edited(lambda content: content["evaluate"].pop("k")))
+
+
+def test_all_mistakes_are_told_at_once(edited):
+    def change(content):
+        content["seed"] = -1
+        content["jobs"] = 0
+
+    with pytest.raises(ProblemsError) as error:
+        load_params(edited(change))
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_inf_is_a_ratio(edited):
+    params = load_params(edited(set_at("sweep.ratios", [0, "inf"])))
+    assert params.sweep.ratios == (0.0, float("inf"))
+
+
+def test_not_a_mapping(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("- 1\n")
+    with pytest.raises(ParameterError, match="not a mapping"):
+        load_params(path)
