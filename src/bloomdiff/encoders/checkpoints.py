@@ -1,0 +1,151 @@
+"""Files of weights from elsewhere: read without running code, and fitted to a network strictly."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bloomdiff.errors import InputError, IntegrityError
+from bloomdiff.files import sha256_file
+
+if TYPE_CHECKING:
+    import torch
+
+# Names to tensors; torch itself is imported only where a file is read.
+State = dict[str, Any]
+
+# Where training frameworks put the weights that are meant for use, the best first.
+_WRAPPERS = ("teacher", "model_ema", "state_dict_ema", "state_dict", "model")
+_PREFIXES = ("module.", "backbone.", "_orig_mod.")
+_HEADS = ("dino_head", "ibot_head", "head.", "mask_token")
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """Raise `IntegrityError` unless the file's SHA-256 is `expected`."""
+    if not path.is_file():
+        raise InputError(str(path), "no such file", "fetch it, or name another checkpoint")
+    found = sha256_file(path)
+    if found != expected:
+        raise IntegrityError(
+            str(path),
+            f"has SHA-256 {found[:12]}..., the published file {expected[:12]}...",
+            "fetch it again",
+        )
+
+
+def read_state(path: Path) -> State:
+    """Read a PyTorch or safetensors checkpoint as named tensors.
+
+    A wrapper such as ``{"teacher": ...}`` is opened, prefixes such as ``backbone.`` are taken
+    off, and projection heads and the mask token of self-supervised training are dropped.
+
+    Raises
+    ------
+    InputError
+        The file is missing, truncated, would run code when loaded, or holds no tensors.
+    """
+    if not path.is_file():
+        raise InputError(str(path), "no such checkpoint", "fetch it, or mend the path")
+    raw = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    return _plain(raw, path)
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from None
+
+
+def _read_torch(path: Path) -> Any:
+    import pickle
+
+    import torch
+
+    try:
+        # weights_only: tensors and plain containers are built, no other code is called.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+    except pickle.UnpicklingError as error:
+        if "Weights only load failed" in str(error) and "GLOBAL" in str(error):
+            raise InputError(
+                str(path),
+                "is a pickle that would run code when loaded, and is refused",
+                "ask its author for the bare weights (safetensors or a state dict)",
+            ) from None
+        raise _damaged(path, error) from None
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError) as error:
+        raise _damaged(path, error) from None
+
+
+def _is_zip(path: Path) -> bool:
+    # torch.load can map only its zip format; older files are plain pickles.
+    with path.open("rb") as stream:
+        return stream.read(2) == b"PK"
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+    return InputError(str(path), f"truncated or not a checkpoint ({reason})", "fetch it again")
+
+
+def _plain(raw: Any, path: Path) -> State:
+    import torch
+
+    for wrapper in _WRAPPERS:
+        if isinstance(raw, Mapping) and isinstance(raw.get(wrapper), Mapping):
+            raw = raw[wrapper]
+            break
+    if not isinstance(raw, Mapping):
+        raise InputError(str(path), "holds no named tensors", "name a state dict's file")
+    state = {}
+    for key, value in raw.items():
+        name = str(key)
+        while (prefix := next((p for p in _PREFIXES if name.startswith(p)), None)) is not None:
+            name = name.removeprefix(prefix)
+        if isinstance(value, torch.Tensor) and not name.startswith(_HEADS):
+            state[name] = value
+    if not state:
+        raise InputError(str(path), "holds no named tensors", "name a state dict's file")
+    return state
+
+
+def load_strictly(model: torch.nn.Module, state: State, where: str, architecture: str) -> None:
+    """Put `state` into `model`; every key and shape must agree.
+
+    Raises
+    ------
+    InputError
+        Another architecture, missing or surplus keys, or weights that are not finite.
+    """
+    own = model.state_dict()
+    mend = f"name a checkpoint of {architecture}"
+    for key in sorted(own.keys() & state.keys()):
+        if own[key].shape != state[key].shape:
+            shapes = f"{tuple(state[key].shape)}, not {tuple(own[key].shape)}"
+            raise InputError(where, f"is of another architecture ({key} is {shapes})", mend)
+    missing, surplus = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    if missing:
+        raise InputError(where, f"lacks {len(missing)} keys, the first {missing[0]!r}", mend)
+    if surplus:
+        raise InputError(where, f"has {len(surplus)} unknown keys, the first {surplus[0]!r}", mend)
+    for key in sorted(state):
+        if not bool(state[key].isfinite().all()):
+            raise InputError(where, f"has weights that are not finite ({key})", "fetch it again")
+    model.load_state_dict(state, strict=True)
+
+
+def state_digest(state: Mapping[str, Any]) -> str:
+    """SHA-256 over names, types, shapes and bytes of the tensors, in the order of names."""
+    import torch
+
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        tensor = state[key].detach().cpu().contiguous()
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

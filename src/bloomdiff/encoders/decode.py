@@ -1,0 +1,67 @@
+"""Decoding in worker processes, so that it overlaps the network, in the order asked for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+from bloomdiff.data.images import pixel_sha256, read_rgb
+from bloomdiff.encoders.transform import Pixels, Transform
+from bloomdiff.errors import InputError
+
+# Batches decoded ahead, per worker: enough to never starve the network, few enough for memory.
+_AHEAD = 2
+
+
+def decode_batch(
+    paths: Sequence[Path], sha256: Sequence[str], transform: Transform
+) -> list[Pixels]:
+    """Read, verify and transform images.
+
+    Raises
+    ------
+    InputError
+        An image cannot be read, or its pixels are not those of the manifest.
+    """
+    images = []
+    for path, expected in zip(paths, sha256, strict=True):
+        rgb = read_rgb(path)
+        if pixel_sha256(rgb) != expected:
+            raise InputError(
+                str(path),
+                "has changed since the manifest was written",
+                "restore the file, or run `dvc repro prepare`",
+            )
+        images.append(transform(rgb))
+    return images
+
+
+def decoded_batches(
+    batches: Iterable[tuple[Sequence[Path], Sequence[str]]], transform: Transform, jobs: int
+) -> Iterator[list[Pixels]]:
+    """Yield the images of each batch of (paths, digests), in order, decoded by `jobs` processes.
+
+    With `jobs` 0 the calling process decodes.
+    """
+    if jobs == 0:
+        for paths, sha256 in batches:
+            yield decode_batch(paths, sha256, transform)
+        return
+    # loky starts its workers afresh: forking a process that runs torch's threads can deadlock, and
+    # the standard library's other ways run a caller's unguarded script a second time.
+    from joblib.externals.loky import get_reusable_executor
+
+    pool = get_reusable_executor(max_workers=jobs, timeout=60)
+    waiting: deque[Future[list[Pixels]]] = deque()
+    try:
+        for paths, sha256 in batches:
+            waiting.append(pool.submit(decode_batch, paths, sha256, transform))
+            if len(waiting) > _AHEAD * jobs:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

@@ -1,0 +1,169 @@
+"""Cells to embeddings: decode, encode what the cache lacks, gather."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bloomdiff.data.embedding_set import EmbeddingSet
+from bloomdiff.data.images import pixel_sha256, read_rgb
+from bloomdiff.encoders.base import Encoder, Floats
+from bloomdiff.encoders.cache import EmbeddingCache, as_digests
+from bloomdiff.encoders.decode import decoded_batches
+from bloomdiff.errors import InputError
+
+ROW_COLUMNS = ("cell_id", "label", "group", "split", "source")
+# A chunk reaches the disk at the latest after this long, or this many rows.
+CHUNK_SECONDS = 15.0
+CHUNK_ROWS = 16_384
+
+
+@dataclass(frozen=True)
+class Todo:
+    """Distinct images that the cache lacks, in the manifest's order."""
+
+    paths: list[Path]
+    sha256: list[str]
+
+
+def embed_cells(
+    cells: pd.DataFrame,
+    root: str | Path,
+    encoder: Encoder,
+    *,
+    cache_dir: str | Path,
+    jobs: int = 2,
+) -> EmbeddingSet:
+    """Embed every cell of a manifest; images that are in the cache are not computed again.
+
+    Parameters
+    ----------
+    cells
+        Manifest. Cells with equal `sha256` share one computation; where it is empty, the pixels
+        are read for it.
+    root
+        Folder that the manifest's paths are relative to.
+    encoder
+        From `load_encoder`.
+    cache_dir
+        Folder of the embedding cache.
+    jobs
+        Decoding processes; 0 decodes in this one.
+
+    Returns
+    -------
+    EmbeddingSet
+        Rows in the manifest's order.
+
+    Raises
+    ------
+    InputError
+        An image is missing, unreadable or changed, or the encoder gives vectors that are not
+        finite or all alike.
+    """
+    sha256 = fill_cache(cells, root, encoder, cache_dir=cache_dir, jobs=jobs)
+    X = EmbeddingCache(cache_dir, encoder).gather(as_digests(sha256))
+    check_not_constant(X, sha256, encoder)
+    return EmbeddingSet(X, row_table(cells), encoder.header)
+
+
+def row_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """The manifest's columns that travel with embeddings."""
+    return cells[list(ROW_COLUMNS)].reset_index(drop=True)
+
+
+def fill_cache(
+    cells: pd.DataFrame,
+    root: str | Path,
+    encoder: Encoder,
+    *,
+    cache_dir: str | Path,
+    jobs: int = 2,
+) -> list[str]:
+    """Put the vector of every image into the cache; return the image digest of each row."""
+    paths = [Path(root) / path for path in cells["path"]]
+    sha256 = [str(value) for value in cells["sha256"].fillna("")]
+    for row, value in enumerate(sha256):
+        if not value:
+            sha256[row] = pixel_sha256(read_rgb(paths[row]))
+    todo = _todo(paths, sha256, EmbeddingCache(cache_dir, encoder))
+    if todo.paths:
+        if encoder.params.engine == "ray":
+            from bloomdiff.encoders.ray_engine import embed_on_ray
+
+            embed_on_ray(todo, encoder, cache_dir=cache_dir)
+        else:
+            embed_todo(todo, encoder, cache_dir=cache_dir, jobs=jobs)
+    return sha256
+
+
+def _todo(paths: Sequence[Path], sha256: Sequence[str], cache: EmbeddingCache) -> Todo:
+    if not sha256:
+        return Todo([], [])
+    first = pd.Series(sha256).drop_duplicates().index.to_numpy()
+    first = first[cache.missing(as_digests([sha256[i] for i in first]))]
+    return Todo([paths[i] for i in first], [sha256[i] for i in first])
+
+
+def embed_todo(todo: Todo, encoder: Encoder, *, cache_dir: str | Path, jobs: int) -> None:
+    """Compute and cache every image of `todo`, in order, in chunks of whole batches.
+
+    A killed run leaves whole chunks, so the rest starts at a batch's first image, and every batch
+    holds the images that it would have held without the kill.
+    """
+    from tqdm import tqdm
+
+    cache = EmbeddingCache(cache_dir, encoder)
+    parts: list[Floats] = []
+    start = done = 0
+    flushed = time.monotonic()
+    with tqdm(total=len(todo.paths), desc=f"embed {encoder.name}", unit="cell") as bar:
+        for X in _encoded(todo, encoder, jobs):
+            if done == 0:
+                check_not_constant(X, todo.sha256[: len(X)], encoder)
+            parts.append(X)
+            done += len(X)
+            bar.update(len(X))
+            late = time.monotonic() - flushed > CHUNK_SECONDS
+            if late or done - start >= CHUNK_ROWS or done == len(todo.paths):
+                cache.add(as_digests(todo.sha256[start:done]), np.concatenate(parts))
+                parts, start, flushed = [], done, time.monotonic()
+
+
+def _encoded(todo: Todo, encoder: Encoder, jobs: int) -> Iterator[Floats]:
+    size = encoder.batch_size
+    batches = (
+        (todo.paths[start : start + size], todo.sha256[start : start + size])
+        for start in range(0, len(todo.paths), size)
+    )
+    with encoder.session(), ThreadPoolExecutor(encoder.streams) as pool:
+        running: deque[Future[Floats]] = deque()
+        try:
+            for images in decoded_batches(batches, encoder.transform, jobs):
+                running.append(pool.submit(encoder.encode_transformed, images))
+                if len(running) > encoder.streams:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def check_not_constant(X: Floats, sha256: Sequence[str], encoder: Encoder) -> None:
+    """Raise `InputError` where a network tells no two different images apart."""
+    if not encoder.learned or len(set(sha256)) < 2:
+        return
+    spread = float(np.ptp(X, axis=0).max())
+    if spread <= 1e-6 * float(np.abs(X).max()):
+        raise InputError(
+            f"encoder {encoder.name!r}",
+            f"gives the same vector for all of {len(set(sha256))} different images",
+            "its weights are empty or damaged: fetch them again",
+        )

@@ -1,0 +1,57 @@
+"""The knobs of an encoder, as they stand under ``embed`` in ``params.yaml``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Pooling = Literal["auto", "cls", "mean", "cls+mean"]
+Tta = Literal["none", "rotations", "dihedral"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Runtime = Literal["auto", "torch", "openvino"]
+
+
+class EncoderParams(BaseModel):
+    """Which frozen encoder turns images into vectors, and how; an unknown key is an error.
+
+    Attributes
+    ----------
+    name
+        A name that `bloomdiff encoders` lists, ``timm:<model name>`` or ``file:<path>``.
+    checkpoint
+        File of weights, where the name alone does not say where they are.
+    image_size
+        Side of the square input in pixels; the encoder's own where None.
+    pooling
+        ``cls``: the class token; ``mean``: the mean of the patch tokens; ``cls+mean``: both,
+        concatenated; ``auto``: the class token where the network has one, else its own pooling.
+    layers
+        Transformer blocks, counted from 1, whose features (after the final norm) are
+        concatenated; the encoder's own choice where None.
+    tta
+        Test-time averaging over the views that a cell has no reason to prefer: ``rotations`` by
+        quarter turns (4 views), ``dihedral`` with reflections (8 views).
+    precision
+        ``auto`` is bfloat16 where the processor has it in hardware and no probe embedding moves
+        by more than a cosine of 1e-3, else float32.
+    batch_size
+        Images in one forward pass; the last batch is padded to it.
+    runtime
+        What runs the network on a CPU; ``auto`` is OpenVINO where it is installed, else torch.
+    engine
+        ``local``: this machine; ``ray``: a Ray cluster.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "dinov2-s"
+    checkpoint: str | None = None
+    image_size: Annotated[int, Field(ge=14, le=4096)] | None = None
+    pooling: Pooling = "auto"
+    layers: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(default=None, min_length=1)
+    tta: Tta = "none"
+    precision: Precision = "auto"
+    batch_size: int = Field(default=16, ge=1)
+    runtime: Runtime = "auto"
+    engine: Literal["local", "ray"] = "local"

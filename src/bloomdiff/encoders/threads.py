@@ -1,0 +1,31 @@
+"""How the network shares the processor: one batch a core, one thread a batch.
+
+Splitting one batch among threads makes them wait for each other after every layer: with one core
+busy elsewhere, two threads can be many times slower than one. Independent batches on independent
+threads never wait, use every free core in full, and give bits that do not depend on the number of
+threads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on, at least 1."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Within the block every torch operation uses its calling thread alone."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,165 @@
+"""``timm:<model name>`` with timm's own data config, and ``file:<path>``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bloomdiff.encoders.base import Encoder, EncoderCard, register_encoder
+from bloomdiff.encoders.params import EncoderParams
+from bloomdiff.errors import InputError, ParameterError
+from bloomdiff.registry import nearest
+
+if TYPE_CHECKING:
+    from bloomdiff.encoders.checkpoints import State
+
+
+def fetch_pretrained(name: str, model_name: str, mend: str, **options: Any) -> Any:
+    """Timm model with weights from the hub; without a network, one line says what to fetch."""
+    from bloomdiff.encoders.timm_import import import_timm
+
+    timm = import_timm()
+    try:
+        return timm.create_model(model_name, pretrained=True, num_classes=0, **options)
+    except Exception as error:  # the hub client has no common base for what a network can do
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        raise InputError(
+            f"encoder {name!r}",
+            f"its weights cannot be fetched ({type(error).__name__}: {reason})",
+            f"with no network, put {mend}",
+        ) from None
+
+
+@register_encoder(
+    "timm:",
+    EncoderCard(
+        dim=None,
+        image_size=None,
+        licence="the model's own",
+        source="Hugging Face hub through timm, or `checkpoint`",
+        trained_on="the model's own",
+    ),
+)
+def load_timm(params: EncoderParams, device: str, cache_dir: Path) -> Encoder:
+    """Any timm model: its own pooled features, or the tokens of a vision transformer."""
+    from bloomdiff.encoders.checkpoints import load_strictly, read_state, state_digest
+    from bloomdiff.encoders.network import NetworkEncoder
+    from bloomdiff.encoders.timm_import import import_timm
+    from bloomdiff.encoders.transform import Transform
+
+    timm = import_timm()
+    model_name = params.name.removeprefix("timm:")
+    if not timm.is_model(model_name):
+        raise ParameterError(
+            f"encoder {params.name!r}",
+            "is no model of timm",
+            nearest(model_name, timm.list_models())[:120],
+        )
+    options = {} if params.image_size is None else {"img_size": params.image_size}
+    try:
+        model = timm.create_model(model_name, pretrained=False, num_classes=0, **options)
+    except TypeError:  # networks without positions take any size and know no `img_size`
+        options = {}
+        model = timm.create_model(model_name, pretrained=False, num_classes=0)
+    if params.checkpoint:
+        state = _without_classifier(read_state(Path(params.checkpoint)), model)
+        load_strictly(model, state, params.checkpoint, model_name)
+    else:
+        model = fetch_pretrained(params.name, model_name, _what_to_fetch(model), **options)
+    digest = state_digest(model.state_dict())
+    config = timm.data.resolve_model_data_config(model)
+    size = params.image_size or int(config["input_size"][-1])
+    network, features = _features(params, model)
+    return NetworkEncoder(
+        params.name,
+        network,
+        digest=digest,
+        transform=Transform(
+            size,
+            "squash" if config["crop_mode"] == "squash" else "crop",
+            config["interpolation"],
+            float(config["crop_pct"]),
+        ),
+        mean=config["mean"],
+        std=config["std"],
+        features=features,
+        params=params,
+        device=device,
+    )
+
+
+def _without_classifier(state: State, model: Any) -> State:
+    """The weights but for the classifier, which an encoder is built without."""
+    classifier = model.pretrained_cfg.get("classifier") or ()
+    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    return {k: v for k, v in state.items() if k.rpartition(".")[0] not in heads}
+
+
+def _what_to_fetch(model: Any) -> str:
+    config = model.pretrained_cfg
+    url = config.get("url")
+    if config.get("hf_hub_id"):
+        url = f"https://huggingface.co/{config['hf_hub_id']}/resolve/main/model.safetensors"
+    return f"{url or 'its weights'} anywhere on this machine and set `checkpoint` to it"
+
+
+def _features(params: EncoderParams, model: Any) -> tuple[Any, dict[str, Any]]:
+    from bloomdiff.encoders.timm_import import import_timm
+    from bloomdiff.encoders.vit import token_pooling
+
+    transformer = import_timm().models.vision_transformer.VisionTransformer
+    has_class_token = isinstance(model, transformer) and model.cls_token is not None
+    if has_class_token and (params.pooling, params.layers) != ("auto", None):
+        return token_pooling(params.name, model, params, None)
+    if (params.pooling, params.layers) != ("auto", None):
+        raise ParameterError(
+            f"encoder {params.name!r} pooling",
+            "can be chosen for vision transformers with a class token only",
+            "remove `pooling` and `layers`",
+        )
+    return model, {"pooling": "the model's own"}
+
+
+@register_encoder(
+    "file:",
+    EncoderCard(
+        dim=None,
+        image_size=224,
+        licence="the file's own",
+        source="a local checkpoint of a ViT/14 in DINOv2's or timm's layout",
+        trained_on="the file's own",
+    ),
+)
+def load_file(params: EncoderParams, device: str, cache_dir: Path) -> Encoder:
+    """A local ViT/14 of DINOv2's family; its size is told by its shapes."""
+    from bloomdiff.encoders.checkpoints import read_state
+    from bloomdiff.encoders.vit import dinov2_layout, vit_encoder
+
+    path = Path(params.name.removeprefix("file:"))
+    if params.checkpoint:
+        raise ParameterError(
+            f"encoder {params.name!r}", "names its file twice", "remove `checkpoint`"
+        )
+    state = dinov2_layout(read_state(path))
+    # The path differs from machine to machine; the weights' digest tells them apart.
+    return vit_encoder(
+        f"file:{path.name}",
+        _architecture(state, str(path)),
+        state,
+        params,
+        where=str(path),
+        device=device,
+    )
+
+
+def _architecture(state: State, where: str) -> str:
+    words = {384: "small", 768: "base", 1024: "large", 1536: "giant"}
+    kernel = state.get("patch_embed.proj.weight")
+    if kernel is None or kernel.ndim != 4 or kernel.shape[0] not in words or kernel.shape[-1] != 14:
+        raise InputError(
+            where,
+            "is no ViT/14 of DINOv2's family",
+            "use `timm:<architecture>` with `checkpoint` for another architecture",
+        )
+    registers = "_reg4" if "reg_token" in state else ""
+    return f"vit_{words[kernel.shape[0]]}_patch14{registers}_dinov2"
