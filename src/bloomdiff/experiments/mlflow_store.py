@@ -11,9 +11,19 @@ from urllib.error import HTTPError
 from bloomdiff.errors import InputError
 
 
+def database(root: Path) -> Path:
+    """The project's own store."""
+    return root / "mlruns" / "mlflow.db"
+
+
+def default_uri(root: Path) -> str:
+    """URI of the project's own store."""
+    return f"sqlite:///{database(root)}"
+
+
 def tracking_uri(root: Path) -> str:
-    """Where the runs are told: the environment's server, or SQLite under `mlruns/`."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlruns' / 'mlflow.db'}"
+    """Where the runs are told: the environment's `MLFLOW_TRACKING_URI`, or the project's store."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or default_uri(root)
 
 
 def ui_command(root: Path, port: int) -> list[str]:

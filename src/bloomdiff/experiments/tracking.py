@@ -17,11 +17,12 @@ from typing import Any
 
 from bloomdiff.errors import InputError
 from bloomdiff.experiments.lineage import dvc_inputs, git_tags, inputs_digest
-from bloomdiff.experiments.mlflow_store import check_server, tracking_uri
+from bloomdiff.experiments.mlflow_store import check_server, database, default_uri, tracking_uri
 from bloomdiff.experiments.parents import PARENT, WRITER, close_orphans, parent_of_execution
 from bloomdiff.experiments.processes import this_process
 from bloomdiff.experiments.run_artifacts import Content, write_artifacts
 from bloomdiff.experiments.runs_table import runs_table
+from bloomdiff.experiments.sqlite import use_write_ahead_log
 from bloomdiff.files import atomic_file
 
 
@@ -150,7 +151,7 @@ class StageRun:
         """Tell a run for each record, nested under the parent; return their ids in order."""
         from tqdm import tqdm
 
-        bar = tqdm(list(children), desc=f"{self.stage}: telling MLflow", unit="run")
+        bar = tqdm(list(children), desc=f"{self.stage}: telling MLflow", unit="run", disable=None)
         return [self._log_child(child) for child in bar]
 
     def log_model(self, name: str, folder: str | Path, *, run_id: str | None = None) -> str:
@@ -217,6 +218,9 @@ def _connect(root: Path, experiment: str) -> tuple[Any, str]:
 
     client = MlflowClient(tracking_uri=uri)
     try:
+        if uri == default_uri(root):
+            client.search_experiments(max_results=1)  # creates the database
+            use_write_ahead_log(database(root))
         found = client.get_experiment_by_name(experiment)
         if found is not None:
             return client, found.experiment_id
