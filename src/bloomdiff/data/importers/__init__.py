@@ -10,6 +10,7 @@ from bloomdiff.data.importers.base import (
 from bloomdiff.data.importers.classes import ClassRules
 from bloomdiff.data.importers.folder import FolderImporter
 from bloomdiff.data.importers.records import Box, Record
+from bloomdiff.data.importers.voc import VocImporter
 
 __all__ = [
     "IMPORTERS",
@@ -19,6 +20,7 @@ __all__ = [
     "Importer",
     "ImporterParams",
     "Record",
+    "VocImporter",
     "import_cells",
     "make_importer",
 ]

@@ -2,56 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import AfterValidator
 
 from bloomdiff.data.images import SUFFIXES, is_image
 from bloomdiff.data.importers.base import IMPORTERS, Importer, ImporterParams
+from bloomdiff.data.importers.paths import SPLITS, Regex, find_files, find_group
 from bloomdiff.data.importers.records import Record
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
-
-# Folders of these names above the classes are the official split.
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-
-
-def check_regex(pattern: str) -> str:
-    """Refuse what is not a regular expression."""
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"not a regular expression ({error})") from None
-    return pattern
-
-
-Regex = Annotated[str, AfterValidator(check_regex)]
-
-
-def find_images(path: Path) -> list[Path]:
-    """Every image file below a folder, sorted by its relative path; hidden folders are skipped."""
-    return sorted(
-        file
-        for file in path.rglob("*")
-        if is_image(file)
-        and file.is_file()
-        and not any(_is_clutter(part) for part in file.relative_to(path).parts[:-1])
-    )
-
-
-def _is_clutter(folder: str) -> bool:
-    return folder.startswith(".") or folder == "__MACOSX"  # what archives made on a Mac carry
 
 
 class FolderParams(ImporterParams):
@@ -72,7 +31,11 @@ class FolderParams(ImporterParams):
 
 @IMPORTERS.register("folder")
 class FolderImporter(Importer):
-    """Reads ``PATH/<class>/.../image``, or ``PATH/train|val|test/<class>/.../image``."""
+    """Reads ``PATH/<class>/.../image``, or ``PATH/train|val|test/<class>/.../image``.
+
+    The folders above the classes count as the official split where every image lies below one
+    that is named so.
+    """
 
     name = "folder"
     summary = "one folder per class, at the top or below train, val and test"
@@ -80,49 +43,38 @@ class FolderImporter(Importer):
     params: FolderParams
 
     def records(self, path: Path) -> Iterator[Record]:
-        """Yield one record an image; the first folder below PATH names the class."""
+        """Yield one record an image."""
         if not path.is_dir():
             raise InputError(str(path), "is not a folder", "give the folder that holds the classes")
-        files = find_images(path)
+        everything = find_files(path, "")
+        files = [file for file in everything if is_image(file)]
         if not files:
             raise InputError(str(path), "holds no image", f"put {', '.join(SUFFIXES)} files in it")
-        self._tell_ignored(path)
+        others = Counter(file.suffix.lower() or file.name for file in everything)
+        for suffix, count in sorted(others.items()):
+            if suffix not in SUFFIXES:
+                self.remark(f"{path}: {count} {suffix} file(s) are no images and were left out")
         names = [file.relative_to(path).as_posix() for file in files]
         split = all(name.split("/")[0].lower() in SPLITS for name in names)
         problems: list[BloomDiffError] = []
-        records = []
+        records: list[Record] = []
         for file, name in zip(files, names, strict=True):
-            *folders, _ = name.split("/")
-            label = "" if self.params.unlabelled else "".join(folders[split : split + 1])
-            if not label and not self.params.unlabelled:
-                problems.append(
-                    InputError(str(file), "lies in no class folder", "move it into one")
-                )
-            group = self._group(name)
-            if group is None:
-                problems.append(
-                    InputError(
-                        str(file), f"is not matched by {self.params.group!r}", "mend --group"
-                    )
-                )
-            official = SPLITS[folders[0].lower()] if split else ""
-            records.append(Record(name, file, label, group=group or "", split=official))
+            try:
+                records.append(self._record(file, name, split))
+            except InputError as error:
+                problems.append(error)
         raise_all(problems)
         yield from records
 
-    def _group(self, name: str) -> str | None:
-        if not self.params.group:
-            return ""
-        match = re.search(self.params.group, name)
-        if match is None:
-            return None
-        return match.group(1) if match.re.groups else match.group(0)
-
-    def _tell_ignored(self, path: Path) -> None:
-        others = Counter(
-            file.suffix.lower() or file.name
-            for file in path.rglob("*")
-            if file.is_file() and not is_image(file) and not file.name.startswith(".")
+    def _record(self, file: Path, name: str, split: bool) -> Record:
+        *folders, _ = name.split("/")
+        classes = folders[1:] if split else folders
+        if not classes and not self.params.unlabelled:
+            raise InputError(str(file), "lies in no class folder", "move it into one")
+        return Record(
+            name,
+            file,
+            label="" if self.params.unlabelled else classes[0],
+            group=find_group(self.params.group, name, file),
+            split=SPLITS[folders[0].lower()] if split else "",
         )
-        for suffix, count in sorted(others.items()):
-            self.remark(f"{path}: {count} {suffix} file(s) are no images and were left out")

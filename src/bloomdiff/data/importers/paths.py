@@ -1,0 +1,83 @@
+"""What importers read off paths: image files, official splits, patients or slides."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from bloomdiff.data.images import is_image
+from bloomdiff.errors import InputError
+
+# What data sets call the three parts of an official split.
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def _check_regex(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression ({error})") from None
+    return pattern
+
+
+Regex = Annotated[str, AfterValidator(_check_regex)]
+
+
+def find_files(path: Path, suffix: str) -> list[Path]:
+    """Every file with that suffix below a folder, sorted; hidden ones are skipped."""
+    return sorted(
+        file for file in path.rglob(f"*{suffix}") if file.is_file() and not _hidden(file, path)
+    )
+
+
+def find_images(path: Path) -> list[Path]:
+    """Every image file below a folder, sorted; hidden ones are skipped."""
+    return [file for file in find_files(path, "") if is_image(file)]
+
+
+def _hidden(file: Path, root: Path) -> bool:
+    parts = file.relative_to(root).parts
+    return any(part.startswith(".") or part == "__MACOSX" for part in parts)  # a Mac's archives
+
+
+def split_of(path: str) -> str:
+    """The official split that a folder in a relative path is named after, or ''."""
+    named = (SPLITS.get(part.lower(), "") for part in PurePosixPath(path).parent.parts)
+    return next((split for split in named if split), "")
+
+
+def find_group(pattern: str, name: str, file: Path) -> str:
+    """Patient or slide in a relative path; '' where no pattern is given.
+
+    Parameters
+    ----------
+    pattern
+        A regular expression; its first group, or all it matches where it has none.
+    name
+        The relative path that is searched.
+    file
+        The file, for the message.
+
+    Raises
+    ------
+    InputError
+        The pattern does not match.
+    """
+    if not pattern:
+        return ""
+    match = re.search(pattern, name)
+    found = match.group(1 if match.re.groups else 0) if match else ""
+    if not found:
+        raise InputError(str(file), f"no group: {pattern!r} does not match", "mend --group")
+    return found

@@ -1,0 +1,185 @@
+"""Pascal VOC: an XML file of boxes for each field of view.
+
+Layout and elements: Everingham et al., "The Pascal Visual Object Classes (VOC) Challenge",
+*IJCV* 88, 303-338, 2010, and its development kit.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from bloomdiff.data.images import SUFFIXES
+from bloomdiff.data.importers.base import IMPORTERS, Importer
+from bloomdiff.data.importers.boxes import BoxParams, FieldOfView
+from bloomdiff.data.importers.paths import find_files, split_of
+from bloomdiff.data.importers.records import Box, Record
+from bloomdiff.errors import BloomDiffError, InputError, ParameterError, raise_all
+from bloomdiff.registry import nearest
+
+
+class VocParams(BoxParams):
+    """Options of the `voc` importer.
+
+    Attributes
+    ----------
+    types
+        A CSV file whose first column names a field and whose second lists the types of its white
+        cells, separated by commas. Then only white cells are imported, from the fields that have
+        exactly one of them and exactly one type, which becomes its label.
+    types_class
+        The class of the objects that `types` speaks of.
+    """
+
+    types: Path | None = None
+    types_class: str = "WBC"
+
+
+@IMPORTERS.register("voc")
+class VocImporter(Importer):
+    """Reads ``Annotations/*.xml`` with ``JPEGImages/``, or XML files beside their images.
+
+    Coordinates are taken as the edges of the box, so that its width is ``xmax - xmin``. The split
+    is that of ``ImageSets/Main``, or of a folder named after one.
+    """
+
+    name = "voc"
+    summary = "Pascal VOC: fields of view with a box for each cell"
+    Params = VocParams
+    params: VocParams
+
+    def records(self, path: Path) -> Iterator[Record]:
+        """Yield one record an object, field by field."""
+        files = find_files(path, ".xml") if path.is_dir() else []
+        if not files:
+            raise InputError(
+                str(path), "holds no XML file", "give the folder with Annotations and JPEGImages"
+            )
+        splits = _image_sets(path)
+        problems: list[BloomDiffError] = []
+        fields: list[FieldOfView] = []
+        for file in files:
+            try:
+                fields.append(_read(file, path, splits))
+            except InputError as error:
+                problems.append(error)
+        raise_all(problems)
+        if self.params.types is not None:
+            fields = self._typed(fields, _read_types(self.params.types))
+        for field in fields:
+            yield from field.cells(self.params)
+
+    def _typed(self, fields: list[FieldOfView], types: dict[str, list[str]]) -> list[FieldOfView]:
+        """Fields with one white cell and one type, reduced to that cell, labelled by that type."""
+        wanted = self.params.types_class
+        names = {label for field in fields for label, _ in field.objects}
+        if wanted not in names:
+            raise ParameterError(
+                f"types_class {wanted!r}", "has no object", nearest(wanted, sorted(names))
+            )
+        kept: list[FieldOfView] = []
+        left_out: Counter[str] = Counter()
+        for field in fields:
+            boxes = [box for label, box in field.objects if label == wanted]
+            told = types.get(PurePosixPath(field.name).stem, [])
+            if len(boxes) == len(told) == 1:
+                kept.append(
+                    FieldOfView(
+                        field.image, field.name, [(told[0], boxes[0])], field.split, field.size
+                    )
+                )
+            elif len(boxes) != 1:
+                left_out[f"have {'several' if boxes else 'no'} {wanted}"] += 1
+            else:
+                left_out[f"have {'several types' if told else 'no type'}"] += 1
+        for reason, count in sorted(left_out.items()):
+            self.remark(f"{self.params.types}: {count} field(s) {reason} and were left out")
+        return kept
+
+
+def _read(file: Path, root: Path, splits: dict[str, str]) -> FieldOfView:
+    text = file.read_text(encoding="utf-8", errors="replace")
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:  # entities can be made to grow without bound
+        raise InputError(str(file), "declares XML entities", "remove the DOCTYPE")
+    try:
+        annotation = ET.fromstring(text)
+    except ET.ParseError as error:
+        raise InputError(str(file), f"is not XML ({error})", "restore the file") from None
+    image = _find_image(file, annotation.findtext("filename") or "")
+    objects = []
+    for number, item in enumerate(annotation.iter("object"), start=1):
+        label = (item.findtext("name") or "").strip()
+        edges = [_number(item.findtext(f"bndbox/{key}")) for key in _EDGES]
+        if not label or not all(math.isfinite(edge) for edge in edges):
+            raise InputError(
+                f"{file}: object {number}", "lacks a name or a box of numbers", "complete it"
+            )
+        left, top, right, bottom = edges
+        objects.append((label, Box(left, top, right - left, bottom - top)))
+    name = image.relative_to(root).as_posix()
+    size = tuple(_number(annotation.findtext(f"size/{side}")) for side in ("width", "height"))
+    return FieldOfView(
+        image,
+        name,
+        objects,
+        split=splits.get(file.stem, "") or split_of(name),
+        # Some tools write no size, or zeros.
+        size=(int(size[0]), int(size[1])) if all(side > 0 for side in size) else None,
+    )
+
+
+_EDGES = ("xmin", "ymin", "xmax", "ymax")
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan
+
+
+def _find_image(file: Path, filename: str) -> Path:
+    """The image of an annotation: by the name it tells, or else by the annotation's own."""
+    told = PurePosixPath(filename.replace("\\", "/")).name  # a path is that of somebody's computer
+    names = [told, *(file.stem + suffix for suffix in (*SUFFIXES, *map(str.upper, SUFFIXES)))]
+    folders = [file.parent, *(file.parent.parent / name for name in ("JPEGImages", "images"))]
+    for name in filter(None, names):
+        for folder in folders:
+            if (folder / name).is_file():
+                return folder / name
+    raise InputError(
+        str(file), f"its image {told or file.stem!r} is missing", "put it into JPEGImages"
+    )
+
+
+def _image_sets(path: Path) -> dict[str, str]:
+    """Field to split, by ``ImageSets/Main/{train,val,test}.txt``."""
+    splits: dict[str, str] = {}
+    for split in ("train", "val", "test"):
+        for file in path.glob(f"**/ImageSets/Main/{split}.txt"):
+            for line in file.read_text(encoding="utf-8").splitlines():
+                splits[line.strip()] = split
+    return splits
+
+
+def _read_types(path: Path) -> dict[str, list[str]]:
+    """Field to the types of its white cells."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.reader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(str(path), f"cannot be read ({error})", "give a CSV file") from None
+    for number, row in enumerate(rows, start=1):
+        if row and len(row) != 2:
+            raise InputError(
+                f"{path} row {number}", f"has {len(row)} columns", "write field and types only"
+            )
+    return {
+        PurePosixPath(row[0].strip()).stem: [t.strip() for t in row[1].split(",") if t.strip()]
+        for row in rows[1:]
+        if row
+    }
