@@ -1,0 +1,252 @@
+"""Floors and controls: a metric is believed on this data only if they land where they should.
+
+The *floor* is what real cells score: training rows, as many as there are synthetic ones, against
+the held-out rows; for memorisation the held-out rows, which no generator has seen, against the
+training rows and one another. The *controls* are generators whose faults are known:
+
+copycat
+    Training rows, drawn with replacement. Memorisation metrics must catch it.
+class_gaussian
+    A Gaussian per class with one shrunk covariance. It must not seem better than real cells, and
+    must not be taken for a copycat.
+wrong_labels
+    Training rows whose labels were shuffled. Metrics that see labels must catch it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bloomdiff.errors import InputError
+from bloomdiff.metrics.base import METRICS, Check, Metric, Record, Score, number
+from bloomdiff.metrics.evaluation import evaluate, score
+from bloomdiff.metrics.points import Doubles
+from bloomdiff.metrics.set_comparison import Labels, Reference, SetComparison, UnseenRows
+
+Indices = npt.NDArray[np.intp]
+CONTROLS = ("copycat", "class_gaussian", "wrong_labels")
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Scores of floor and controls for one fold and number of rows; generators share them.
+
+    Attributes
+    ----------
+    n
+        Rows of each control.
+    scores
+        Metric, then "floor" or a control, to its score.
+    """
+
+    n: int
+    scores: dict[str, dict[str, Score]]
+
+    def verdict(self, metric: Metric) -> tuple[bool | None, str]:
+        """Whether every check held, and what failed; None where nothing could be checked."""
+        found = self.scores[metric.name]
+        failures, checked = [], 0
+        for control, check in metric.checks.items():
+            outcome = _holds(metric, check, found["floor"], found[control], found["copycat"])
+            checked += outcome is not None
+            if outcome is False:
+                failures.append(_FAILURE[check].format(control=control.replace("_", " ")))
+        if not checked:
+            return None, "no control could be scored"
+        return not failures, "; ".join(failures)
+
+
+_FAILURE: dict[Check, str] = {
+    "worse": "does not tell {control} from real cells",
+    "not_better": "scores {control} above real cells",
+    "clears_copycat": "takes {control} for a copycat",
+}
+
+
+def _holds(
+    metric: Metric, check: Check, floor: Score, control: Score, copycat: Score
+) -> bool | None:
+    """Whether the control lands where it must; None where a score is missing."""
+    other = copycat if check == "clears_copycat" else floor
+    if not np.isfinite([control.value, other.value]).all():
+        return None
+    if check == "worse":
+        return clearly_better(other, control, metric)
+    if check == "not_better":
+        return not clearly_better(control, other, metric)
+    return clearly_better(control, other, metric)
+
+
+def clearly_better(a: Score, b: Score, metric: Metric) -> bool:
+    """Whether `a` beats `b` with intervals apart; without draws, whether its value does."""
+    sign = 1 if metric.better == "higher" else -1
+    if len(a.draws) < 2 or len(b.draws) < 2:
+        return sign * (a.value - b.value) > 0
+    (a_low, a_high), (b_low, b_high) = a.interval(), b.interval()
+    return a_low > b_high if sign > 0 else a_high < b_low
+
+
+def run_controls(reference: Reference, n: int) -> Controls:
+    """Score floor and controls once for a fold.
+
+    Parameters
+    ----------
+    reference
+        The fold's real rows, with labels.
+    n
+        Rows of each control: as many as synthetic rows are judged, at most the training rows.
+
+    Raises
+    ------
+    InputError
+        No labels, or more rows asked for than there are training rows.
+    """
+    y = reference.y_train
+    if y is None or reference.y_test is None:
+        raise InputError("controls", "need the labels of the real rows", "give y_train and y_test")
+    if not 2 <= n <= len(reference.train):
+        raise InputError(
+            "controls", f"asked for {n} rows of {len(reference.train)}", "ask for 2 rows to all"
+        )
+    rng = reference.rng(10)
+    rows = stratified_rows(y, y, n, rng)
+    repeated = rng.choice(rows, size=len(rows))
+    sets = {
+        "floor": SetComparison(reference, reference.train[rows], y[rows]),
+        "copycat": SetComparison(reference, reference.train[repeated], y[repeated]),
+        "class_gaussian": SetComparison(
+            reference, class_gaussian(reference.train, y, y[rows], rng), y[rows]
+        ),
+        "wrong_labels": SetComparison(reference, reference.train[rows], rng.permutation(y[rows])),
+    }
+    unseen = UnseenRows(reference)
+    scores: dict[str, dict[str, Score]] = {}
+    for name in METRICS:
+        metric = METRICS[name]
+        scores[name] = {key: score(metric, one) for key, one in sets.items() if key != "floor"}
+        real = unseen if metric.family == "memorisation" else sets["floor"]
+        scores[name]["floor"] = score(metric, real)
+    return Controls(n, scores)
+
+
+def with_controls(
+    synthetic: npt.NDArray[Any],
+    train: npt.NDArray[Any],
+    test: npt.NDArray[Any],
+    *,
+    y_synthetic: Labels,
+    y_train: Labels,
+    y_test: Labels,
+    seed: int,
+    n_bootstrap: int = 200,
+    k: int = 5,
+) -> list[Record]:
+    """`evaluate_synthetic` at the training rows' class proportions, beside floor and controls.
+
+    For several generators of one fold, make one `Reference` and use `judge`: the controls are
+    then scored once.
+
+    Parameters
+    ----------
+    synthetic, train, test, y_synthetic, y_train, y_test, seed, n_bootstrap, k
+        As in `evaluate_synthetic`; the labels are required.
+
+    Returns
+    -------
+    list of dict
+        As `evaluate_synthetic`; the records of scope "all" have in addition `floor`, `floor_low`,
+        `floor_high`, `copycat`, `class_gaussian`, `wrong_labels`, `trustworthy` (None where
+        nothing could be checked) and `reason` (what failed).
+    """
+    reference = Reference.of(
+        train, test, y_train=y_train, y_test=y_test, seed=seed, n_bootstrap=n_bootstrap, k=k
+    )
+    return judge(reference, synthetic, y_synthetic)[0]
+
+
+def judge(
+    reference: Reference,
+    synthetic: npt.NDArray[Any],
+    y_synthetic: Labels,
+    controls: Controls | None = None,
+) -> tuple[list[Record], Controls]:
+    """The records of `with_controls`, and the controls for the next generator of the fold.
+
+    Controls of another number of rows than this generator allows are scored anew.
+    """
+    labels = np.asarray(y_synthetic, dtype=str)
+    if reference.y_train is None:
+        raise InputError("controls", "need the labels of the real rows", "give y_train and y_test")
+    rows = stratified_rows(labels, reference.y_train, len(reference.train), reference.rng(11))
+    if len(rows) < 2:
+        raise InputError(
+            "synthetic rows", "have no class in common with training", "sample every class"
+        )
+    comparison = reference.compare(np.asarray(synthetic)[rows], labels[rows])
+    if controls is None or controls.n != len(rows):
+        controls = run_controls(reference, len(rows))
+    records = evaluate(comparison)
+    for one in records:
+        if one["scope"] != "all":
+            continue
+        metric = METRICS[one["metric"]]
+        found = controls.scores[metric.name]
+        low, high = found["floor"].interval()
+        one.update(floor=number(found["floor"].value), floor_low=number(low))
+        one.update(floor_high=number(high))
+        one.update({name: number(found[name].value) for name in CONTROLS})
+        one["trustworthy"], one["reason"] = controls.verdict(metric)
+    return records, controls
+
+
+def stratified_rows(y: Labels, y_like: Labels, at_most: int, rng: np.random.Generator) -> Indices:
+    """Rows of `y` in the class proportions of `y_like`, as many as possible up to `at_most`.
+
+    A class of `y_like` that `y` lacks is left out; the largest remainders round to whole rows.
+
+    Returns
+    -------
+    ndarray
+        Sorted positions in `y`, without repeats.
+    """
+    names, wanted = np.unique(y_like, return_counts=True)
+    available = np.array([(y == name).sum() for name in names])
+    names, wanted = names[available > 0], wanted[available > 0]
+    available = available[available > 0]
+    if len(names) == 0:
+        return np.empty(0, dtype=np.intp)
+    share = wanted / wanted.sum()
+    # A class may fall short by its rounding, so that a rare one does not halve the sample.
+    total = min(at_most, int(((available + 0.5) / share).min()))
+    exact = total * share
+    take = np.floor(exact).astype(np.intp)
+    order = np.argsort(take - exact, kind="stable")
+    take[order[: total - take.sum()]] += 1
+    take = np.minimum(take, available)
+    chosen = [
+        rng.choice(np.flatnonzero(y == name), size=count, replace=False)
+        for name, count in zip(names, take, strict=True)
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def class_gaussian(X: Doubles, y: Labels, y_wanted: Labels, rng: np.random.Generator) -> Doubles:
+    """Rows of a Gaussian per class with the shrunk covariance of all classes, `(n, d)`.
+
+    References
+    ----------
+    Ledoit and Wolf (2004), A well-conditioned estimator for large-dimensional covariance matrices.
+    """
+    from sklearn.covariance import ledoit_wolf
+
+    names, index = np.unique(y, return_inverse=True)
+    means = np.stack([X[index == position].mean(axis=0) for position in range(len(names))])
+    covariance, _ = ledoit_wolf(X - means[index], assume_centered=True)
+    variance, axes = np.linalg.eigh(covariance)
+    noise = rng.standard_normal((len(y_wanted), X.shape[1]))
+    noise *= np.sqrt(np.maximum(variance, 0))
+    return means[np.searchsorted(names, y_wanted)] + noise @ axes.T
