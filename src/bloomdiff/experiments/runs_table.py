@@ -12,12 +12,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def runs_table(client: Any, experiment_id: str, root: Path) -> pd.DataFrame:
+def runs_table(client: Any, experiment_id: str, root: Path, *, without: str) -> pd.DataFrame:
     """One row per stage and per child run, from the execution that last ran each stage.
 
     DVC runs only the stages whose inputs changed, so the runs behind the present outputs may stem
     from several executions: for each stage, the latest that finished it on the inputs and
     parameters of today.
+
+    Parameters
+    ----------
+    client, experiment_id
+        The open store.
+    root
+        The project.
+    without
+        The stage that writes the table: it has not finished yet.
 
     Returns
     -------
@@ -28,6 +37,8 @@ def runs_table(client: Any, experiment_id: str, root: Path) -> pd.DataFrame:
 
     rows: list[dict[str, Any]] = []
     for stage in stage_names(root):
+        if stage == without:
+            continue
         wanted = f"tags.`inputs.{stage}` = '{inputs_digest(root, stage)}'"
         parents = search(client, experiment_id, f"{wanted} and tags.`stage.{stage}` = 'finished'")
         if not parents:

@@ -177,7 +177,7 @@ class StageRun:
 
     def export_runs(self, path: str | Path) -> None:
         """Write the runs behind the present outputs as sorted CSV, without ids or times."""
-        table = runs_table(self._client, self._experiment_id, self._root)
+        table = runs_table(self._client, self._experiment_id, self._root, without=self.stage)
         with atomic_file(path) as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n")
 
