@@ -1,0 +1,139 @@
+"""A CSV table: one row a cell, its columns mapped by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal, get_args
+
+from pydantic import Field
+
+from bloomdiff.data.importers.base import IMPORTERS, Importer
+from bloomdiff.data.importers.boxes import BoxParams
+from bloomdiff.data.importers.paths import SPLITS, find_group
+from bloomdiff.data.importers.records import Box, Record
+from bloomdiff.data.schema import is_inside
+from bloomdiff.errors import BloomDiffError, InputError, ParameterError, raise_all
+from bloomdiff.registry import nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Column = Literal["path", "label", "group", "split", "box_x", "box_y", "box_width", "box_height"]
+_BOX: tuple[Column, ...] = ("box_x", "box_y", "box_width", "box_height")
+
+
+class TableParams(BoxParams):
+    """Options of the `csv` importer.
+
+    Attributes
+    ----------
+    columns
+        Our name of a column to the table's. Columns of the same name need no entry; only `path`
+        must be there. Without `label` (or where it is empty) a cell is unlabelled; with the four
+        columns of a box, cells are cut out of the image.
+    images
+        The folder that paths are relative to; that of the table by default.
+    separator
+        What separates columns.
+    """
+
+    columns: dict[Column, str] = Field(default_factory=dict)
+    images: Path | None = None
+    separator: str = Field(default=",", min_length=1, max_length=1)
+
+
+@IMPORTERS.register("csv")
+class TableImporter(Importer):
+    """Reads a table with a row for each cell."""
+
+    name = "csv"
+    summary = "a CSV table with path, label and optional group, split and box columns"
+    Params = TableParams
+    params: TableParams
+
+    def records(self, path: Path) -> Iterator[Record]:
+        """Yield one record a row, those of one image together."""
+        table = self._read(path)
+        root = self.params.images or path.parent
+        # Rows of one field follow one another; otherwise the order stays.
+        order = table["path"].map({name: at for at, name in enumerate(table["path"].unique())})
+        table = table.iloc[order.argsort(kind="stable")]
+        problems: list[BloomDiffError] = []
+        records: list[Record] = []
+        names = [str(name) for name in table.columns]
+        for row, *texts in table.itertuples(name=None):
+            values = dict(zip(names, texts, strict=True))
+            try:
+                records.append(self._record(f"{path} row {row + 2}", row, values, root))
+            except InputError as error:
+                problems.append(error)
+        raise_all(problems)
+        yield from records
+
+    def _read(self, path: Path) -> pd.DataFrame:
+        import pandas as pd
+
+        try:
+            table = pd.read_csv(
+                path,
+                sep=self.params.separator,
+                dtype=str,
+                keep_default_na=False,
+                encoding="utf-8-sig",
+            )
+        except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
+            raise InputError(str(path), f"is no table ({error})", "give a CSV file") from None
+        names = {ours: self.params.columns.get(ours, ours) for ours in get_args(Column)}
+        for ours, theirs in names.items():
+            needed = ours == "path" or ours in self.params.columns
+            if needed and theirs not in table.columns:
+                told = nearest(theirs, table.columns.tolist())
+                raise ParameterError(
+                    str(path), f"has no column {theirs!r} for {ours}", f"give --column; {told}"
+                )
+        present = {theirs: ours for ours, theirs in names.items() if theirs in table.columns}
+        table = table[list(present)].rename(columns=present)
+        missing = [name for name in _BOX if name not in table.columns]
+        if missing and len(missing) < len(_BOX):
+            raise InputError(
+                str(path), f"has a part of a box: no {', '.join(missing)}", "give all four columns"
+            )
+        return table.apply(lambda column: column.str.strip())
+
+    def _record(self, where: str, row: int, values: dict[str, str], root: Path) -> Record:
+        name = values["path"].replace("\\", "/")
+        if not is_inside(name):
+            raise InputError(
+                where, f"path {name!r} leaves the folder {root}", "give --set images=FOLDER"
+            )
+        if not (root / name).is_file():
+            raise InputError(where, f"no such image {root / name}", "restore it or drop the row")
+        split = values.get("split", "")
+        if split and split.lower() not in SPLITS:
+            raise InputError(where, f"split {split!r} is unknown", nearest(split, list(SPLITS)))
+        box = _box(where, values)
+        stem = PurePosixPath(name).with_suffix("").as_posix()
+        group = values.get("group") or find_group(self.params.group, name, root / name)
+        return Record(
+            PurePosixPath(name).as_posix() if box is None else f"{stem}-{row}.png",
+            root / name,
+            values.get("label", ""),
+            group=group or ("" if box is None else name),
+            split=SPLITS[split.lower()] if split else "",
+            box=box,
+            field="" if box is None else name,
+            margin=self.params.margin,
+        )
+
+
+def _box(where: str, values: dict[str, str]) -> Box | None:
+    """The row's box; None without the columns or where all four are empty."""
+    texts = [values.get(name, "") for name in _BOX]
+    if not any(texts):
+        return None
+    try:
+        x, y, width, height = (float(text) for text in texts)
+    except ValueError:
+        raise InputError(where, f"box {texts} is not four numbers", "mend the row") from None
+    return Box(x, y, width, height)

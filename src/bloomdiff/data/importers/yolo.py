@@ -1,0 +1,135 @@
+"""YOLO: a text file of boxes for each field of view, in fractions of its size.
+
+Layouts: https://docs.ultralytics.com/datasets/detect/ (``images/`` and ``labels/``, at the top or
+below each split, with a ``data.yaml``) and Darknet's (text files beside the images, with a
+``classes.txt`` or ``*.names``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bloomdiff.data.importers.base import IMPORTERS, Importer
+from bloomdiff.data.importers.boxes import BoxParams, FieldOfView
+from bloomdiff.data.importers.paths import find_files, find_images, split_of
+from bloomdiff.data.importers.records import Box, Record
+from bloomdiff.errors import BloomDiffError, InputError, raise_all
+from bloomdiff.files import read_yaml
+
+
+@IMPORTERS.register("yolo")
+class YoloImporter(Importer):
+    """Reads a folder of images with a label file each; an image without one has no object.
+
+    A line is a class index and centre, width and height; or a class index and the corners of a
+    polygon, whose bounding box is taken.
+    """
+
+    name = "yolo"
+    summary = "YOLO: fields of view with a text file of boxes each"
+    Params = BoxParams
+    params: BoxParams
+
+    def records(self, path: Path) -> Iterator[Record]:
+        """Yield one record a line, field by field."""
+        root = path if path.is_dir() else path.parent
+        classes = _class_names(path)
+        images = find_images(root)
+        if not images:
+            raise InputError(str(path), "holds no image", "give the folder with images and labels")
+        label_files = {image: _label_file(image, root) for image in images}
+        orphans = set(_files_in_labels(root)) - set(label_files.values())
+        problems: list[BloomDiffError] = [
+            InputError(str(file), "has no image", "restore it or drop the labels")
+            for file in sorted(orphans)
+        ]
+        bare = sum(not file.is_file() for file in label_files.values())
+        if bare == len(images):
+            raise InputError(str(path), "holds no label file", "put them into labels/")
+        if bare:
+            self.remark(f"{path}: {bare} image(s) have no label file and so no cell")
+        fields: list[FieldOfView] = []
+        for image, file in label_files.items():
+            name = image.relative_to(root).as_posix()
+            objects = _read(file, classes, problems) if file.is_file() else []
+            fields.append(FieldOfView(image, name, objects, split_of(name)))
+        raise_all(problems)
+        for field in fields:
+            yield from field.cells(self.params)
+
+
+def _class_names(path: Path) -> dict[int, str]:
+    """Class index to name, by ``data.yaml`` or a list of names."""
+    if path.is_dir():
+        found = [*find_files(path, ".yaml"), *find_files(path, ".yml")]
+        lists = [*path.rglob("classes.txt"), *find_files(path, ".names")]
+    else:
+        found, lists = [path], []
+    for file in found:
+        content = read_yaml(file)
+        if isinstance(content, dict) and "names" in content:
+            return _from_yaml(file, content["names"])
+    for file in sorted(lists):
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        return {index: line.strip() for index, line in enumerate(lines) if line.strip()}
+    raise InputError(
+        str(path), "does not name its classes", "add a data.yaml with `names`, or a classes.txt"
+    )
+
+
+def _from_yaml(file: Path, names: Any) -> dict[int, str]:
+    pairs = names.items() if isinstance(names, dict) else enumerate(names or ())
+    try:
+        return {int(index): str(name).strip() for index, name in pairs}
+    except (TypeError, ValueError):
+        raise InputError(f"{file}: names", "is no list of class names", "write one") from None
+
+
+def _label_file(image: Path, root: Path) -> Path:
+    """Where an image's boxes are: ``labels`` for the last ``images`` of its path, or beside it."""
+    parts = list(image.relative_to(root).parts)
+    for place in reversed(range(len(parts) - 1)):
+        if parts[place] == "images":
+            parts[place] = "labels"
+            return (root / Path(*parts)).with_suffix(".txt")
+    return image.with_suffix(".txt")
+
+
+def _files_in_labels(root: Path) -> Iterator[Path]:
+    for file in find_files(root, ".txt"):
+        if "labels" in file.relative_to(root).parts[:-1] and file.name != "classes.txt":
+            yield file
+
+
+def _read(
+    file: Path, classes: dict[int, str], problems: list[BloomDiffError]
+) -> list[tuple[str, Box]]:
+    objects: list[tuple[str, Box]] = []
+    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    for number, line in enumerate(lines, start=1):
+        where = f"{file} row {number}"
+        if not line.strip():
+            continue
+        try:
+            index, *values = (float(word) for word in line.split())
+        except ValueError:
+            problems.append(InputError(where, f"{line!r} is not all numbers", "mend the line"))
+            continue
+        if index not in classes:
+            known = f"0 to {max(classes)}" if classes else "none"
+            problems.append(InputError(where, f"class {index:g} has no name", f"known: {known}"))
+        elif len(values) == 4:
+            x, y, width, height = values
+            box = Box(x - width / 2, y - height / 2, width, height, relative=True)
+            objects.append((classes[int(index)], box))
+        elif len(values) >= 6 and len(values) % 2 == 0:
+            across, down = values[::2], values[1::2]
+            left, top = min(across), min(down)
+            box = Box(left, top, max(across) - left, max(down) - top, relative=True)
+            objects.append((classes[int(index)], box))
+        else:
+            told = f"has {len(values)} numbers after the class"
+            problems.append(InputError(where, told, "write centre, width and height"))
+    return objects
