@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bloomdiff.cli import sources
+
 if TYPE_CHECKING:
     import pandas as pd
 
 app = typer.Typer(
     help="Bring images in, draw the digital phantom, check a manifest.", no_args_is_help=True
 )
+sources.register(app)
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of the images and their manifest.csv.")]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Worker processes.")]

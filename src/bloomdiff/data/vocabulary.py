@@ -18,6 +18,7 @@ __all__ = [
     "LINEAGES",
     "SOURCES",
     "VOCABULARY",
+    "class_of_code",
     "coarsen",
     "codes",
     "common_classes",
@@ -59,6 +60,11 @@ def codes(source: str) -> list[str]:
     return [code for cell in VOCABULARY.values() for code in cell.codes.get(source, ())]
 
 
+def class_of_code(source: str, code: str) -> str | None:
+    """Name of a source's class by its code alone; None where the source has no such code."""
+    return _names(source).get(_plain(code))
+
+
 def to_vocabulary(source: str, code: str) -> str:
     """Name of a source's class in the vocabulary.
 
@@ -75,12 +81,10 @@ def to_vocabulary(source: str, code: str) -> str:
     ParameterError
         The source or the code is unknown.
     """
-    names = _names(source)
-    plain = _plain(code)
-    if plain in names:
-        return names[plain]
-    if plain in names.values():
-        return plain
+    if name := class_of_code(source, code):
+        return name
+    if _plain(code) in _names(source).values():
+        return _plain(code)
     raise ParameterError(
         f"class {code!r} of {source}", "unknown code", nearest(code, codes(source))
     )

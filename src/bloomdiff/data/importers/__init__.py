@@ -1,6 +1,19 @@
 """Importers by name; importing this package registers all of them."""
 
-from bloomdiff.data.importers import coco, folder, medmnist, table, voc, yolo
+from bloomdiff.data.importers import (
+    acevedo,
+    bone_marrow,
+    coco,
+    folder,
+    lisc,
+    matek2019,
+    medmnist,
+    mll23,
+    raabin,
+    table,
+    voc,
+    yolo,
+)
 from bloomdiff.data.importers.base import (
     IMPORTERS,
     Importer,

@@ -45,6 +45,11 @@ class Importer(ABC):
     def __init__(self, params: ImporterParams | None = None) -> None:
         self.params = self.Params() if params is None else params
 
+    @property
+    def source(self) -> str:
+        """Name of the one data set that the importer reads; '' takes that of the path."""
+        return ""
+
     @abstractmethod
     def records(self, path: Path) -> Iterator[Record]:
         """Yield the cells below `path`, in an order that depends on nothing but the files.

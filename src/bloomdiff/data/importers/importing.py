@@ -50,8 +50,8 @@ def import_cells(
     params
         Options of the importer.
     source
-        Name of the data set in the manifest, in cell ids and in groups; by default that of
-        `path`.
+        Name of the data set in the manifest, in cell ids and in groups; by default that of a
+        published set, or of `path`.
     classes
         Which classes to keep, and under which names.
     jobs
@@ -80,7 +80,7 @@ def import_cells(
         raise ParameterError("--append --replace", "exclude one another", "give one of them")
     if not path.exists():
         raise InputError(str(path), "no such file or folder", "give the path of the data")
-    source = source or path.resolve().name.split(".")[0]
+    source = source or importer.source or path.resolve().name.split(".")[0]
     _check_name(source, "source")
     rules = classes or ClassRules()
 
