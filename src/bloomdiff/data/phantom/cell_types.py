@@ -131,9 +131,9 @@ TYPES: dict[str, CellType] = {
     "neutrophil_band": CellType(
         109,
         Traits(
-            diameter=12.9, nucleus_fraction=0.38, nucleus_length=5.2, nucleus_bend=3.7, lobes=1.9,
-            lobe_pinch=0.2, nucleus_roughness=0.13, chromatin_density=1.65, chromatin_grain=0.4,
-            chromatin_contrast=0.2, basophilia=0.08, acidophilia=0.14, granules=1.4,
+            diameter=12.9, nucleus_fraction=0.37, nucleus_length=5.6, nucleus_bend=3.3, lobes=1.8,
+            lobe_pinch=0.15, nucleus_roughness=0.13, chromatin_density=1.65, chromatin_grain=0.4,
+            chromatin_contrast=0.2, basophilia=0.07, acidophilia=0.15, granules=1.4,
             granule_diameter=0.24, granule_purple=0.24, granule_eosin=0.12, eccentricity=0.3,
         ),
         {"neutrophil_segmented": 0.5, "metamyelocyte": 0.5},
@@ -141,8 +141,8 @@ TYPES: dict[str, CellType] = {
     "metamyelocyte": CellType(
         15,
         Traits(
-            diameter=13.8, nucleus_fraction=0.46, nucleus_length=2.3, nucleus_bend=2.5, lobes=1.1,
-            lobe_pinch=0.05, nucleus_roughness=0.12, chromatin_density=1.55, chromatin_grain=0.36,
+            diameter=14.0, nucleus_fraction=0.46, nucleus_length=2.4, nucleus_bend=2.3, lobes=1.0,
+            lobe_pinch=0.03, nucleus_roughness=0.12, chromatin_density=1.55, chromatin_grain=0.36,
             chromatin_contrast=0.176, basophilia=0.13, acidophilia=0.13, granules=1.6, halo=0.12,
             granule_diameter=0.25, granule_purple=0.28, granule_eosin=0.12, eccentricity=0.45,
             granules_over_nucleus=0.15,
@@ -153,8 +153,8 @@ TYPES: dict[str, CellType] = {
     "myelocyte": CellType(
         42,
         Traits(
-            diameter=14.6, nucleus_fraction=0.54, nucleus_length=0.8, nucleus_bend=0.7, lobes=1.0,
-            chromatin_density=1.5, chromatin_grain=0.33, chromatin_contrast=0.16, basophilia=0.24,
+            diameter=15.2, nucleus_fraction=0.52, nucleus_length=0.6, nucleus_bend=0.5, lobes=1.0,
+            chromatin_density=1.45, chromatin_grain=0.33, chromatin_contrast=0.16, basophilia=0.26,
             acidophilia=0.12, granules=1.7, halo=0.2, granule_diameter=0.27, granule_purple=0.36,
             granule_eosin=0.11, eccentricity=0.65, granules_over_nucleus=0.2, nucleoli=0.2,
         ),
@@ -208,10 +208,10 @@ TYPES: dict[str, CellType] = {
     "lymphocyte_atypical": CellType(
         11,
         Traits(
-            diameter=15.2, nucleus_fraction=0.56, nucleus_length=0.9, nucleus_bend=0.8,
+            diameter=15.8, nucleus_fraction=0.5, nucleus_length=0.9, nucleus_bend=0.8,
             chromatin_density=1.5, chromatin_grain=0.45, chromatin_contrast=0.176, nucleoli=0.5,
-            basophilia=0.42, acidophilia=0.02, edge_basophilia=0.9, halo=0.25, granules=0.05,
-            granule_diameter=0.33, granule_purple=0.4, vacuoles=0.4, outline_roughness=0.5,
+            basophilia=0.42, acidophilia=0.02, edge_basophilia=1.3, halo=0.25, granules=0.05,
+            granule_diameter=0.33, granule_purple=0.4, vacuoles=0.4, outline_roughness=0.6,
             elongation=0.22, eccentricity=0.55, nucleus_roughness=0.2,
         ),
         {"lymphocyte": 0.45, "monocyte": 0.35, "myeloblast": 0.2},
@@ -241,7 +241,7 @@ TYPES: dict[str, CellType] = {
         Traits(
             diameter=10.0, nucleus_fraction=0.42, nucleus_length=0.2, nucleus_bend=0.1,
             nucleus_roughness=0.06, chromatin_density=2.1, chromatin_grain=0.5,
-            chromatin_contrast=0.224, basophilia=0.3, acidophilia=0.3, halo=0.15, granules=0.01,
+            chromatin_contrast=0.224, basophilia=0.28, acidophilia=0.38, halo=0.15, granules=0.01,
             eccentricity=0.35, outline_roughness=0.2,
         ),
         {"lymphocyte": 1.0},

@@ -65,7 +65,7 @@ def _spine(traits: Traits, rng: np.random.Generator) -> tuple[Array, Array]:
     t = np.linspace(0.0, 1.0, int(np.clip(length / SPINE_STEP, 6, 48)))
     wobble = np.zeros_like(t)
     for k in (1, 2, 3):
-        wobble += 0.45 / k * rng.standard_normal() * np.sin(np.pi * k * t + np.pi * rng.random())
+        wobble += 0.3 / k * rng.standard_normal() * np.sin(np.pi * k * t + np.pi * rng.random())
     heading = traits.nucleus_bend * (t - 0.5) + wobble * min(1.0, length / 4.0)
     steps = length / len(t) * np.stack([np.sin(heading), np.cos(heading)], axis=1)
     points = np.cumsum(steps, axis=0)

@@ -16,9 +16,9 @@ from bloomdiff.data.phantom.cell_types import SHARES, SPREAD, TRAIT_NAMES, TYPES
 from bloomdiff.data.phantom.fields import Array
 
 # Half-normal scale and ceiling of the way towards the neighbour, at overlap = 1.
-DRIFT, DRIFT_MAX = 0.17, 0.7
+DRIFT, DRIFT_MAX = 0.13, 0.65
 # What cells of one slide share, relative to the spread within a class.
-PATIENT_SHARE = 0.4
+PATIENT_SHARE = 0.35
 FLOOR = 1e-3  # keeps the logarithm of an absent trait finite
 _SHARE = np.array([name in SHARES for name in TRAIT_NAMES])
 _SPREAD = np.array([SPREAD[name] for name in TRAIT_NAMES])
@@ -93,6 +93,9 @@ def draw_cell(
         zip(TRAIT_NAMES, _from_latent(_to_latent(mean) + _SPREAD * deviate).tolist(), strict=True)
     )
     drawn["nucleus_fraction"] = min(drawn["nucleus_fraction"], 0.9)
+    # A tighter curl would close a band into a ring or a ball.
+    tightest = max(2.6, drawn["nucleus_length"] / 1.35)
+    drawn["nucleus_bend"] = min(drawn["nucleus_bend"], tightest)
     drawn["lobes"] = float(max(1, round(drawn["lobes"] + 0.35 * overlap * rng.standard_normal())))
     drawn["nucleoli"] = float(rng.poisson(drawn["nucleoli"]))
     drawn["vacuoles"] = float(rng.poisson(drawn["vacuoles"]))
