@@ -1,30 +1,34 @@
 """All pairs of two point sets, a block of rows at a time, in bounded memory.
 
 `scan` computes squared Euclidean distances once and shows each block to every *reducer*, which
-keeps only what its metric needs. The blocks are float32, four times faster than float64; a
-reducer whose answer hangs on a comparison recomputes the close calls in float64 from the
-differences, so that its answer is exact.
+keeps only what its metric needs. Large sets are scanned in float32, four times faster than float64;
+a reducer whose answer hangs on a comparison recomputes the close calls in float64 from the
+differences, so that its answer is exact. Sums over millions of pairs average the rounding away;
+small sets, whose sums would not, are scanned in float64.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Doubles = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
+Reals = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.intp]
 
-_BLOCK_BYTES = 1 << 26  # of one float32 block; a few such buffers exist at a time
+_BLOCK_BYTES = 1 << 26  # of one block; a few such buffers exist at a time
 _PAIR_BYTES = 1 << 26  # of gathered float64 differences
 
-# Error of a float32 squared distance, relative to the sum of the two squared norms. Rounding in
-# a product of some hundred terms is about 1e-6 of it; four times that leaves a margin.
-FLOAT32_ERROR = 4e-6
+_FLOAT64_PAIRS = 1 << 22  # up to so many pairs float64 costs little
+
+# Error of a squared distance, in units of the rounding of its type and relative to the sum of the
+# two squared norms: a product of some hundred terms loses about ten units, this leaves a margin.
+_ROUNDING = 32
 
 
 @dataclass(frozen=True)
@@ -36,16 +40,16 @@ class Block:
     start, stop
         The rows of X.
     d2
-        Squared distances, float32 `(stop - start, n_y)`, to be read only; infinite between a
-        point and itself.
+        Squared distances, float32 or float64 `(stop - start, n_y)`, to be read only; infinite
+        between a point and itself.
     error
-        Bound on the rounding error of each row of `d2`, float32 `(stop - start, 1)`.
+        Bound on the rounding error of each row of `d2`, `(stop - start, 1)`.
     """
 
     start: int
     stop: int
-    d2: Singles
-    error: Singles
+    d2: Reals
+    error: Reals
 
 
 class Reducer(Protocol):
@@ -83,12 +87,13 @@ def scan(X: Doubles, Y: Doubles, reducers: Sequence[Reducer], *, same: bool = Fa
     a, b = X - origin, Y - origin
     norm_a = np.einsum("ij,ij->i", a, a)
     norm_b = np.einsum("ij,ij->i", b, b)
-    error = (FLOAT32_ERROR * (norm_a + norm_b.max())).astype(np.float32)[:, None]
-    left = (-2 * a).astype(np.float32)
-    right = np.ascontiguousarray(b.astype(np.float32).T)
-    rows_a, columns_b = norm_a.astype(np.float32)[:, None], norm_b.astype(np.float32)
-    step = min(len(X), max(1, _BLOCK_BYTES // (4 * len(Y))))
-    buffer = np.empty((step, len(Y)), dtype=np.float32)
+    kind = np.float64 if len(X) * len(Y) <= _FLOAT64_PAIRS else np.float32
+    error = (_ROUNDING * np.finfo(kind).eps * (norm_a + norm_b.max())).astype(kind)[:, None]
+    left = (-2 * a).astype(kind)
+    right = np.ascontiguousarray(b.astype(kind).T)
+    rows_a, columns_b = norm_a.astype(kind)[:, None], norm_b.astype(kind)
+    step = min(len(X), max(1, _BLOCK_BYTES // (left.itemsize * len(Y))))
+    buffer = np.empty((step, len(Y)), dtype=kind)
     for start in range(0, len(X), step):
         stop = min(start + step, len(X))
         d2 = np.matmul(left[start:stop], right, out=buffer[: stop - start])

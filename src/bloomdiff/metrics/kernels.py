@@ -15,21 +15,22 @@ import numpy as np
 import numpy.typing as npt
 
 from bloomdiff.metrics.base import Score, metric
-from bloomdiff.metrics.blocks import Block, Doubles, Singles, scan
+from bloomdiff.metrics.blocks import Block, Doubles, Reals, Singles, scan
 from bloomdiff.metrics.points import as_pair
 
 if TYPE_CHECKING:
     from bloomdiff.metrics.set_comparison import SetComparison
 
-Kernel = Callable[[Singles, slice], Singles]
+Kernel = Callable[[Reals, slice], Reals]
 KernelName = Literal["cubic", "gaussian"]
 
 
 def gaussian_kernel(bandwidth: float) -> Kernel:
     """exp(-d² / (2 bandwidth²))."""
 
-    def evaluate(d2: Singles, rows: slice) -> Singles:
-        out = d2 * np.float32(-0.5 / bandwidth**2)
+    def evaluate(d2: Reals, rows: slice) -> Reals:
+        # A Python float keeps the block's type.
+        out = d2 * (-0.5 / bandwidth**2)
         return np.exp(out, out=out)
 
     return evaluate
@@ -38,13 +39,13 @@ def gaussian_kernel(bandwidth: float) -> Kernel:
 def cubic_kernel(X: Doubles, Y: Doubles) -> Kernel:
     """(x·y / d + 1)³; the product comes from the distance, x·y = (|x|² + |y|² - d²) / 2."""
     dim = X.shape[1]
-    left = (np.einsum("ij,ij->i", X, X) / (2 * dim) + 1).astype(np.float32)[:, None]
-    right = (np.einsum("ij,ij->i", Y, Y) / (2 * dim)).astype(np.float32)
+    left = np.einsum("ij,ij->i", X, X)[:, None] / (2 * dim) + 1
+    right = np.einsum("ij,ij->i", Y, Y) / (2 * dim)
 
-    def evaluate(d2: Singles, rows: slice) -> Singles:
-        base = d2 * np.float32(-0.5 / dim)
-        base += left[rows]
-        base += right
+    def evaluate(d2: Reals, rows: slice) -> Reals:
+        base = d2 * (-0.5 / dim)
+        base += left[rows].astype(d2.dtype)
+        base += right.astype(d2.dtype)
         cube = base * base
         cube *= base
         return cube

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from bloomdiff.metrics.base import Score, metric
 from bloomdiff.metrics.blocks import Block, Doubles, Indices, exact_d2, scan
 from bloomdiff.metrics.bootstrap import resampled_means
-from bloomdiff.metrics.neighbours import nearest
+from bloomdiff.metrics.neighbours import radii_squared
 from bloomdiff.metrics.points import as_pair
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 class BallMembership:
     """Reducer over synthetic X and real Y: which point lies in which ball.
+
+    Radii come squared, as they were computed: a root and its square need not be the same number,
+    and a point exactly on a ball's edge must not fall in by rounding.
 
     Attributes
     ----------
@@ -40,10 +43,10 @@ class BallMembership:
     """
 
     def __init__(
-        self, synthetic: Doubles, real: Doubles, synthetic_radius: Doubles, real_radius: Doubles
+        self, synthetic: Doubles, real: Doubles, synthetic_r2: Doubles, real_r2: Doubles
     ) -> None:
         self._synthetic, self._real = synthetic, real
-        self._synthetic_r2, self._real_r2 = synthetic_radius**2, real_radius**2
+        self._synthetic_r2, self._real_r2 = synthetic_r2, real_r2
         self.balls_of_synthetic = np.zeros(len(synthetic), dtype=np.intp)
         self.real_ball_hit = np.zeros(len(real), dtype=bool)
         self.real_inside = np.zeros(len(real), dtype=bool)
@@ -58,8 +61,8 @@ class BallMembership:
         self.real_inside[columns] = True
 
     def _members(self, block: Block, r2: Doubles) -> tuple[Indices, Indices]:
-        """Pairs with d2 < r2: float32 finds the candidates, float64 settles the close ones."""
-        limit = r2.astype(np.float32)
+        """Pairs with d2 < r2: the block finds the candidates, differences settle the close ones."""
+        limit = r2.astype(block.d2.dtype)
         flat = np.flatnonzero((block.d2 < limit + block.error).ravel())
         rows, columns = np.divmod(flat, block.d2.shape[1])
         exact_r2 = np.broadcast_to(r2, block.d2.shape)[rows, columns]
@@ -96,9 +99,7 @@ def precision_recall_density_coverage(
         A set with no more than `k` points, or a value that is not finite.
     """
     real, synthetic = as_pair(real, synthetic, minimum=k + 1)
-    real_radius = nearest(real, real, k=k, same=True)[0][:, -1]
-    synthetic_radius = nearest(synthetic, synthetic, k=k, same=True)[0][:, -1]
-    balls = BallMembership(synthetic, real, synthetic_radius, real_radius)
+    balls = BallMembership(synthetic, real, radii_squared(synthetic, k), radii_squared(real, k))
     scan(synthetic, real, [balls])
     return {
         "precision": float((balls.balls_of_synthetic > 0).mean()),

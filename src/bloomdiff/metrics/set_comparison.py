@@ -126,7 +126,7 @@ class Reference:
 
     @cached_property
     def test_scan(self) -> tuple[Doubles, Sums]:
-        """Radii of the held-out rows' balls `(t,)` and their kernel sums."""
+        """Squared radii of the held-out rows' balls `(t,)` and their kernel sums."""
         return _self_scan(self.test, self.test_counts, self)
 
     @cached_property
@@ -160,7 +160,7 @@ class SetComparison:
 
     @cached_property
     def self_scan(self) -> tuple[Doubles, Sums]:
-        """Radii of the synthetic rows' balls `(n,)` and their kernel sums."""
+        """Squared radii of the synthetic rows' balls `(n,)` and their kernel sums."""
         return _self_scan(self.synthetic, self.counts, self.reference)
 
     @cached_property
@@ -182,7 +182,7 @@ class SetComparison:
     @cached_property
     def to_test(self) -> tuple[Doubles, Indices]:
         """Distances and rows `(n, k)` of the nearest held-out rows."""
-        return self._cross_scan[1].distance, self._cross_scan[1].index
+        return np.sqrt(self._cross_scan[1].d2), self._cross_scan[1].index
 
     @property
     def cross_sums(self) -> Sums:
@@ -245,4 +245,4 @@ def _self_scan(X: Doubles, counts: Singles, reference: Reference) -> tuple[Doubl
     neighbours = NearestNeighbours(X, X, reference.k, same=True)
     sums = _kernel_sums(X, X, counts, counts, reference, same=True)
     scan(X, X, [neighbours, *sums.values()], same=True)
-    return neighbours.distance[:, -1], sums
+    return neighbours.d2[:, -1], sums

@@ -1,0 +1,112 @@
+import json
+
+import numpy as np
+import pytest
+
+from bloomdiff.errors import InputError
+from bloomdiff.metrics import METRICS
+from bloomdiff.metrics.evaluation import evaluate_synthetic
+
+
+@pytest.fixture(scope="module")
+def cells() -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(3, 6)) * 2
+
+    def draw(counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        y = np.repeat(np.arange(3), counts)
+        return centres[y] + rng.normal(size=(len(y), 6)), np.array(["BAS", "EOS", "LYT"])[y]
+
+    train, y_train = draw((60, 60, 8))
+    test, y_test = draw((40, 40, 4))
+    synthetic, y_synthetic = draw((60, 60, 40))
+    return synthetic, train, test, y_synthetic, y_train, y_test
+
+
+def table(cells: tuple[np.ndarray, ...], **options: object) -> dict[tuple[str, str], dict]:
+    synthetic, train, test, y_synthetic, y_train, y_test = cells
+    records = evaluate_synthetic(
+        synthetic,
+        train,
+        test,
+        seed=0,
+        y_synthetic=y_synthetic,
+        y_train=y_train,
+        y_test=y_test,
+        **options,  # type: ignore[arg-type]
+    )
+    return {(record["metric"], record["scope"]): record for record in records}
+
+
+def test_every_metric_has_a_value_inside_its_interval(cells: tuple[np.ndarray, ...]) -> None:
+    found = table(cells)
+    for name in METRICS:
+        record = found[name, "all"]
+        assert record["low"] <= record["value"] <= record["high"], name
+    json.dumps(list(found.values()), allow_nan=False)
+
+
+def test_small_classes_say_how_many_rows_they_need(cells: tuple[np.ndarray, ...]) -> None:
+    found = table(cells)
+    assert found["precision", "BAS"]["value"] is not None
+    small = found["precision", "LYT"]
+    assert small["value"] is None
+    assert small["note"] == "too few: needs 20 held-out rows, has 4"
+    assert (small["n_real"], small["n_synthetic"]) == (4, 40)
+    assert ("conditional_mmd", "BAS") not in found
+
+
+def test_a_class_that_was_never_generated_is_told(cells: tuple[np.ndarray, ...]) -> None:
+    synthetic, train, test, y_synthetic, y_train, y_test = cells
+    kept = y_synthetic != "EOS"
+    parts = (synthetic[kept], train, test, y_synthetic[kept], y_train, y_test)
+    record = table(parts)["gaussian_mmd", "EOS"]
+    assert record["value"] is None
+    assert record["note"] == "too few: needs 10 synthetic rows, has 0"
+
+
+def test_same_seed_same_table_and_scale_does_not_matter(cells: tuple[np.ndarray, ...]) -> None:
+    first = table(cells)
+    assert first == table(cells)
+    scale = np.array([1.0, 10, 100, 0.1, 1, 1])
+    scaled = table((*(points * scale + 5 for points in cells[:3]), *cells[3:]))
+    for key, record in first.items():
+        if record["value"] is not None:
+            assert scaled[key]["value"] == pytest.approx(record["value"], rel=1e-3, abs=1e-5), key
+
+
+def test_without_bootstrap_or_labels(cells: tuple[np.ndarray, ...]) -> None:
+    synthetic, train, test = cells[:3]
+    records = evaluate_synthetic(synthetic, train, test, seed=0, n_bootstrap=0)
+    assert {record["scope"] for record in records} == {"all"}
+    assert all(record["low"] is None for record in records)
+    agreement = next(r for r in records if r["metric"] == "label_agreement")
+    assert agreement["value"] is None
+    assert agreement["note"] == "needs labels"
+
+
+def test_constant_columns_and_identical_rows_pass(cells: tuple[np.ndarray, ...]) -> None:
+    same = np.ones((30, 4))
+    records = {r["metric"]: r for r in evaluate_synthetic(same, same, same, seed=0)}
+    assert records["frechet_distance"]["value"] == pytest.approx(0)
+    assert records["duplicate_rate"]["value"] == 1
+    assert records["neighbour_ratio"]["value"] == 1
+
+
+@pytest.mark.parametrize(
+    ("which", "rows", "match"),
+    [
+        (0, np.full((9, 6), np.nan), "synthetic row 0: is not finite"),
+        (0, np.ones((1, 6)), "synthetic rows: too few: needs 2, has 1"),
+        (0, np.ones((9, 5)), "synthetic rows: have 5 dimensions, the real ones 6"),
+        (1, np.full((9, 6), np.inf), "training row 0: is not finite"),
+        (2, np.ones((9, 5)), "test rows: have 5 dimensions"),
+    ],
+)
+def test_bad_rows_are_named(
+    cells: tuple[np.ndarray, ...], which: int, rows: np.ndarray, match: str
+) -> None:
+    sets = list(cells[:3])
+    sets[which] = rows
+    with pytest.raises(InputError, match=match):
+        evaluate_synthetic(*sets, seed=0)

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+import torch
+from torch_fidelity.metric_kid import kernel_mmd
+from torchmetrics.image.kid import poly_mmd
+
+from bloomdiff.errors import InputError
+from bloomdiff.metrics.bootstrap import bootstrap_counts
+from bloomdiff.metrics.kernels import mmd2
+from bloomdiff.metrics.set_comparison import Reference
+
+
+@pytest.mark.parametrize(("n", "d", "shift"), [(100, 384, 0.1), (300, 20, 0.0), (5, 3, 1.0)])
+def test_cubic_kernel_agrees_with_torchmetrics(n: int, d: int, shift: float) -> None:
+    rng = np.random.default_rng(n)
+    X, Y = rng.normal(size=(n, d)), rng.normal(size=(n, d)) * 1.1 + shift
+    expected = poly_mmd(torch.from_numpy(X), torch.from_numpy(Y)).item()
+    assert mmd2(X, Y) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(("n", "d", "shift"), [(100, 384, 0.1), (300, 20, 0.0), (5, 3, 1.0)])
+def test_gaussian_kernel_agrees_with_torch_fidelity(n: int, d: int, shift: float) -> None:
+    rng = np.random.default_rng(n)
+    X, Y = rng.normal(size=(n, d)), rng.normal(size=(n, d)) * 1.1 + shift
+    sigma = (2 * d) ** 0.5
+    expected = kernel_mmd(X, Y, kid_kernel="rbf", kid_kernel_rbf_sigma=sigma)
+    assert mmd2(X, Y, kernel="gaussian", bandwidth=sigma) == pytest.approx(expected, rel=1e-4)
+
+
+def test_unequal_sizes_by_the_definition() -> None:
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(30, 4)), rng.normal(size=(17, 4)) + 0.5
+
+    def mean(A: np.ndarray, B: np.ndarray, *, same: bool) -> float:
+        K = (A @ B.T / 4 + 1) ** 3
+        return K[~np.eye(len(A), dtype=bool)].mean() if same else K.mean()
+
+    expected = mean(X, X, same=True) + mean(Y, Y, same=True) - 2 * mean(X, Y, same=False)
+    assert mmd2(X, Y) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("kernel", ["cubic", "gaussian"])
+def test_unbiased_around_zero_for_one_distribution(kernel: str) -> None:
+    rng = np.random.default_rng(1)
+    values = [mmd2(*rng.normal(size=(2, 40, 10)), kernel=kernel) for _ in range(200)]  # type: ignore[arg-type]
+    error = np.std(values) / 200**0.5
+    assert abs(np.mean(values)) < 3 * error
+    assert np.mean(values) - 3 * error < 0 < max(values)
+
+
+def test_identical_points_and_too_few() -> None:
+    assert mmd2(np.ones((4, 3)), np.ones((5, 3))) == pytest.approx(0, abs=1e-5)
+    assert mmd2(np.ones((4, 3)), np.ones((5, 3)), kernel="gaussian") == 0
+    with pytest.raises(InputError, match="real rows: too few: needs 2, has 1"):
+        mmd2(np.ones((1, 3)), np.ones((5, 3)))
+    with pytest.raises(InputError, match="synthetic row 2: is not finite"):
+        mmd2(np.ones((4, 3)), np.array([[0.0] * 3, [0.0] * 3, [np.inf] * 3]))
+
+
+@pytest.mark.parametrize("kernel", ["cubic", "gaussian"])
+def test_bootstrap_is_what_resampling_by_hand_gives(kernel: str) -> None:
+    rng = np.random.default_rng(2)
+    X, Y = rng.normal(size=(25, 5)), rng.normal(size=(40, 5)) + 0.4
+    reference = Reference.of(X, Y, seed=0, n_bootstrap=5)
+    comparison = reference.compare(X * 1.1)
+    from bloomdiff.metrics.kernels import mmd2_score
+
+    score = mmd2_score(comparison, kernel)  # type: ignore[arg-type]
+    A, B = comparison.synthetic, reference.test
+    assert score.value == pytest.approx(
+        mmd2(A, B, kernel=kernel, bandwidth=reference.bandwidth),  # type: ignore[arg-type]
+        rel=1e-4,
+    )
+
+    def k(P: np.ndarray, Q: np.ndarray) -> np.ndarray:
+        if kernel == "cubic":
+            return (P @ Q.T / 5 + 1) ** 3
+        d2 = ((P[:, None] - Q[None]) ** 2).sum(axis=2)
+        return np.exp(-d2 / (2 * reference.bandwidth**2))
+
+    for replicate in range(5):
+        rows = np.repeat(np.arange(25), comparison.counts[:, replicate].astype(int))
+        columns = np.repeat(np.arange(40), reference.test_counts[:, replicate].astype(int))
+        xx, yy = rows[:, None] != rows[None], columns[:, None] != columns[None]
+        expected = k(A[rows], A[rows])[xx].mean() + k(B[columns], B[columns])[yy].mean()
+        expected -= 2 * k(A[rows], B[columns]).mean()
+        assert score.draws[replicate] == pytest.approx(expected, rel=1e-3, abs=1e-6)
+
+
+def test_counts_sum_to_the_rows_and_follow_the_seed() -> None:
+    counts = bootstrap_counts(30, 7, np.random.default_rng(3))
+    assert counts.shape == (30, 7)
+    assert (counts.sum(axis=0) == 30).all()
+    assert (counts == bootstrap_counts(30, 7, np.random.default_rng(3))).all()
