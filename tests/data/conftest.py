@@ -1,17 +1,20 @@
-"""A local HTTP server that misbehaves on request, as the fixture `server`."""
+"""Fixtures: a local HTTP server that misbehaves on request, and small images."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 
 @dataclass
@@ -111,3 +114,23 @@ def serving(behaviour: Behaviour) -> Iterator[Behaviour]:
 def server() -> Iterator[Behaviour]:
     with serving(Behaviour()) as behaviour:
         yield behaviour
+
+
+@pytest.fixture
+def draw() -> Callable[..., Path]:
+    """Write a small image of its own colours, seeded by its path."""
+
+    def write(
+        path: Path, size: tuple[int, int] = (8, 6), mode: str = "RGB", seed: str = ""
+    ) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha256((seed or path.as_posix()).encode()).digest()
+        pixels = np.random.default_rng(list(digest)).integers(
+            0, 256, (size[1], size[0], len(mode)), dtype=np.uint8
+        )
+        if mode == "RGBA":
+            pixels[..., 3] = 255
+        Image.fromarray(pixels, mode).save(path)
+        return path
+
+    return write

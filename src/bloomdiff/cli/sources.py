@@ -27,27 +27,37 @@ def sources(
     from bloomdiff.data.published import PUBLISHED
     from bloomdiff.data.sources import find_source
 
-    for source in [find_source(name)] if name else PUBLISHED.values():
-        typer.echo(_describe(source))
+    chosen = [find_source(name)] if name else list(PUBLISHED.values())
+    typer.echo(_table(chosen))
+    for source in chosen:
+        typer.echo(_details(source))
 
 
-def _describe(source: Source) -> str:
-    seen = source.seen + (f", {source.seen_note}" if source.seen_note else "")
-    if source.files:
-        note = f" ({source.manual})" if source.manual else ""
-        how = f"bloomdiff data get {source.name}{note}"
-    else:
-        how = source.manual
+def _table(chosen: list[Source]) -> str:
+    head = ("name", "images", "classes", "download", "DinoBloom saw it", "licence")
+    rows = [
+        (s.name, f"{s.images:,}", f"{s.classes}", s.size, s.seen, s.licence.split(",")[0])
+        for s in chosen
+    ]
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (head, *rows)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _details(source: Source) -> str:
+    by_program = f"bloomdiff data get {source.name}" if source.files else ""
     told = {
-        "holds": f"{source.images:,} images of {source.classes} classes, {source.size}",
-        "licence": source.licence,
-        "seen by DinoBloom": seen,
         "page": source.page,
-        "get": how,
+        "get": "; then ".join(filter(None, (by_program, source.manual))),
+        "DinoBloom": f"{source.seen}{source.seen_note and f' ({source.seen_note})'}",
+        "licence": source.licence,
         "cite": source.citation,
     }
     lines = [f"{source.name}: {source.title}"]
-    lines += [f"  {key:<18} {value}" for key, value in told.items()]
+    lines += [f"  {key:<10} {value}" for key, value in told.items()]
     return "\n".join(lines) + "\n"
 
 

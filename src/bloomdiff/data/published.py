@@ -122,7 +122,7 @@ _ALL = (
         "doi:10.7937/TCIA.AXH3-T579",
         page="https://doi.org/10.7937/TCIA.AXH3-T579",
         seen="yes",
-        seen_note="outside the test split that its authors publish",
+        seen_note="the test split is published by its authors",
         manual="the archive hands it out by IBM Aspera alone: download it from the page",
     ),
     # counts: labels_MLL23.csv in github.com/marrlab/MLL23
@@ -138,7 +138,7 @@ _ALL = (
         "doi:10.1038/s41597-025-06223-x",
         page="https://doi.org/10.5281/zenodo.14277609",
         seen="yes",
-        seen_note="as its authors' own cohort, by an independent audit",
+        seen_note="its authors' own cohort, by an independent audit",
         files=Listing("zenodo", "https://zenodo.org/api/records/14277609"),
     ),
     # Data in Brief 30, 105474, 2020, table 1; prefixes counted in the published archive
