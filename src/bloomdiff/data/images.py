@@ -33,8 +33,8 @@ Pixels = npt.NDArray[np.uint8]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 MAX_PIXELS = 80_000_000
-# MPO is what many phones write under the name of JPEG: its first frame is the photograph.
-_FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "WEBP")
+# Pillow also takes MPO for JPEG: what many phones write; its first frame is the photograph.
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 _CONVERTED = frozenset({"1", "L", "P", "RGB", "LA", "La", "PA", "RGBA", "RGBa", "RGBX"})
 _COLOUR_SPACES = frozenset({"CMYK", "YCbCr"})
 

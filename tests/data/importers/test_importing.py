@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bloomdiff.data.images import pixel_sha256, read_rgb
+from bloomdiff.data.importers import (
+    IMPORTERS,
+    ClassRules,
+    Importer,
+    ImporterParams,
+    Record,
+    import_cells,
+    make_importer,
+)
+from bloomdiff.data.manifest import read_manifest
+from bloomdiff.data.validate import validate_manifest
+from bloomdiff.errors import InputError, ParameterError, ProblemsError
+
+
+@pytest.fixture
+def lab(tmp_path: Path, paint) -> Path:
+    for name in ("basophil/a.png", "basophil/deep/er/b.tif", "monocyte/c.jpg", "monocyte/d.bmp"):
+        paint(tmp_path / "lab" / name)
+    return tmp_path / "lab"
+
+
+@pytest.fixture
+def other(tmp_path: Path, paint) -> Path:
+    for name in ("monocyte/a.png", "eosinophil/e.webp"):
+        paint(tmp_path / "other" / name)
+    return tmp_path / "other"
+
+
+def test_whole_files_are_copied_byte_for_byte_and_described(lab: Path, load, snapshot) -> None:
+    cells = load("folder", lab)
+    out = lab.parent / "out"
+    found = snapshot(out)
+    assert set(found) == {"manifest.csv"} | {f"images/lab/{name}" for name in snapshot(lab)}
+    for name, data in snapshot(lab).items():
+        assert found[f"images/lab/{name}"] == data
+    assert cells["cell_id"].tolist() == sorted(f"lab/{name}" for name in snapshot(lab))
+    for cell in cells.itertuples():
+        rgb = read_rgb(out / cell.path)
+        assert (cell.height, cell.width) == rgb.shape[:2] == (10, 12)
+        assert cell.sha256 == pixel_sha256(rgb)
+        assert cell.label == cell.cell_id.split("/")[1]
+        assert cell.group == cell.cell_id
+        assert cell.source == "lab"
+    pd.testing.assert_frame_equal(cells, read_manifest(out / "manifest.csv"))
+    validate_manifest(cells, out, jobs=1)
+
+
+def test_processes_write_what_one_process_writes(lab: Path, load, snapshot) -> None:
+    load("folder", lab)
+    alone = snapshot(lab.parent / "out")
+    import_cells("folder", lab, lab.parent / "pool", jobs=2)
+    assert snapshot(lab.parent / "pool") == alone
+
+
+def test_a_manifest_there_is_refused_untouched(lab: Path, other: Path, load, snapshot) -> None:
+    load("folder", lab)
+    before = snapshot(lab.parent / "out")
+    with pytest.raises(InputError, match=r"manifest\.csv: is there already; .*--append.*--replace"):
+        load("folder", other)
+    assert snapshot(lab.parent / "out") == before
+
+
+def test_append_joins_a_second_source(lab: Path, other: Path, load, snapshot) -> None:
+    first = load("folder", lab)
+    both = load("folder", other, append=True)
+    assert both["source"].value_counts().to_dict() == {"lab": 4, "other": 2}
+    kept = both[both["source"] == "lab"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, first)
+    validate_manifest(both, lab.parent / "out", jobs=1)
+    before = snapshot(lab.parent / "out")
+    with pytest.raises(InputError, match=r"lists source 'other' already; .*--source"):
+        load("folder", other, append=True)
+    assert snapshot(lab.parent / "out") == before
+    assert len(load("folder", other, append=True, source="again")) == 8
+
+
+def test_groups_of_two_sources_never_meet(lab: Path, other: Path, load) -> None:
+    load("folder", lab, {"group": r"/(\w)\."})
+    both = load("folder", other, {"group": r"/(\w)\."}, append=True)
+    assert set(both["group"]) == {"lab/a", "lab/b", "lab/c", "lab/d", "other/a", "other/e"}
+
+
+def test_replace_takes_away_what_the_old_manifest_lists(
+    lab: Path, other: Path, load, snapshot
+) -> None:
+    load("folder", lab)
+    out = lab.parent / "out"
+    (out / "notes.txt").write_text("mine")
+    load("folder", other, replace=True)
+    assert set(snapshot(out)) == {
+        "manifest.csv",
+        "notes.txt",
+        "images/other/monocyte/a.png",
+        "images/other/eosinophil/e.webp",
+    }
+    assert not (out / "images" / "lab").exists()
+
+
+def test_replace_by_the_same_source_leaves_no_old_file(lab: Path, load, paint, snapshot) -> None:
+    load("folder", lab)
+    (lab / "monocyte" / "c.jpg").unlink()
+    paint(lab / "monocyte" / "z.png")
+    load("folder", lab, replace=True)
+    names = {name for name in snapshot(lab.parent / "out") if name.startswith("images")}
+    assert names == {f"images/lab/{name}" for name in snapshot(lab)}
+
+
+def test_files_in_the_way_are_never_overwritten(lab: Path, load, snapshot, paint) -> None:
+    out = lab.parent / "out"
+    paint(out / "images" / "lab" / "basophil" / "mine.png")
+    before = snapshot(out)
+    for replace in (False, True):
+        with pytest.raises(InputError, match=r"mine\.png: is in the way"):
+            load("folder", lab, replace=replace)
+        assert snapshot(out) == before
+
+
+def test_append_and_replace_exclude_one_another(lab: Path, load) -> None:
+    with pytest.raises(ParameterError, match="exclude one another"):
+        load("folder", lab, append=True, replace=True)
+
+
+def test_every_bad_image_is_told_and_nothing_is_left(lab: Path, load, snapshot) -> None:
+    (lab / "basophil" / "bad.png").write_bytes(b"no image")
+    whole = (lab / "monocyte" / "d.bmp").read_bytes()
+    (lab / "monocyte" / "cut.bmp").write_bytes(whole[:100])
+    with pytest.raises(ProblemsError) as caught:
+        load("folder", lab)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2
+    assert any("basophil/bad.png: is not a PNG" in line for line in lines)
+    assert any("monocyte/cut.bmp: the image is damaged" in line for line in lines)
+    assert not (lab.parent / "out").exists()
+
+
+def test_a_failed_append_leaves_the_old_import(lab: Path, other: Path, load, snapshot) -> None:
+    load("folder", lab)
+    before = snapshot(lab.parent / "out")
+    (other / "monocyte" / "bad.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"bad\.png"):
+        load("folder", other, append=True)
+    assert snapshot(lab.parent / "out") == before
+
+
+def test_labels_that_differ_in_spelling_alone_are_refused(
+    lab: Path, tmp_path: Path, paint, load, snapshot
+) -> None:
+    load("folder", lab)
+    before = snapshot(lab.parent / "out")
+    paint(tmp_path / "third" / "MONOCYTE" / "m.png")
+    with pytest.raises(InputError, match="'monocyte' and 'MONOCYTE' differ in spelling alone"):
+        load("folder", tmp_path / "third", append=True)
+    assert snapshot(lab.parent / "out") == before
+    rules = ClassRules(rename={"MONOCYTE": "monocyte"})
+    assert len(load("folder", tmp_path / "third", append=True, classes=rules)) == 5
+
+
+def test_unknown_kinds_options_and_paths(lab: Path, load) -> None:
+    with pytest.raises(
+        ParameterError, match="importer 'foldr': unknown name; did you mean 'folder'"
+    ):
+        load("foldr", lab)
+    with pytest.raises(ParameterError, match="option 'grup': is unknown; did you mean 'group'"):
+        load("folder", lab, {"grup": "x"})
+    with pytest.raises(ParameterError, match=r"option 'group': .*not a regular expression"):
+        load("folder", lab, {"group": "("})
+    with pytest.raises(InputError, match="no such file or folder"):
+        load("folder", lab / "none")
+    assert not (lab.parent / "out").exists()
+
+
+def test_a_second_import_at_the_same_time_is_refused(lab: Path, tmp_path: Path, load) -> None:
+    import fcntl
+
+    out = tmp_path / "out"
+    out.mkdir()
+    handle = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="another import is writing here"):
+            load("folder", lab)
+    finally:
+        os.close(handle)
+    assert len(load("folder", lab)) == 4
+
+
+class _Names(Importer):
+    name = "names"
+    summary = "records of given names"
+    Params = ImporterParams
+    given: tuple[str, ...] = ()
+
+    def records(self, path: Path) -> Iterator[Record]:
+        for name in self.given:
+            yield Record(name, np.zeros((4, 5, 3), np.uint8), "x")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("../a.png",), ("a//b.png",), ("/a.png",), ("a\n.png",), ("a\\b.png",), ("a.png",) * 2],
+)
+def test_names_that_leave_the_folder_or_repeat_are_refused(
+    names: tuple[str, ...], tmp_path: Path, load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(IMPORTERS._entries, "names", _Names)
+    monkeypatch.setattr(_Names, "given", names)
+    with pytest.raises(InputError, match=r"is not a plain name|is the name of two cells"):
+        load("names", tmp_path)
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(_Names, "given", ("sub/a.png", "b.png"))
+    assert len(load("names", tmp_path, source="s")) == 2
+
+
+def test_a_source_must_be_a_plain_name(lab: Path, load) -> None:
+    for source in ("a/b", "..", "a\\b"):
+        with pytest.raises(InputError, match="is not a plain name"):
+            load("folder", lab, source=source)
+
+
+def test_every_importer_names_itself() -> None:
+    for name in IMPORTERS:
+        assert IMPORTERS[name].name == name
+        assert IMPORTERS[name].summary
+        assert issubclass(IMPORTERS[name].Params, ImporterParams)
+    assert {"folder", "csv", "medmnist", "coco", "voc", "yolo"} <= set(IMPORTERS)
+    assert make_importer("folder").params.group == ""
+
+
+def run_and_die(path: Path, out: Path, step: int) -> int:
+    """Import in a forked process that kills itself before its change number `step` to the disk.
+
+    Returns the number of changes that it made, where it lived to make them all.
+    """
+    child = os.fork()
+    if child == 0:
+        changes = 0
+
+        def dying(change: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **options: Any) -> Any:
+                nonlocal changes
+                changes += 1
+                if changes == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return change(*args, **options)
+
+            return call
+
+        for name in ("rename", "replace", "write_bytes", "unlink", "mkdir", "rmdir"):
+            setattr(Path, name, dying(getattr(Path, name)))
+        try:
+            import_cells("folder", path, out, jobs=1, replace=True)
+        finally:
+            os._exit(changes)
+    _, status = os.waitpid(child, 0)
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def test_killed_at_any_step_the_next_import_finishes(
+    lab: Path, other: Path, tmp_path: Path, snapshot
+) -> None:
+    """Kill an import in place of an older one before each change to the disk, then run it again."""
+
+    def prepared(name: str) -> Path:
+        import_cells("folder", lab, tmp_path / name, jobs=1)
+        return tmp_path / name
+
+    steps = run_and_die(other, prepared("whole"), -1)
+    assert steps > 15
+    wanted = snapshot(tmp_path / "whole")
+    old = snapshot(prepared("old"))
+    bad = other / "monocyte" / "bad.png"
+    outcomes = []
+    for step in range(1, steps + 1):
+        out = prepared(f"step{step}")
+        assert run_and_die(other, out, step) == -signal.SIGKILL
+        # One that fails takes the killed one back, unless that had come to its end.
+        bad.write_bytes(b"no image")
+        with pytest.raises(InputError):
+            import_cells("folder", other, out, jobs=1, replace=True)
+        bad.unlink()
+        outcomes.append(snapshot(out) == old)
+        assert snapshot(out) in (old, wanted), step
+        run_and_die(other, out, step)
+        import_cells("folder", other, out, jobs=1, replace=True)
+        assert snapshot(out) == wanted, step
+    assert outcomes[0]
+    assert outcomes == sorted(outcomes, reverse=True)
+
+
+def test_the_pool_survives_kill_minus_nine(tmp_path: Path, paint, snapshot) -> None:
+    lab = tmp_path / "lab"
+    for number in range(600):
+        paint(lab / "x" / f"{number:03d}.png", 96, 96)
+    code = "import sys; from bloomdiff.data.importers import import_cells as f; f(*sys.argv[1:])"
+    out = tmp_path / "out"
+    process = subprocess.Popen([sys.executable, "-c", code, "folder", str(lab), str(out)])
+    deadline = time.monotonic() + 60
+    while not list(out.glob(".importing-*/new/lab/x/*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (out / "manifest.csv").exists()
+    cells = import_cells("folder", lab, out, jobs=1)
+    assert len(cells) == 600
+    assert len(snapshot(out)) == 601
+    validate_manifest(cells, out, jobs=1)
