@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from bloomdiff.diffusion.whitening import Floats, Index, Whitening
+from bloomdiff.diffusion.centres import Centres
+from bloomdiff.diffusion.config import DiffusionConfig
+from bloomdiff.diffusion.pool import join, pseudo_labels
+from bloomdiff.diffusion.prior import ClassPrior
+from bloomdiff.diffusion.whitening import Doubles, Floats, Index, Whitening
 
 if TYPE_CHECKING:
     import torch
@@ -18,60 +22,6 @@ if TYPE_CHECKING:
     from bloomdiff.diffusion.training import Checkpoint, Trainer
 
 Arrays = dict[str, npt.NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class DiffusionConfig:
-    """Hyper-parameters of the model; the defaults are those of `bench/ablations.py`.
-
-    Attributes
-    ----------
-    n_components
-        Leading within-class principal components that are diffused; the remaining ones are drawn
-        from their Gaussian. None for all.
-    shrinkage
-        Of the within-class covariance, in [0, 1]; None for Ledoit and Wolf's.
-    width, depth
-        Units and number of residual blocks; the width is raised to the dimension diffused.
-    dropout
-        Dropout probability before the last layer.
-    class_prior
-        Rows of a class at which its own embedding counts half; a class of m rows has weight
-        m / (m + class_prior).
-    balance
-        Exponent of the class frequencies in training: 1 for natural, 0 for equal ones.
-    n_steps, batch_size, learning_rate, weight_decay, ema_decay, label_dropout
-        Of the training.
-    log_sigma_mean, log_sigma_std
-        Normal distribution of log σ in training.
-    sigma_min, sigma_max
-        Noise range of the sampler, in units of the whitened data; sigma_max None for
-        2 √k with k the dimension diffused.
-    sampling_steps
-        Steps of the solver.
-    guidance
-        Classifier-free guidance scale w: D = D_none + w (D_class - D_none); 1 for none.
-    """
-
-    n_components: int | None = 64
-    shrinkage: float | None = None
-    width: int = 256
-    depth: int = 2
-    dropout: float = 0.1
-    class_prior: float = 20.0
-    balance: float = 0.5
-    n_steps: int = 1500
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    ema_decay: float = 0.995
-    label_dropout: float = 0.2
-    log_sigma_mean: float = 0.0
-    log_sigma_std: float = 1.2
-    sigma_min: float = 0.02
-    sigma_max: float | None = None
-    sampling_steps: int = 16
-    guidance: float = 1.0
 
 
 BLOCK = 256
@@ -103,6 +53,7 @@ class ClassDiffusion:
         y: Index,
         *,
         seed: int,
+        pool: Floats | None = None,
         resume: Checkpoint | None = None,
         save: Callable[[Checkpoint], None] | None = None,
         progress: Callable[[int, float], None] | None = None,
@@ -115,17 +66,30 @@ class ClassDiffusion:
             float32 rows and their class indices.
         seed
             Seed of the split, the weights and the training.
+        pool
+            Rows `(m, d)` without labels to learn from as well.
         resume
             A checkpoint of the same rows and configuration to continue from.
         save, progress
             See `Trainer.run`.
         """
-        rng = np.random.default_rng(seed)
-        self.whitening = Whitening.fit(X, y, shrinkage=self.config.shrinkage)
-        self.counts = np.bincount(y)
+        config, rng = self.config, np.random.default_rng(seed)
+        weight = np.ones(len(y))
+        if pool is None or len(pool) == 0 or config.pool_trust == 0 or y.max() == 0:
+            self.prior = ClassPrior.fit(X, y, shrinkage=config.shrinkage)
+        else:
+            counts_for = pseudo_labels(
+                X, y, pool, rounds=config.pool_rounds, trust=config.pool_trust, seed=seed
+            )
+            rows, labels, soft = join(X, y, pool, counts_for)
+            self.prior = ClassPrior.fit(rows, labels, weight=soft, shrinkage=config.shrinkage)
+            # One label a row here: the same row in training and held-out part would be a leak.
+            X = np.concatenate([X, pool])
+            y = np.concatenate([y, counts_for.argmax(axis=1)])
+            weight = np.concatenate([weight, counts_for.max(axis=1)])
         self._build(seed=int(rng.integers(2**62)))
-        Z = self.whitening.whiten(X, y)[:, : self.n_diffused]
-        trainer = self._trainer(Z, y, rng)
+        Z = self.prior.whitening.residuals(X, y)[:, : self.n_diffused]
+        trainer = self._trainer(Z, y, weight, rng)
         self.losses = np.ones(2)
         if trainer is not None:
             if resume is not None:
@@ -135,21 +99,24 @@ class ClassDiffusion:
         return self
 
     def sample(self, index: int, n: int, rng: np.random.Generator) -> Floats:
-        """Draw rows of class `index`, float32 `(n, d)`; row k does not depend on `n`."""
-        blocks = [self._sample_block(index, rng) for _ in range(-(-n // BLOCK))]
-        return self.whitening.colour(np.concatenate(blocks), index)[:n]
-
-    def _sample_block(self, index: int, rng: np.random.Generator) -> Floats:
-        """Whitened residuals `(BLOCK, d)`.
+        """Draw rows of class `index`, float32 `(n, d)`; row k does not depend on `n`.
 
         A matrix product's last bits depend on the shape of the whole product, so every block is
         drawn whole.
         """
+        blocks = [self._sample_block(index, rng) for _ in range(-(-n // BLOCK))]
+        return np.ascontiguousarray(np.concatenate(blocks)[:n])
+
+    def _sample_block(self, index: int, rng: np.random.Generator) -> Floats:
+        noise = rng.standard_normal((2, BLOCK, self.prior.whitening.dim), dtype=np.float32)
+        return self.prior.place(self._residuals(noise[0], index), index, noise[1])
+
+    def _residuals(self, Z: Floats, index: int) -> Floats:
+        """Turn standard normal noise `(BLOCK, d)` into whitened residuals of class `index`."""
         import torch
 
         from bloomdiff.diffusion.samplers import dpm_solver, noise_levels
 
-        Z = rng.standard_normal((BLOCK, self.whitening.dim), dtype=np.float32)
         k = self.n_diffused
         if k == 0:
             return Z
@@ -169,7 +136,7 @@ class ClassDiffusion:
 
         w, network = self.config.guidance, self.network
         own = torch.full((BLOCK,), index, device=self.torch_device)
-        none = torch.full((BLOCK,), len(self.counts), device=self.torch_device)
+        none = torch.full((BLOCK,), self.n_classes, device=self.torch_device)
 
         def denoise(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
             sigmas = sigma.expand(len(x))
@@ -186,17 +153,18 @@ class ClassDiffusion:
 
         from bloomdiff.diffusion.network import Denoiser
 
-        config = self.config
-        varying = int((self.whitening.scale > 0).sum())
+        config, whitening = self.config, self.prior.whitening
+        self.n_classes = len(whitening.rows)
+        varying = int((whitening.scale > 0).sum())
         self.n_diffused = min(varying, config.n_components or varying)
         auto = "cuda" if torch.cuda.is_available() else "cpu"
         self.torch_device = torch.device(auto if self.device == "auto" else self.device)
-        strength = self.counts / (self.counts + config.class_prior)
+        strength = whitening.rows / (whitening.rows + config.class_prior)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = Denoiser(
                 max(self.n_diffused, 1),
-                len(self.counts),
+                self.n_classes,
                 width=max(config.width, self.n_diffused),
                 depth=config.depth,
                 strength=torch.as_tensor(strength, dtype=torch.float32),
@@ -204,18 +172,21 @@ class ClassDiffusion:
             )
         self.network = network.to(self.torch_device).eval()
 
-    def _trainer(self, Z: Floats, y: Index, rng: np.random.Generator) -> Trainer | None:
+    def _trainer(
+        self, Z: Floats, y: Index, weight: Doubles, rng: np.random.Generator
+    ) -> Trainer | None:
         """The trainer, or None where too few rows are left to learn more than the Gaussian."""
         import torch
 
         from bloomdiff.diffusion.training import Rows, Trainer, TrainingPlan
 
-        usable = rng.permutation(np.flatnonzero(self.counts[y] >= 2))
+        rows_of = self.prior.whitening.rows[y]
+        usable = rng.permutation(np.flatnonzero(rows_of >= 2))
         if len(usable) < MIN_ROWS or self.n_diffused == 0:
             return None
         config = self.config
         cut = round(HELD_OUT * len(usable))
-        weight = self.counts[y].astype(np.float64) ** (config.balance - 1)
+        weight = weight * rows_of ** (config.balance - 1)
 
         def rows(index: Index) -> Rows:
             return Rows(
@@ -240,13 +211,12 @@ class ClassDiffusion:
     # ---------------------------------------------------------------------------------- state
     def state(self) -> Arrays:
         """Everything learned, as named arrays."""
+        whitening, centres = self.prior.whitening, self.prior.centres
         arrays: Arrays = {
-            "means": self.whitening.means,
-            "basis": self.whitening.basis,
-            "scale": self.whitening.scale,
-            "counts": self.counts.astype(np.int64),
-            "losses": self.losses,
+            f"whitening.{f.name}": getattr(whitening, f.name) for f in fields(whitening)
         }
+        arrays |= {f"centres.{f.name}": getattr(centres, f.name) for f in fields(centres)}
+        arrays["losses"] = self.losses
         weights = self.network.state_dict()
         return arrays | {f"network.{k}": v.detach().cpu().numpy() for k, v in weights.items()}
 
@@ -254,8 +224,10 @@ class ClassDiffusion:
         """Take back what `state` gave."""
         import torch
 
-        self.whitening = Whitening(state["means"], state["basis"], state["scale"])
-        self.counts, self.losses = state["counts"], state["losses"]
+        whitening = {f.name: state[f"whitening.{f.name}"] for f in fields(Whitening)}
+        centres = {f.name: state[f"centres.{f.name}"] for f in fields(Centres)}
+        self.prior = ClassPrior(Whitening(**whitening), Centres(**centres))
+        self.losses = state["losses"]
         self._build(seed=0)
         prefix = "network."
         self.network.load_state_dict(

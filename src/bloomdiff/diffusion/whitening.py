@@ -18,25 +18,22 @@ Floats = npt.NDArray[np.float32]
 Index = npt.NDArray[np.intp]
 
 
-def class_means(X: npt.NDArray[np.floating], y: Index, n_classes: int) -> Doubles:
-    """Mean of the rows of each class, float64 `(c, d)`; every class must have a row."""
+def class_means(
+    X: npt.NDArray[np.floating], y: Index, n_classes: int, weight: Doubles | None = None
+) -> Doubles:
+    """Weighted mean of the rows of each class, float64 `(c, d)`; every class must have a row."""
+    weight = np.ones(len(y)) if weight is None else weight
     total = np.zeros((n_classes, X.shape[1]))
-    np.add.at(total, y, X)
-    return total / np.bincount(y, minlength=n_classes)[:, None]
-
-
-def residuals(X: npt.NDArray[np.floating], y: Index, means: Doubles) -> Doubles:
-    """Rows about their class means, float64 `(n, d)`, unbiased in scale.
-
-    A row is closer to a mean that it helped to estimate than to the true one: by the factor
-    sqrt((m - 1) / m) for a class of m rows, which is undone. The residual of a lone row is zero.
-    """
-    m = np.bincount(y, minlength=len(means))[y].astype(np.float64)
-    return (X - means[y]) * np.sqrt(m / np.maximum(m - 1, 1))[:, None]
+    np.add.at(total, y, X * weight[:, None])
+    return total / np.bincount(y, weight, n_classes)[:, None]
 
 
 def residual_covariance(
-    X: npt.NDArray[np.floating], y: Index, *, shrinkage: float | None = None
+    X: npt.NDArray[np.floating],
+    y: Index,
+    *,
+    weight: Doubles | None = None,
+    shrinkage: float | None = None,
 ) -> Doubles:
     """Covariance pooled within the classes, shrunk towards a multiple of the identity.
 
@@ -46,6 +43,8 @@ def residual_covariance(
         `(n, d)`.
     y
         Class indices `(n,)`, 0 to c - 1, every class present.
+    weight
+        How many rows each row stands for, `(n,)`; None for one each.
     shrinkage
         Weight of the scaled identity in [0, 1]; None for the estimate of Ledoit and Wolf (2004,
         doi:10.1016/S0047-259X(03)00096-4).
@@ -56,13 +55,16 @@ def residual_covariance(
     """
     from sklearn.covariance import ledoit_wolf, shrunk_covariance
 
-    counts = np.bincount(y)
-    if counts.max() < 2:
-        y, counts = np.zeros(len(X), dtype=np.intp), np.asarray([len(X)])
-    kept = counts[y] >= 2
-    if not kept.any():
+    weight = np.ones(len(y)) if weight is None else weight
+    n_classes = int(y.max()) + 1
+    if np.bincount(y, weight).max() < 2:
+        y, n_classes = np.zeros(len(X), dtype=np.intp), 1
+    free = weight.sum() - n_classes
+    if free <= 0:
         return np.zeros((X.shape[1], X.shape[1]))
-    R = residuals(X, y, class_means(X, y, len(counts)))[kept]
+    residual = X - class_means(X, y, n_classes, weight)[y]
+    # Scaled so that the mean over rows is the sum over degrees of freedom, n - c of them.
+    R = residual * np.sqrt(weight * len(X) / free)[:, None]
     if shrinkage is None:
         return ledoit_wolf(R, assume_centered=True)[0]
     return shrunk_covariance(R.T @ R / len(R), shrinkage=shrinkage)
@@ -70,12 +72,14 @@ def residual_covariance(
 
 @dataclass(frozen=True)
 class Whitening:
-    """Rows to whitened residuals and back.
+    """Rows to whitened residuals about their class means, and back.
 
     Attributes
     ----------
     means
-        Centre of each class, float64 `(c, d)`.
+        Observed mean of each class, float64 `(c, d)`.
+    rows
+        Rows that each mean stands on, float64 `(c,)`.
     basis
         Eigenvectors of the pooled covariance by falling eigenvalue, float64 `(d, d)`, as columns.
     scale
@@ -83,6 +87,7 @@ class Whitening:
     """
 
     means: Doubles
+    rows: Doubles
     basis: Doubles
     scale: Doubles
 
@@ -92,22 +97,36 @@ class Whitening:
         return len(self.scale)
 
     @classmethod
-    def fit(cls, X: Floats, y: Index, *, shrinkage: float | None = None) -> Whitening:
-        """Learn means and covariance from rows `(n, d)` of classes `(n,)`."""
-        means = class_means(X, y, int(y.max()) + 1)
-        value, vector = np.linalg.eigh(residual_covariance(X, y, shrinkage=shrinkage))
+    def fit(
+        cls, X: Floats, y: Index, *, weight: Doubles | None = None, shrinkage: float | None = None
+    ) -> Whitening:
+        """Learn means and covariance; arguments as for `residual_covariance`."""
+        n_classes = int(y.max()) + 1
+        value, vector = np.linalg.eigh(
+            residual_covariance(X, y, weight=weight, shrinkage=shrinkage)
+        )
         value = np.maximum(value[::-1], 0)
-        value[value < value[0] * 1e-10] = 0
+        value[value <= value[0] * 1e-10] = 0
         # The sign of an eigenvector is arbitrary; fixing it keeps results equal across libraries.
         vector = vector[:, ::-1]
         sign = np.sign(vector[np.abs(vector).argmax(axis=0), np.arange(len(value))])
-        return cls(means, vector * sign, np.sqrt(value))
+        rows = np.bincount(y, weight, n_classes).astype(np.float64)
+        return cls(class_means(X, y, n_classes, weight), rows, vector * sign, np.sqrt(value))
 
-    def whiten(self, X: Floats, y: Index) -> Floats:
-        """Whitened residuals of rows of known class, float32 `(n, d)`, unbiased in scale."""
+    def whiten(self, X: npt.NDArray[np.floating]) -> Doubles:
+        """Rotate and scale differences of rows, float64 `(n, d)`."""
         inverse = np.divide(1, self.scale, out=np.zeros_like(self.scale), where=self.scale > 0)
-        return (residuals(X, y, self.means) @ self.basis * inverse).astype(np.float32)
+        return X @ (self.basis * inverse)
 
-    def colour(self, Z: Floats, index: int) -> Floats:
+    def residuals(self, X: Floats, y: Index) -> Floats:
+        """Whitened residuals of rows of known class, float32 `(n, d)`, unbiased in scale.
+
+        A row is closer to a mean that it helped to estimate than to the true one: by the factor
+        sqrt((m - 1) / m) in a class of m rows, which is undone.
+        """
+        m = np.maximum(self.rows, 2)[y]
+        return (self.whiten(X - self.means[y]) * np.sqrt(m / (m - 1))[:, None]).astype(np.float32)
+
+    def colour(self, Z: npt.NDArray[np.floating], index: int) -> Floats:
         """Rows of class `index` from whitened residuals, float32 `(n, d)`."""
         return (self.means[index] + (Z * self.scale) @ self.basis.T).astype(np.float32)

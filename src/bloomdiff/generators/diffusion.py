@@ -12,7 +12,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from bloomdiff.data.embedding_set import Floats
-from bloomdiff.diffusion.model import ClassDiffusion, DiffusionConfig
+from bloomdiff.diffusion.config import DiffusionConfig
+from bloomdiff.diffusion.model import ClassDiffusion
 from bloomdiff.files import atomic_file
 from bloomdiff.generators.base import GENERATORS, Arrays, Generator, GeneratorParams
 
@@ -44,6 +45,8 @@ class DiffusionParams(GeneratorParams):
     sigma_max: float | None = Field(default=_DEFAULT.sigma_max, gt=0)
     sampling_steps: int = Field(default=_DEFAULT.sampling_steps, ge=2)
     guidance: float = Field(default=_DEFAULT.guidance, ge=0)
+    pool_trust: float = Field(default=_DEFAULT.pool_trust, ge=0, le=1)
+    pool_rounds: int = Field(default=_DEFAULT.pool_rounds, ge=1)
 
 
 @GENERATORS.register("diffusion")
@@ -85,7 +88,7 @@ class DiffusionGenerator(Generator):
     def _fit(self, X: Floats, y: npt.NDArray[np.intp], X_unlabelled: Floats | None) -> None:
         from tqdm import tqdm
 
-        checkpoint = self._checkpoint_path(X, y)
+        checkpoint = self._checkpoint_path(X, y, X_unlabelled)
         with tqdm(
             total=self.params.n_steps,
             desc="diffusion",
@@ -103,6 +106,7 @@ class DiffusionGenerator(Generator):
                 X,
                 y,
                 seed=self.seed,
+                pool=X_unlabelled,
                 resume=_read(checkpoint),
                 save=None if checkpoint is None else lambda state: _write(checkpoint, state),
                 progress=progress,
@@ -110,14 +114,16 @@ class DiffusionGenerator(Generator):
         if checkpoint is not None:
             checkpoint.unlink(missing_ok=True)
 
-    def _checkpoint_path(self, X: Floats, y: npt.NDArray[np.intp]) -> Path | None:
+    def _checkpoint_path(
+        self, X: Floats, y: npt.NDArray[np.intp], pool: Floats | None
+    ) -> Path | None:
         """Named after all that the training depends on, so that no other run's is taken up."""
         if self.checkpoint_dir is None:
             return None
         digest = hashlib.sha256(self.params.model_dump_json().encode())
         digest.update(f"{self.seed} {X.shape}".encode())
-        digest.update(X.tobytes())
-        digest.update(y.tobytes())
+        for array in (X, y) if pool is None else (X, y, pool):
+            digest.update(array.tobytes())
         return Path(self.checkpoint_dir) / f"diffusion-{digest.hexdigest()[:16]}.safetensors"
 
     def _sample_class(self, index: int, n: int, rng: np.random.Generator) -> Floats:
