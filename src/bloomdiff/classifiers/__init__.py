@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bloomdiff.classifiers import knn, logistic, mlp
+from bloomdiff.classifiers import gradient_boosting, knn, logistic, mlp
 from bloomdiff.classifiers.base import CLASSIFIERS, Classifier, ClassifierParams
 from bloomdiff.errors import InputError, ParameterError
 from bloomdiff.files import read_json
