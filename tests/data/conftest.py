@@ -30,6 +30,7 @@ class Behaviour:
     content_type: str = "application/octet-stream"
     length: bool = True  # tell Content-Length
     conditions: bool = True  # heed If-Range
+    bare_partial: bool = False  # no version in partial answers, as RFC 9110 15.3.7 allows
     too_long: bytes = b""  # sent beyond the announced length
     redirect: dict[str, str] = field(default_factory=dict)
     log: list[dict[str, Any]] = field(default_factory=list)
@@ -82,9 +83,10 @@ def serving(behaviour: Behaviour) -> Iterator[Behaviour]:
             else:
                 self.send_response(200)
             self.send_header("Content-Type", b.content_type)
-            if b.etag:
+            bare = b.bare_partial and start > 0
+            if b.etag and not bare:
                 self.send_header("ETag", tag)
-            if b.last_modified:
+            if b.last_modified and not bare:
                 self.send_header("Last-Modified", b.last_modified)
             if b.length:
                 self.send_header("Content-Length", str(len(body) - start))

@@ -83,12 +83,12 @@ def test_a_server_that_ignores_ranges_begins_anew(server: Any, tmp_path: Path) -
     assert download(remote(server), tmp_path, patience=QUICK).read_bytes() == BODY
 
 
-@pytest.mark.parametrize("conditions", [True, False])
+@pytest.mark.parametrize(("conditions", "bare"), [(True, False), (True, True), (False, False)])
 @pytest.mark.parametrize("etag", ["strong", "weak", None])
 def test_a_file_that_changed_between_attempts_is_not_mixed(
-    server: Any, tmp_path: Path, etag: str | None, conditions: bool
+    server: Any, tmp_path: Path, etag: str | None, conditions: bool, bare: bool
 ) -> None:
-    server.etag, server.conditions = etag, conditions
+    server.etag, server.conditions, server.bare_partial = etag, conditions, bare
     server.last_modified = "Mon, 01 Jan 2024 00:00:00 GMT"
     server.cut_after = [1_000_000, 0, 0, 0]
     newer = BODY[::-1]
