@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,6 +63,34 @@ def test_a_cell_depends_on_its_own_number_alone():
     other = render_cell("basophil", 8, 3, PLAIN, seed=5)
     assert np.array_equal(alone.rgb, again.rgb)
     assert not np.array_equal(alone.rgb, other.rgb)
+
+
+DIGEST = """
+import hashlib
+import numpy as np
+from bloomdiff.data.phantom.cell_types import TYPES
+from bloomdiff.data.phantom.params import PhantomParams
+from bloomdiff.data.phantom.render import render_cell
+params = PhantomParams(image_size=112, micrometres_per_pixel=0.22)
+pictures = [render_cell(label, i, i, params, seed=0) for label in TYPES for i in range(2)]
+digest = hashlib.sha256(b"".join(p.rgb.tobytes() for p in pictures))
+digest.update(repr([p.truth for p in pictures]).encode())
+print(hashlib.sha256(np.exp(np.linspace(-5, 5, 10_001)).tobytes()).hexdigest())
+print(digest.hexdigest())
+"""
+
+
+def test_pictures_do_not_depend_on_the_processors_vector_units():
+    def run(disabled: str) -> list[str]:
+        environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": disabled}
+        command = [sys.executable, "-W", "ignore", "-c", DIGEST]
+        output = subprocess.run(command, env=environment, capture_output=True, check=True)
+        return output.stdout.decode().split()
+
+    usual, plain = run(""), run("X86_V3 X86_V4 AVX512_ICL AVX512_SPR")
+    if usual[0] == plain[0]:
+        pytest.skip("NumPy's exponential has one implementation on this machine")
+    assert usual[1] == plain[1]
 
 
 def test_overlap_spreads_a_class():

@@ -66,7 +66,8 @@ def _spine(traits: Traits, rng: np.random.Generator) -> tuple[Array, Array]:
     wobble = np.zeros_like(t)
     for k in (1, 2, 3):
         wobble += 0.3 / k * rng.standard_normal() * np.sin(np.pi * k * t + np.pi * rng.random())
-    heading = traits.nucleus_bend * (t - 0.5) + wobble * min(1.0, length / 4.0)
+    turn = 2 * np.pi * rng.random()
+    heading = turn + traits.nucleus_bend * (t - 0.5) + wobble * min(1.0, length / 4.0)
     steps = length / len(t) * np.stack([np.sin(heading), np.cos(heading)], axis=1)
     points = np.cumsum(steps, axis=0)
     lobe = np.minimum((t * lobes).astype(int), lobes - 1)
@@ -92,9 +93,6 @@ def _nucleus(
 ) -> tuple[Array, Array]:
     """Signed distance to the nucleus's edge (pixels) and its local half-width (pixels)."""
     points, widths = _spine(traits, rng)
-    turn = 2 * np.pi * rng.random()
-    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    points = points @ rotation
     direction = 2 * np.pi * rng.random()
     rough = traits.nucleus_roughness * scale * smooth_noise(y.shape, 1.1 * scale, rng)
     target = traits.nucleus_fraction * np.count_nonzero(cell > 0)

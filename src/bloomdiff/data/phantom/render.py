@@ -103,12 +103,14 @@ def render_cell(
     defocus = slide.blur * float(np.exp(0.35 * light.standard_normal()))
     rgb = _expose(dyes, slide, defocus * scale, light)
     pixel_area = params.micrometres_per_pixel**2
-    truth: dict[str, str | float] = {
+    measured = {
         **asdict(drawn.traits),
         "cell_area": float(part.cell.sum()) * pixel_area,
         "nucleus_area": float(part.nucleus.sum()) * pixel_area,
-        "neighbour": drawn.neighbour,
         "drift": drawn.drift,
         "defocus": defocus,
     }
+    # Rounded, since the last places of exponentials differ between processors.
+    truth: dict[str, str | float] = {name: round(value, 6) for name, value in measured.items()}
+    truth["neighbour"] = drawn.neighbour
     return Picture(rgb, truth, cell, nucleus)
