@@ -1,0 +1,71 @@
+"""From pairs of duplicates to groups, and the refusal of a cell with two labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bloomdiff.errors import InputError, raise_all
+
+
+def join_families(cells: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Merge the groups of duplicates: `group` becomes the union of given groups and families.
+
+    Parameters
+    ----------
+    cells
+        Manifest; a cell without a group is a group of its own.
+    pairs
+        Table of `find_duplicates`.
+
+    Returns
+    -------
+    DataFrame
+        The same rows in the same order; a merged group bears the first of its groups' names.
+
+    Raises
+    ------
+    InputError
+        Duplicates with two labels, all of them, with both ids and labels.
+    """
+    raise_all(list(_contradictions(cells, pairs)))
+    given = cells["group"].where(cells["group"] != "", cells["cell_id"]).astype(object)
+    names = np.unique(given.to_numpy(dtype=str))
+    group = pd.Series(np.searchsorted(names, given.to_numpy(dtype=str)), index=cells["cell_id"])
+    links = np.stack([group[pairs["cell_a"]].to_numpy(), group[pairs["cell_b"]].to_numpy()], axis=1)
+    family = components(links, len(names))
+    # Names are sorted, so the first member of each family has its first name.
+    _, first = np.unique(family, return_index=True)
+    return cells.assign(group=names[first[family[group.to_numpy()]]].astype(object))
+
+
+def components(links: npt.NDArray[np.intp], n: int) -> npt.NDArray[np.intp]:
+    """Number of the connected component of each of n nodes, from links `(m, 2)`."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(n, n))
+    return connected_components(graph, directed=False)[1].astype(np.intp)
+
+
+def _contradictions(cells: pd.DataFrame, pairs: pd.DataFrame) -> Iterator[InputError]:
+    label = cells.set_index("cell_id")["label"]
+    told = set()
+    for pair in _same_cell(pairs):
+        a, b = sorted(pair)
+        if label[a] and label[b] and label[a] != label[b] and (a, b) not in told:
+            told.add((a, b))
+            yield InputError(
+                f"manifest cells {a!r} and {b!r}",
+                f"show the same cell but are labelled {label[a]!r} and {label[b]!r}",
+                "correct a label or drop one of the rows",
+            )
+
+
+def _same_cell(pairs: pd.DataFrame) -> Iterable[tuple[str, str]]:
+    """Pairs that show one cell, rather than two cells on overlapping crops."""
+    alike = pairs[pairs["same_cell"]]
+    return zip(alike["cell_a"], alike["cell_b"], strict=True)

@@ -1,0 +1,203 @@
+"""The search for duplicates: equal pixels, then candidates laid over one another."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from bloomdiff.data.duplicates.candidates import (
+    Pair,
+    near_by_appearance,
+    near_by_embedding,
+    visual_words,
+)
+from bloomdiff.data.duplicates.families import components, join_families
+from bloomdiff.data.duplicates.features import extract_features
+from bloomdiff.data.duplicates.registration import Registration, register
+from bloomdiff.data.embedding_set import EmbeddingSet, Labels
+from bloomdiff.errors import InputError
+from bloomdiff.parallel import map_chunks
+
+COLUMNS = ["cell_a", "cell_b", "kind", "same_cell", "correlation", "overlap", "inliers", "mirrored"]
+# Crops are centred on their cell: two crops whose centres lie farther apart, in shorter sides, show
+# two neighbouring cells of one smear. They share pixels, hence a group, but not a label.
+_SAME_CELL_OFFSET = 0.25
+
+
+class DuplicateParams(BaseModel):
+    """Which duplicates are looked for, besides equal pixels; an unknown key is an error.
+
+    Attributes
+    ----------
+    near
+        Copies turned, mirrored, shifted, cropped, scaled, sheared or compressed anew; about 15
+        CPU seconds per 1,000 cells.
+    n_candidates
+        Images that each one is compared with.
+    min_correlation
+        Least correlation of the fine detail of two copies laid over one another.
+    min_overlap
+        Least area that two copies share, as a part of the smaller image.
+    min_cosine
+        Least cosine similarity of embeddings, where they are given, to be compared.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    near: bool = False
+    n_candidates: int = Field(default=6, ge=1)
+    min_correlation: float = Field(default=0.5, gt=0, le=1)
+    min_overlap: float = Field(default=0.25, gt=0, le=1)
+    min_cosine: float = Field(default=0.9, gt=0, le=1)
+
+
+def group_duplicates(
+    cells: pd.DataFrame,
+    root: str | Path,
+    params: DuplicateParams,
+    *,
+    jobs: int = 2,
+    embeddings: EmbeddingSet | None = None,
+) -> pd.DataFrame:
+    """Put duplicates into one group; see `find_duplicates` and `join_families`."""
+    pairs = find_duplicates(cells, root, params, jobs=jobs, embeddings=embeddings)
+    return join_families(cells, pairs)
+
+
+def find_duplicates(
+    cells: pd.DataFrame,
+    root: str | Path,
+    params: DuplicateParams,
+    *,
+    jobs: int = 2,
+    embeddings: EmbeddingSet | None = None,
+) -> pd.DataFrame:
+    """Find pairs of cells that are copies of one another.
+
+    Parameters
+    ----------
+    cells
+        Validated manifest: its `sha256` are filled in.
+    root
+        The folder that `path` is relative to.
+    params
+        What to look for.
+    jobs
+        Worker processes.
+    embeddings
+        Embeddings of these cells, whose near pairs are compared besides.
+
+    Returns
+    -------
+    DataFrame
+        `cell_a, cell_b, kind` ('exact' or 'near'), `same_cell` (False for overlapping crops of
+        two cells), `correlation, overlap, inliers, mirrored`; sorted. Enough pairs to connect each
+        family, not all of them.
+
+    Raises
+    ------
+    InputError
+        A cell whose pixels have no digest yet, or an image that cannot be read.
+    """
+    cells = cells.sort_values("cell_id", ignore_index=True)
+    if (cells["sha256"] == "").any():
+        cell = cells.loc[cells["sha256"] == "", "cell_id"].iloc[0]
+        raise InputError(f"manifest cell {cell!r}", "has no sha256", "validate the manifest first")
+    pairs = _exact(cells)
+    if params.near:
+        near = _near(cells, Path(root), params, jobs, embeddings)
+        pairs = pd.concat([pairs, near]) if len(near) else pairs
+    return pairs.sort_values(["cell_a", "cell_b"], ignore_index=True)
+
+
+def _exact(cells: pd.DataFrame) -> pd.DataFrame:
+    first = cells.groupby("sha256")["cell_id"].transform("first")
+    again = cells[cells["cell_id"] != first]
+    pairs = pd.DataFrame({"cell_a": first[again.index], "cell_b": again["cell_id"]})
+    return pairs.assign(
+        kind="exact", same_cell=True, correlation=1.0, overlap=1.0, inliers=0, mirrored=False
+    )[COLUMNS]
+
+
+def _near(
+    cells: pd.DataFrame,
+    root: Path,
+    params: DuplicateParams,
+    jobs: int,
+    embeddings: EmbeddingSet | None,
+) -> pd.DataFrame:
+    cells = cells.drop_duplicates("sha256", ignore_index=True)
+    ids = cells["cell_id"].to_numpy(dtype=str)
+    with tempfile.TemporaryDirectory(prefix="bloomdiff-") as folder:
+        store = Path(folder) / "features.npy"
+        records = extract_features([root / p for p in cells["path"]], store, jobs=jobs)
+        bags = visual_words(records)
+        family, rows = np.arange(len(ids)), np.arange(len(ids))
+        candidates = set() if embeddings is None else _by_embedding(ids, embeddings, params)
+        compared: set[Pair] = set()
+        fits: dict[Pair, Registration] = {}
+        # The nearest of a cell with many copies are all copies, and hide those of a second
+        # photograph of it: families grow by rounds, in which each looks outside of itself.
+        while len(rows):
+            candidates |= near_by_appearance(bags, family, rows, params.n_candidates)
+            todo = sorted(_of_two_fields(candidates - compared, cells))
+            compared |= candidates
+            found = map_chunks(
+                partial(_compare, store, params),
+                todo,
+                jobs=jobs,
+                chunk=256,
+                describe="compare",
+                total=len(todo),
+                unit="pair",
+            )
+            fits.update(fit for chunk in found for fit in chunk)
+            before, family = family, components(np.array([*fits]).reshape(-1, 3)[:, :2], len(ids))
+            grown = np.bincount(family)[family] > np.bincount(before)[before]
+            rows = np.flatnonzero(grown)
+    table = [
+        (
+            *(ids[a], ids[b], "near", fit.offset <= _SAME_CELL_OFFSET),
+            *(fit.correlation, fit.overlap, fit.inliers, flip),
+        )
+        for (a, b, flip), fit in fits.items()
+    ]
+    # A symmetric cell may fit both as it is and mirrored.
+    return pd.DataFrame(table, columns=COLUMNS).drop_duplicates(["cell_a", "cell_b"])
+
+
+def _by_embedding(ids: Labels, embeddings: EmbeddingSet, params: DuplicateParams) -> set[Pair]:
+    """Candidates from embeddings, to be compared as they are and mirrored."""
+    alike = near_by_embedding(
+        embeddings.select(ids), params.min_cosine, n_candidates=params.n_candidates
+    )
+    a, b = np.searchsorted(ids, alike["cell_a"]), np.searchsorted(ids, alike["cell_b"])
+    return {(int(i), int(j), flip) for i, j in zip(a, b, strict=True) for flip in (False, True)}
+
+
+def _of_two_fields(pairs: set[Pair], cells: pd.DataFrame) -> set[Pair]:
+    """Leave out boxes of one field of view: two cells, however much of it both show."""
+    if "field" not in cells.columns:
+        return pairs
+    field = cells["field"].to_numpy()
+    return {p for p in pairs if field[p[0]] != field[p[1]] or field[p[0]] == ""}
+
+
+def _compare(
+    store: Path, params: DuplicateParams, pairs: list[Pair]
+) -> list[tuple[Pair, Registration]]:
+    """Those of the pairs that fit, with how well they do."""
+    records = np.load(store, mmap_mode="r")
+    fits = ((pair, register(records[pair[0]], records[pair[1]], flip=pair[2])) for pair in pairs)
+    return [
+        (pair, fit)
+        for pair, fit in fits
+        if fit is not None
+        and fit.correlation >= params.min_correlation
+        and fit.overlap >= params.min_overlap
+    ]
