@@ -54,6 +54,10 @@ class ProblemsError(InputError):
         super().__init__(first.where, first.problem, first.mend)
         self.problems = tuple(problems)
 
+    def __reduce__(self) -> tuple[type[ProblemsError], tuple[tuple[BloomDiffError, ...]]]:
+        # Worker processes hand errors back by pickling, which else would call with three strings.
+        return type(self), (self.problems,)
+
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)
 

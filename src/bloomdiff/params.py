@@ -168,11 +168,17 @@ def _known_keys(keys: list[str]) -> list[str]:
 def _check_registered(path: str | Path, params: Params) -> None:
     """Ask the rooms themselves about the blocks that are theirs, before any stage begins."""
     from bloomdiff.classifiers import make_classifier
-    from bloomdiff.encoders import EncoderParams
+    from bloomdiff.encoders import ENCODERS
     from bloomdiff.generators import make_generator
 
     validated(EncoderParams, {"name": params.encoder, **params.embed}, f"{path}: embed")
     problems: list[BloomDiffError] = []
+    try:
+        head, colon, _ = params.encoder.partition(":")
+        ENCODERS[head + colon]
+    except ParameterError as error:
+        where = f"{path}: encoder {params.encoder!r}"
+        problems.append(ParameterError(where, error.problem, error.mend))
     for block, make, entries in (
         ("generators", make_generator, params.generators),
         ("sweep.classifiers", make_classifier, params.sweep.classifiers),

@@ -65,6 +65,8 @@ class _Set:
         positions = np.asarray(index)
         if positions.dtype == bool:
             positions = np.flatnonzero(positions)
+        # An empty list would become an array of floats, which cannot index.
+        positions = positions.astype(np.intp)
         return replace(
             self,
             X=np.ascontiguousarray(self.X[positions]),

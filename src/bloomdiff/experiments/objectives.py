@@ -11,6 +11,7 @@ from bloomdiff.classifiers import CLASSIFIERS, make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.folds import inner_folds
 from bloomdiff.experiments.ratios import Allocation, allocate
+from bloomdiff.experiments.studies import report
 from bloomdiff.generators import GENERATORS, make_generator
 from bloomdiff.metrics.classification import score_classification
 
@@ -54,7 +55,7 @@ def generator_objective(
             asked = np.repeat(np.array(list(shares)), list(shares.values()))
             synthetic = generator.synthesize(asked, seed=seed)
             scores.append(_validate(classifier, inner, held_out, synthetic, seed, device))
-            _report(trial, scores, step)
+            report(trial, float(np.mean(scores)), step)
         return float(np.mean(scores))
 
     return objective
@@ -71,7 +72,7 @@ def classifier_objective(
         for step, (fit, validate) in enumerate(inner_folds(train, n_splits, seed)):
             inner, held_out = train.take(fit), train.take(validate)
             scores.append(_validate((name, values), inner, held_out, None, seed, device))
-            _report(trial, scores, step)
+            report(trial, float(np.mean(scores)), step)
         return float(np.mean(scores))
 
     return objective
@@ -93,14 +94,6 @@ def _validate(
     )
     proba = model.predict_on(held_out)
     return score_classification(held_out.label, proba, model.classes_)["macro_f1"]
-
-
-def _report(trial: Any, scores: list[float], step: int) -> None:
-    trial.report(float(np.mean(scores)), step)
-    if trial.should_prune():
-        import optuna
-
-        raise optuna.TrialPruned
 
 
 def is_tunable(kind: type) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from bloomdiff.experiments.run_artifacts import Content
 from bloomdiff.experiments.tracking import ChildRun, StageRun
 from bloomdiff.params import Params
 
@@ -57,7 +58,7 @@ def sweep_runs(
         for name in ("per_class", "confusion")
     }
     for values, rows in tables["scores"].groupby(KEY, sort=False):
-        key = dict(zip(KEY, values, strict=True))
+        key: dict[str, Any] = dict(zip(KEY, values, strict=True))
         metrics: dict[str, float] = {}
         for classifier, scores in (
             rows.set_index("classifier").drop(columns=[*KEY, *SIZES]).iterrows()
@@ -78,12 +79,16 @@ def sweep_runs(
                 },
                 metrics=metrics,
                 tags={"fold": key["fold"], "kind": "sweep"},
-                artifacts={
-                    f"{name}.csv": part[values].drop(columns=KEY).to_csv(index=False)
-                    for name, part in details.items()
-                },
+                artifacts=_tables(details, values),
             ),
         )
+
+
+def _tables(details: Mapping[str, Mapping[Any, pd.DataFrame]], values: Any) -> dict[str, Content]:
+    return {
+        f"{name}.csv": parts[values].drop(columns=KEY).to_csv(index=False)
+        for name, parts in details.items()
+    }
 
 
 SIZES = ("n_train", "n_synthetic", "n")

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from bloomdiff.data.duplicates import group_duplicates
+from bloomdiff.data.duplicates import find_duplicates, join_families
+from bloomdiff.data.fold_report import fold_report
 from bloomdiff.data.folds import make_folds
 from bloomdiff.data.manifest import read_manifest, write_manifest
 from bloomdiff.data.validate import validate_manifest
@@ -20,10 +21,10 @@ def run(project: Project, run: StageRun) -> None:
     params = project.params
     cells = read_manifest(project.data / "manifest.csv")
     cells = validate_manifest(cells, project.data, jobs=params.jobs)
-    given = cells["group"]
-    cells = group_duplicates(cells, project.data, params.prepare.duplicates, jobs=params.jobs)
+    pairs = find_duplicates(cells, project.data, params.prepare.duplicates, jobs=params.jobs)
+    cells = join_families(cells, pairs)
     folds = make_folds(cells, params.prepare.folds, seed=params.seed)
-    report = describe(cells, given, folds)
+    report = describe(cells, pairs, folds)
     write_manifest(cells, project.cells)
     with atomic_file(project.folds) as temporary:
         folds.to_parquet(temporary, index=False)
@@ -32,16 +33,16 @@ def run(project: Project, run: StageRun) -> None:
     run.log_artifact(project.prepare_report)
 
 
-def describe(cells: pd.DataFrame, given: pd.Series, folds: pd.DataFrame) -> dict[str, Any]:
-    """Count cells, groups and classes, and what the duplicates joined."""
-    labelled = cells[cells["label"] != ""]
-    classes = labelled.groupby("label").agg(cells=("cell_id", "size"), groups=("group", "nunique"))
+def describe(cells: pd.DataFrame, pairs: pd.DataFrame, folds: pd.DataFrame) -> dict[str, Any]:
+    """Count cells, groups and classes, tell what the duplicates joined and what is out of order."""
+    classes = fold_report(folds, cells).set_index("label")
     return {
         "cells": len(cells),
-        "unlabelled": len(cells) - len(labelled),
+        "unlabelled": int((cells["label"] == "").sum()),
         "sources": sorted(cells["source"].unique().tolist()),
         "groups": int(cells["group"].nunique()),
-        "groups_given": int(given.nunique()),
+        "duplicates": {kind: int((pairs["kind"] == kind).sum()) for kind in ("exact", "near")},
         "folds": int(folds["fold"].nunique()),
-        "classes": {str(name): row.to_dict() for name, row in classes.iterrows()},
+        "classes": classes[["cells", "groups", "folds_tested", "untested"]].to_dict("index"),
+        "warnings": [f"class {name}: {note}" for name, note in classes["note"].items() if note],
     }

@@ -59,6 +59,8 @@ def synthesize_one(project: Project, folder: Path, fold: str, name: str) -> None
     assert_disjoint(rows.test.group, generator, what=f"generator {name!r} of {fold}")
     sweep = params.sweep
     shares = allocate(rows.counts, largest_finite(sweep.ratios), sweep.allocation)
-    labels = np.repeat(np.array(list(shares)), list(shares.values()))
+    # `evaluate` compares sets of the real class frequencies, whatever the sweep allocates.
+    asked = [max(shares[name], rows.counts[name]) for name in shares]
+    labels = np.repeat(np.array(list(shares)), asked)
     sets = [generator.synthesize(labels, seed=seed) for seed in params.seeds]
     SyntheticSet.concatenate(sets).save(folder / "set.parquet")

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bloomdiff.classifiers import CLASSIFIERS
 from bloomdiff.experiments.objectives import classifier_objective
 from bloomdiff.experiments.studies import StudyResult, run_study
 from bloomdiff.experiments.tracking import StageRun
@@ -67,6 +68,7 @@ def tune_one(project: Project, folder: Path, fold: str, name: str) -> None:
             seed=params.seed,
             direction="maximize",
             fingerprint=rows.train.fingerprint.digest,
+            space=CLASSIFIERS[name].search_space,
         )
         values.update(result.best_params)
     write_json(folder / "entry.json", entry(values, rows.train.fingerprint, result))

@@ -71,6 +71,7 @@ def tune_one(project: Project, folder: Path, fold: str, name: str) -> None:
             seed=params.seed,
             direction="maximize",
             fingerprint=rows.fingerprint.digest,
+            space=GENERATORS[name].search_space,
         )
         values.update(result.best_params)
     write_json(folder / "entry.json", entry(values, rows.fingerprint, result))
