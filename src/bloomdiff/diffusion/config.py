@@ -18,8 +18,6 @@ class DiffusionConfig:
         Of the within-class covariance, in [0, 1]; None for Ledoit and Wolf's.
     width, depth
         Units and number of residual blocks; the width is raised to the dimension diffused.
-    dropout
-        Dropout probability before the last layer.
     class_prior
         Rows of a class at which its own embedding counts half; a class of m rows has weight
         m / (m + class_prior).
@@ -46,7 +44,6 @@ class DiffusionConfig:
     shrinkage: float | None = None
     width: int = 256
     depth: int = 2
-    dropout: float = 0.1
     class_prior: float = 20.0
     balance: float = 0.5
     n_steps: int = 1500

@@ -168,7 +168,6 @@ class ClassDiffusion:
                 width=max(config.width, self.n_diffused),
                 depth=config.depth,
                 strength=torch.as_tensor(strength, dtype=torch.float32),
-                dropout=config.dropout,
             )
         self.network = network.to(self.torch_device).eval()
 

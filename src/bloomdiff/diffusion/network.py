@@ -46,8 +46,6 @@ class Denoiser(nn.Module):
         stay near the distribution that all classes share.
     n_condition
         Units of the conditioning vector.
-    dropout
-        Probability of dropping an input unit of the last layer in training.
     """
 
     def __init__(
@@ -59,7 +57,6 @@ class Denoiser(nn.Module):
         depth: int,
         strength: Tensor,
         n_condition: int = 64,
-        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.enter = nn.Linear(dim, width)
@@ -71,7 +68,6 @@ class Denoiser(nn.Module):
         self.register_buffer("strength", strength.reshape(n_classes, 1))
         self.blocks = nn.ModuleList(Block(width, n_condition) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
         self.leave = nn.Linear(width, dim)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
@@ -85,7 +81,7 @@ class Denoiser(nn.Module):
         h = self.enter(x)
         for block in self.blocks:
             h = block(h, condition)
-        return self.leave(self.dropout(functional.silu(self.norm(h))))
+        return self.leave(functional.silu(self.norm(h)))
 
     def forward(self, x: Tensor, sigma: Tensor, label: Tensor) -> Tensor:
         """Estimate of the clean rows from noisy `x` `(b, k)` at noise `sigma` `(b,)`."""

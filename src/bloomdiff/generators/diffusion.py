@@ -30,7 +30,6 @@ class DiffusionParams(GeneratorParams):
     shrinkage: float | None = Field(default=_DEFAULT.shrinkage, ge=0, le=1)
     width: int = Field(default=_DEFAULT.width, ge=8)
     depth: int = Field(default=_DEFAULT.depth, ge=1)
-    dropout: float = Field(default=_DEFAULT.dropout, ge=0, lt=1)
     class_prior: float = Field(default=_DEFAULT.class_prior, ge=0)
     balance: float = Field(default=_DEFAULT.balance, ge=0, le=1)
     n_steps: int = Field(default=_DEFAULT.n_steps, ge=0)
@@ -73,7 +72,6 @@ class DiffusionGenerator(Generator):
             "n_components": trial.suggest_categorical("n_components", [32, 64, 128]),
             "class_prior": trial.suggest_float("class_prior", 1.0, 200.0, log=True),
             "learning_rate": trial.suggest_float("learning_rate", 3e-4, 3e-3, log=True),
-            "dropout": trial.suggest_float("dropout", 0.0, 0.5),
             "guidance": trial.suggest_float("guidance", 0.0, 3.0),
         }
 

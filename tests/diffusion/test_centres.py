@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from bloomdiff.diffusion.centres import FLOORS, Centres, between, likeliest_floor
+
+
+def draws(seed, *, c=40, d=30, v=(9.0, 4.0), floor=0.1, rows=4.0):
+    """Class means from the assumed prior, and observed ones that err by I / rows."""
+    rng = np.random.default_rng(seed)
+    true = rng.normal(0, np.sqrt(floor), (c, d))
+    true[:, : len(v)] += rng.normal(0, 1, (c, len(v))) * np.sqrt(v)
+    n = np.full(c, rows)
+    return true, true + rng.normal(0, 1, (c, d)) / np.sqrt(n)[:, None], n
+
+
+def test_between_finds_the_directions_in_which_classes_differ():
+    _, observed, n = draws(0, c=2000, floor=0.0)
+    grand, directions, v = between(observed, n)
+    np.testing.assert_allclose(grand, 0, atol=0.3)
+    np.testing.assert_allclose(v[:2], [9, 4], rtol=0.15)
+    np.testing.assert_allclose(np.abs(directions[:2, :2]), np.eye(2), atol=0.05)
+    np.testing.assert_allclose(directions @ directions.T, np.eye(len(directions)), atol=1e-9)
+
+
+def test_shrunk_means_are_nearer_to_the_true_ones():
+    gain = []
+    for seed in range(10):
+        true, observed, n = draws(seed)
+        shrunk = Centres.fit(observed, n).mean
+        gain.append(((shrunk - true) ** 2).sum() / ((observed - true) ** 2).sum())
+    # Knowing the prior, 0.1 / (0.1 + 0.25) = 0.29 of the error across would be left; not knowing
+    # the directions costs the rest.
+    assert np.mean(gain) < 0.55
+
+
+def test_the_floor_is_found():
+    for floor in (0.03, 1.0):
+        found = [likeliest_floor(*draws(seed, floor=floor)[1:]) for seed in range(5)]
+        assert np.exp(np.mean(np.log(found))) == pytest.approx(floor, rel=0.8)
+
+
+def test_classes_that_have_nothing_in_common_are_left_where_they_are():
+    observed = 50 * np.eye(4, 10)
+    centres = Centres.fit(observed, np.asarray([30.0, 20.0, 5.0, 1.0]))
+    np.testing.assert_allclose(centres.mean, observed, atol=1.0)
+    assert likeliest_floor(observed, np.full(4, 3.0)) < FLOORS[-1]
+
+
+def test_many_rows_leave_the_mean_as_observed():
+    _, observed, _ = draws(1)
+    centres = Centres.fit(observed, np.full(len(observed), 1e7))
+    np.testing.assert_allclose(centres.mean, observed, atol=1e-4)
+    assert centres.across.max() < 1e-3
+
+
+def test_a_single_class_keeps_its_mean_and_the_error_of_it():
+    centres = Centres.fit(np.full((1, 5), 3.0), np.asarray([4.0]))
+    np.testing.assert_allclose(centres.mean, 3.0)
+    scatter = centres.scatter(0, np.random.default_rng(0).normal(size=(20000, 5)))
+    np.testing.assert_allclose(np.cov(scatter.T), np.eye(5) / 4, atol=0.01)
+
+
+def test_scatter_is_the_posterior():
+    """Covered as often as it says: the squared standardised error averages one."""
+    ratio = []
+    for seed in range(10):
+        true, observed, n = draws(seed)
+        centres = Centres.fit(observed, n)
+        noise = np.random.default_rng(seed).normal(size=(400, observed.shape[1]))
+        told = np.mean([centres.scatter(i, noise).var(axis=0).sum() for i in range(len(n))])
+        ratio.append(((centres.mean - true) ** 2).sum(axis=1).mean() / told)
+    assert np.mean(ratio) == pytest.approx(1, abs=0.25)

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from sklearn.covariance import ledoit_wolf
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from bloomdiff.diffusion.whitening import Whitening, class_means, residual_covariance
+
+
+@pytest.fixture
+def rows():
+    rng = np.random.default_rng(0)
+    mix = rng.normal(size=(5, 5))
+    y = np.repeat([0, 1, 2], [300, 60, 10])
+    return (10 * rng.normal(size=(3, 5))[y] + rng.normal(size=(370, 5)) @ mix), y, mix
+
+
+def test_pooled_covariance_is_that_of_discriminant_analysis(rows):
+    X, y, _ = rows
+    lda = LinearDiscriminantAnalysis(store_covariance=True).fit(X, y)
+    n, c = len(y), 3
+    ours = residual_covariance(X, y, shrinkage=0.0)
+    np.testing.assert_allclose(ours, lda.covariance_ * n / (n - c), rtol=1e-8)
+    np.testing.assert_allclose(class_means(X, y, 3), lda.means_)
+
+
+def test_shrinkage_is_that_of_ledoit_and_wolf(rows):
+    X, y, _ = rows
+    centred = X - class_means(X, y, 3)[y]
+    expected = ledoit_wolf(centred, assume_centered=True)[0] * 370 / 367
+    np.testing.assert_allclose(residual_covariance(X, y), expected, rtol=1e-3)
+
+
+def test_a_weight_of_two_is_a_row_twice(rows):
+    X, y, _ = rows
+    weight = np.random.default_rng(1).integers(1, 4, len(y)).astype(float)
+    twice = np.repeat(np.arange(len(y)), weight.astype(int))
+    np.testing.assert_allclose(
+        residual_covariance(X, y, weight=weight, shrinkage=0.0),
+        residual_covariance(X[twice], y[twice], shrinkage=0.0),
+    )
+    a, b = Whitening.fit(X, y, weight=weight), Whitening.fit(X[twice], y[twice])
+    np.testing.assert_allclose(a.means, b.means)
+    np.testing.assert_allclose(a.rows, b.rows)
+
+
+def test_residuals_are_white_and_unbiased_in_scale():
+    """Twelve classes of two rows: without the correction the variance would be one half."""
+    rng = np.random.default_rng(0)
+    mix = rng.normal(size=(4, 4))
+    y = np.concatenate([np.zeros(4000, dtype=int), np.repeat(np.arange(1, 1001), 2)])
+    X = 5 * rng.normal(size=(1001, 4))[y] + rng.normal(size=(len(y), 4)) @ mix
+    whitening = Whitening.fit(X.astype(np.float32), y, shrinkage=0.0)
+    Z = whitening.residuals(X.astype(np.float32), y)
+    np.testing.assert_allclose(np.cov(Z[y == 0].T), np.eye(4), atol=0.12)
+    assert Z[y > 0].var() == pytest.approx(1, abs=0.1)
+
+
+def test_colour_undoes_whiten(rows):
+    X, y, _ = rows
+    whitening = Whitening.fit(X.astype(np.float32), y)
+    back = whitening.colour(whitening.whiten(X[y == 1] - whitening.means[1]), 1)
+    np.testing.assert_allclose(back, X[y == 1], rtol=1e-4, atol=1e-4)
+
+
+def test_directions_without_spread_are_left_out():
+    X = np.zeros((10, 3), dtype=np.float32)
+    X[:, 1] = np.arange(10)
+    whitening = Whitening.fit(X, np.zeros(10, dtype=np.intp), shrinkage=0.0)
+    assert (whitening.scale > 0).tolist() == [True, False, False]
+    assert np.isfinite(whitening.residuals(X, np.zeros(10, dtype=np.intp))).all()
+
+
+def test_lone_rows_borrow_the_spread_about_the_overall_mean():
+    X = np.asarray([[0.0, 0.0], [2.0, 0.0], [4.0, 0.0]])
+    covariance = residual_covariance(X, np.asarray([0, 1, 2]), shrinkage=0.0)
+    np.testing.assert_allclose(covariance, [[4, 0], [0, 0]], atol=1e-9)
+    assert (residual_covariance(X[:1], np.asarray([0])) == 0).all()
