@@ -113,6 +113,7 @@ def test_a_part_of_another_address_is_not_used(server: Any, tmp_path: Path) -> N
     with pytest.raises(InputError):
         download(remote(server), tmp_path, patience=QUICK)
     server.files["/other"] = BODY[::-1]
+    server.conditions, server.bare_partial = False, True
     other = RemoteFile("set.zip", f"{server.url}/other")
     assert download(other, tmp_path, verify=False, patience=QUICK).read_bytes() == BODY[::-1]
 
@@ -232,3 +233,34 @@ def test_a_damaged_version_file_makes_it_begin_anew(server: Any, tmp_path: Path)
     version_file(part).write_text("{")
     assert download(remote(server), tmp_path, patience=QUICK).read_bytes() == BODY
     assert [entry["range"] for entry in server.log] == [None]
+
+
+def test_a_partial_answer_without_version_still_resumes(server: Any, tmp_path: Path) -> None:
+    server.bare_partial = True
+    server.cut_after = [1_000_000, 500_000]
+    unknown = remote(server, checksum=None)
+    assert download(unknown, tmp_path, verify=False, patience=QUICK).read_bytes() == BODY
+    starts = [entry["range"] for entry in server.log]
+    assert starts == [None, "bytes=1000000-", "bytes=1500000-"]
+
+
+def test_a_kill_after_the_new_version_is_noted_does_not_mix(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bloomdiff.data import transfer as module
+
+    server.cut_after = [1_000_000, 0, 0, 0]
+    with pytest.raises(InputError):
+        download(remote(server), tmp_path, patience=QUICK)
+    newer = server.files["/set.zip"] = BODY[::-1]
+    write = module.write_json
+
+    def killed(path: Path, value: Any) -> None:
+        write(path, value)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(module, "write_json", killed)
+        download(remote(server, checksum=None), tmp_path, verify=False, patience=QUICK)
+    path = download(remote(server, checksum=None), tmp_path, verify=False, patience=QUICK)
+    assert path.read_bytes() == newer

@@ -70,7 +70,8 @@ def transfer(remote: RemoteFile, part: Path, timeout: float) -> None:
         _refuse(remote, response)
         found = _version_of(response)
         if response.status_code == 206:
-            if _range_start(response) != start or (version and found and found != version):
+            found = found or version or ""  # a partial answer may leave it out
+            if _range_start(response) != start or (version and found != version):
                 part.unlink(missing_ok=True)
                 raise InterruptedTransferError("the remote file has changed: begun anew")
         else:
