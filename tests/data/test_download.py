@@ -259,8 +259,9 @@ def test_a_kill_after_the_new_version_is_noted_does_not_mix(
         write(path, value)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(module, "write_json", killed)
-        download(remote(server, checksum=None), tmp_path, verify=False, patience=QUICK)
+        with pytest.raises(KeyboardInterrupt):
+            download(remote(server, checksum=None), tmp_path, verify=False, patience=QUICK)
     path = download(remote(server, checksum=None), tmp_path, verify=False, patience=QUICK)
     assert path.read_bytes() == newer
