@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bloomdiff.data.images import read_rgb
+from bloomdiff.errors import InputError, ParameterError, ProblemsError
+
+
+def annotation(
+    name: str, *objects: tuple[str, tuple[object, ...]], size: tuple[int, int] = (60, 40)
+) -> str:
+    items = "".join(
+        f"<object><name>{label}</name><difficult>0</difficult><bndbox><xmin>{box[0]}</xmin>"
+        f"<ymin>{box[1]}</ymin><xmax>{box[2]}</xmax><ymax>{box[3]}</ymax></bndbox></object>"
+        for label, box in objects
+    )
+    return (
+        f"<annotation><folder>JPEGImages</folder><filename>{name}</filename>"
+        f"<path>/home/pi/{name}</path><size><width>{size[0]}</width><height>{size[1]}</height>"
+        f"<depth>3</depth></size><segmented>0</segmented>{items}</annotation>"
+    )
+
+
+class Fields:
+    def __init__(self, root: Path, paint) -> None:
+        self.root, self.paint = root, paint
+
+    def add(
+        self, name: str, *objects: tuple[str, tuple[object, ...]], **more: object
+    ) -> np.ndarray:
+        file = self.root / "Annotations" / Path(name).with_suffix(".xml")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(annotation(name, *objects, **more))  # type: ignore[arg-type]
+        return self.paint(self.root / "JPEGImages" / name, 60, 40)
+
+
+@pytest.fixture
+def voc(tmp_path: Path, paint) -> Fields:
+    return Fields(tmp_path / "voc", paint)
+
+
+def test_each_object_is_a_crop_with_its_box_and_field(voc: Fields, load) -> None:
+    field = voc.add("f0.png", ("WBC", (20, 10, 30, 16)), ("RBC", (0, 0, 8, 8)))
+    voc.add("f1.png", ("RBC", (40, 20, 50, 30)))
+    cells = load("voc", voc.root, {"margin": 0.2})
+    assert cells["cell_id"].tolist() == [f"voc/JPEGImages/f{n}.png" for n in ("0-0", "0-1", "1-0")]
+    assert cells["label"].tolist() == ["WBC", "RBC", "RBC"]
+    assert cells["field"].tolist() == ["JPEGImages/f0.png"] * 2 + ["JPEGImages/f1.png"]
+    assert cells["group"].tolist() == [f"voc/{name}" for name in cells["field"]]
+    boxes = cells[["box_x", "box_y", "box_width", "box_height"]].to_numpy().tolist()
+    assert boxes == [[20, 10, 10, 6], [0, 0, 8, 8], [40, 20, 10, 10]]
+    out = voc.root.parent / "out"
+    np.testing.assert_array_equal(read_rgb(out / cells["path"][0]), field[6:20, 18:32])
+    assert (cells["width"][0], cells["height"][0]) == (14, 14)
+
+
+def test_bad_boxes_are_clipped_or_skipped_and_told(
+    voc: Fields, load, caplog: pytest.LogCaptureFixture
+) -> None:
+    voc.add(
+        "f0.png",
+        ("A", (5, 5, 5, 5)),
+        ("B", (50, 30, 70, 50)),
+        ("C", (70, 50, 90, 60)),
+        ("D", (1, 1, 9, 9)),
+    )
+    cells = load("voc", voc.root, {"margin": 0.0})
+    assert cells["label"].tolist() == ["B", "D"]
+    assert cells["cell_id"].tolist() == ["voc/JPEGImages/f0-1.png", "voc/JPEGImages/f0-3.png"]
+    assert cells.loc[0, ["box_x", "box_y", "box_width", "box_height"]].tolist() == [50, 30, 10, 10]
+    told = [record.getMessage() for record in caplog.records]
+    assert [line.rsplit(": ", 1)[1] for line in told] == ["skipped", "clipped", "skipped"]
+    assert all("f0.png: " in line for line in told)
+
+
+def test_the_image_sets_tell_the_split(voc: Fields, load) -> None:
+    for name in ("a.png", "b.png", "c.png", "d.png"):
+        voc.add(name, ("WBC", (1, 1, 9, 9)))
+    sets = voc.root / "ImageSets" / "Main"
+    sets.mkdir(parents=True)
+    for split, field in (("train", "a"), ("val", "b"), ("test", "c")):
+        (sets / f"{split}.txt").write_text(f"{field}\n")
+    assert load("voc", voc.root)["split"].tolist() == ["train", "val", "test", ""]
+
+
+def test_files_side_by_side_below_split_folders(tmp_path: Path, paint, load) -> None:
+    for split in ("train", "valid"):
+        paint(tmp_path / "flat" / split / "x.png", 60, 40)
+        text = annotation("elsewhere/of/x.png", ("WBC", (1, 1, 9, 9)))
+        (tmp_path / "flat" / split / "x.xml").write_text(text)
+    assert load("voc", tmp_path / "flat")["split"].tolist() == ["train", "val"]
+
+
+def test_groups_by_the_fields_path(voc: Fields, load) -> None:
+    voc.add("P1_a.png", ("WBC", (1, 1, 9, 9)))
+    voc.add("P1_b.png", ("WBC", (1, 1, 9, 9)))
+    assert set(load("voc", voc.root, {"group": r"P\d+"})["group"]) == {"voc/P1"}
+
+
+def test_an_image_unlike_its_annotation_is_refused(voc: Fields, load) -> None:
+    voc.add("f0.png", ("WBC", (1, 1, 9, 9)), size=(40, 60))
+    with pytest.raises(InputError, match=r"f0\.png: is 60x40 pixels but its annotation says 40x60"):
+        load("voc", voc.root)
+
+
+def test_a_size_of_zeros_is_not_told(voc: Fields, load) -> None:
+    voc.add("f0.png", ("WBC", (1, 1, 9, 9)), size=(0, 0))
+    assert len(load("voc", voc.root)) == 1
+
+
+def test_broken_annotations_are_told_together(voc: Fields, load) -> None:
+    for name in ("a", "b", "c", "d"):
+        voc.add(f"{name}.png", ("WBC", (1, 1, 9, 9)))
+    folder = voc.root / "Annotations"
+    (folder / "a.xml").write_text("<annotation><object>")
+    (folder / "b.xml").write_text('<!DOCTYPE x [<!ENTITY a "b">]><annotation/>')
+    (folder / "c.xml").write_text(annotation("c.png", ("WBC", (1, "one", 9, 9))))
+    (voc.root / "JPEGImages" / "d.png").unlink()
+    with pytest.raises(ProblemsError) as caught:
+        load("voc", voc.root)
+    lines = str(caught.value).splitlines()
+    for line, part in zip(
+        lines,
+        (
+            "a.xml: is not XML",
+            "declares XML entities",
+            "c.xml: object 1: lacks",
+            "d.png' is missing",
+        ),
+        strict=True,
+    ):
+        assert part in line
+
+
+@pytest.fixture
+def typed(voc: Fields) -> Fields:
+    white, red = ("WBC", (20, 10, 30, 16)), ("RBC", (0, 0, 8, 8))
+    voc.add("one.png", red, white)
+    voc.add("two.png", white, white)
+    voc.add("red.png", red)
+    voc.add("many.png", white)
+    voc.add("none.png", white)
+    voc.add("untold.png", white)
+    (voc.root / "types.csv").write_text(
+        "image,types\none,EOSINOPHIL\ntwo.png,BASOPHIL\nred,BASOPHIL\n"
+        'many,"NEUTROPHIL, MONOCYTE"\nnone,\n'
+    )
+    return voc
+
+
+def test_types_label_the_only_white_cell(
+    typed: Fields, load, caplog: pytest.LogCaptureFixture
+) -> None:
+    cells = load("voc", typed.root, {"types": str(typed.root / "types.csv")})
+    assert cells["label"].tolist() == ["EOSINOPHIL"]
+    assert cells["field"].tolist() == ["JPEGImages/one.png"]
+    told = [record.getMessage().split(": ")[1] for record in caplog.records]
+    assert told == [
+        "1 field(s) have no WBC and were left out",
+        "2 field(s) have no type and were left out",
+        "1 field(s) have several WBC and were left out",
+        "1 field(s) have several types and were left out",
+    ]
+
+
+def test_bad_tables_of_types(typed: Fields, load) -> None:
+    types = typed.root / "types.csv"
+    with pytest.raises(
+        ParameterError, match="types_class 'WBX': has no object; did you mean 'WBC'"
+    ):
+        load("voc", typed.root, {"types": str(types), "types_class": "WBX"})
+    types.write_text("image,types\none,EOSINOPHIL,3\n")
+    with pytest.raises(InputError, match=r"types\.csv row 2: has 3 columns"):
+        load("voc", typed.root, {"types": str(types)})
+    with pytest.raises(InputError, match="cannot be read"):
+        load("voc", typed.root, {"types": str(typed.root / "none.csv")})
+
+
+def test_a_folder_without_annotations(tmp_path: Path, load) -> None:
+    with pytest.raises(InputError, match="holds no XML file"):
+        load("voc", tmp_path)
+
+
+def test_bccd_white_cells(real: Path, load) -> None:
+    params = {"types": str(real / "bccd" / "wbc_types.csv")}
+    cells = load("voc", real / "bccd", params)
+    assert cells["label"].value_counts().to_dict() == {
+        "NEUTROPHIL": 202,
+        "EOSINOPHIL": 84,
+        "LYMPHOCYTE": 33,
+        "MONOCYTE": 20,
+        "BASOPHIL": 2,
+    }
+    assert cells["group"].nunique() == 341
+
+
+def test_bccd_tells_its_two_degenerate_boxes(
+    real: Path, tmp_path: Path, load, caplog: pytest.LogCaptureFixture
+) -> None:
+    for field in ("BloodImage_00000", "BloodImage_00338", "BloodImage_00343"):
+        for name in (f"Annotations/{field}.xml", f"JPEGImages/{field}.jpg"):
+            (tmp_path / "bccd" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(real / "bccd" / name, tmp_path / "bccd" / name)
+    load("voc", tmp_path / "bccd")
+    told = sorted(record.getMessage() for record in caplog.records)
+    assert len(told) == 2
+    assert "BloodImage_00338.jpg: RBC box [504.0, 337.0, 504.0, 337.0] is degenerate" in told[0]
+    assert "BloodImage_00343.jpg: RBC box [181.0, 329.0, 181.0, 329.0] is degenerate" in told[1]
