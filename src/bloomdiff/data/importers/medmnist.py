@@ -17,11 +17,12 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from bloomdiff.data.images import Pixels
+from bloomdiff.data.images import MAX_PIXELS, Pixels
 from bloomdiff.data.importers.base import IMPORTERS, Importer, ImporterParams
 from bloomdiff.data.importers.records import Record
 from bloomdiff.errors import InputError
 
+_MAX_IMAGES = 100_000_000  # a header may claim anything; the labels are read at once
 _SPLITS = ("train", "val", "test")
 BLOODMNIST = (
     "basophil",
@@ -80,7 +81,8 @@ def _read(
 ) -> Iterator[Record]:
     labels = _labels(archive, path, split)
     with _member(archive, path, f"{split}_images") as (stream, shape, dtype):
-        if dtype != np.uint8 or not (len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)):
+        flat = len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
+        if dtype != np.uint8 or not flat or shape[1] * shape[2] > MAX_PIXELS:
             raise InputError(
                 f"{path}: {split}_images",
                 f"holds {dtype} {shape}, not bytes (n, h, w) or (n, h, w, 3)",
@@ -107,7 +109,8 @@ def _read(
 
 def _labels(archive: zipfile.ZipFile, path: Path, split: str) -> npt.NDArray[np.integer]:
     with _member(archive, path, f"{split}_labels") as (stream, shape, dtype):
-        if dtype.kind not in "iu" or shape not in {(shape[0],), (shape[0], 1)}:
+        one = shape in {(shape[0],), (shape[0], 1)} and shape[0] <= _MAX_IMAGES
+        if dtype.kind not in "iu" or not one:
             raise InputError(
                 f"{path}: {split}_labels",
                 f"holds {dtype} {shape}, not one class an image",

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bloomdiff.data.images import read_rgb
+from bloomdiff.errors import InputError, ParameterError, ProblemsError
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_our_own_names_need_no_mapping(tmp_path: Path, paint, load, snapshot) -> None:
+    for name in ("a.png", "deep/b.jpg"):
+        paint(tmp_path / "lab" / name)
+    file = write(
+        tmp_path / "lab" / "cells.csv",
+        "path,label,group,split,age\na.png,EOS,p1,train,60\ndeep/b.jpg,,p1,Validation,\n",
+    )
+    cells = load("csv", file, source="lab")
+    assert cells["cell_id"].tolist() == ["lab/a.png", "lab/deep/b.jpg"]
+    assert cells["label"].tolist() == ["EOS", ""]
+    assert cells["group"].tolist() == ["lab/p1", "lab/p1"]
+    assert cells["split"].tolist() == ["train", "val"]
+    copied = snapshot(tmp_path / "out")["images/lab/a.png"]
+    assert copied == (tmp_path / "lab" / "a.png").read_bytes()
+
+
+def test_columns_are_mapped_by_name(tmp_path: Path, paint, load) -> None:
+    paint(tmp_path / "images" / "a.png")
+    file = write(tmp_path / "t.csv", "\ufeffDatei;Diagnose;label\n a.png ;NA;ignored\n")
+    params = {
+        "columns": {"path": "Datei", "label": "Diagnose"},
+        "separator": ";",
+        "images": str(tmp_path / "images"),
+    }
+    assert load("csv", file, params)["label"].tolist() == ["NA"]
+
+
+def test_without_labels_cells_are_unlabelled(tmp_path: Path, paint, load) -> None:
+    paint(tmp_path / "a.png")
+    cells = load("csv", write(tmp_path / "t.csv", "path\na.png\n"))
+    assert cells["label"].tolist() == [""]
+    assert cells["group"].tolist() == ["t/a.png"]
+
+
+def test_a_group_by_the_path_where_no_column_tells_it(tmp_path: Path, paint, load) -> None:
+    for name in ("P1_a.png", "P1_b.png"):
+        paint(tmp_path / name)
+    file = write(tmp_path / "t.csv", "path\nP1_a.png\nP1_b.png\n")
+    assert set(load("csv", file, {"group": r"P\d"})["group"]) == {"t/P1"}
+
+
+def test_boxes_are_cut_out_whatever_the_order_of_rows(tmp_path: Path, paint, load) -> None:
+    paint(tmp_path / "g.png", 60, 40)
+    field = paint(tmp_path / "f.png", 60, 40)
+    text = "path,label,box_x,box_y,box_width,box_height\n"
+    text += "f.png,a,20,10,10,6\ng.png,b,0,0,8,8\nf.png,c,0,0,8,8\ng.png,whole,,,,\n"
+    cells = load("csv", write(tmp_path / "t.csv", text), {"margin": 0.2})
+    assert cells["cell_id"].tolist() == ["t/f-0.png", "t/f-2.png", "t/g-1.png", "t/g.png"]
+    assert cells["label"].tolist() == ["a", "c", "b", "whole"]
+    assert cells["field"].tolist() == ["f.png", "f.png", "g.png", ""]
+    np.testing.assert_array_equal(read_rgb(tmp_path / "out" / cells["path"][0]), field[6:20, 18:32])
+    assert cells["group"].tolist() == ["t/f.png", "t/f.png", "t/g.png", "t/g.png"]
+
+
+def test_bad_rows_are_told_together(tmp_path: Path, paint, load) -> None:
+    paint(tmp_path / "a.png")
+    text = "path,split,box_x,box_y,box_width,box_height\n"
+    text += (
+        "../a.png,,,,,\nnone.png,,,,,\na.png,half,,,,\na.png,,1,2,x,4\na.png,,1,,3,4\n/a.png,,,,,\n"
+    )
+    with pytest.raises(ProblemsError) as caught:
+        load("csv", write(tmp_path / "t.csv", text))
+    lines = sorted(str(caught.value).splitlines())
+    for number, (line, part) in enumerate(
+        zip(
+            lines,
+            ("leaves the folder", "no such image", "'half' is unknown", "four", "four", "leaves"),
+            strict=True,
+        ),
+        start=2,
+    ):
+        assert f"t.csv row {number}: " in line
+        assert part in line
+
+
+def test_tables_that_do_not_fit(tmp_path: Path, load) -> None:
+    file = write(tmp_path / "t.csv", "pfad,label\na.png,b\n")
+    with pytest.raises(ParameterError, match=r"has no column 'path' for path"):
+        load("csv", file)
+    with pytest.raises(ParameterError, match=r"no column 'pfd' for path; .*did you mean 'pfad'"):
+        load("csv", file, {"columns": {"path": "pfd"}})
+    with pytest.raises(ParameterError, match=r"option 'columns\.colour"):
+        load("csv", file, {"columns": {"colour": "x"}})
+    file.write_text("path,box_x\na.png,3\n")
+    with pytest.raises(InputError, match="a part of a box: no box_y, box_width, box_height"):
+        load("csv", file)
+    file.write_bytes(b"path\n\xff\xfe\n")
+    with pytest.raises(InputError, match=r"t\.csv: is no table"):
+        load("csv", file)
+    with pytest.raises(InputError, match="is no table"):
+        load("csv", tmp_path)
+    file.write_text("path,label\n")
+    with pytest.raises(InputError, match="holds no cell"):
+        load("csv", file)
+
+
+def test_one_image_twice_is_refused(tmp_path: Path, paint, load) -> None:
+    paint(tmp_path / "a.png")
+    file = write(tmp_path / "t.csv", "path,label\na.png,x\na.png,y\n")
+    with pytest.raises(InputError, match=r"a\.png: is the name of two cells"):
+        load("csv", file)
