@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _WORDS = 2048  # and as many mirrored ones
+_FEATURES_A_WORD = 8  # at least: features that are words themselves would meet no copy of theirs
 _BLOCK = 2**24  # similarities held at once
 
 Index = npt.NDArray[np.intp]
@@ -44,7 +45,8 @@ def visual_words(records: Records) -> csr_matrix:
     owner = np.repeat(np.arange(len(records)), count)
     place = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
     # Always the same sample: the search is a tool, not an experiment.
-    sample = np.sort(np.random.default_rng(0).permutation(len(owner))[:_WORDS])
+    words = min(_WORDS, -(-len(owner) // _FEATURES_A_WORD))
+    sample = np.sort(np.random.default_rng(0).permutation(len(owner))[:words])
     chosen = records["descriptor"][owner[sample], place[sample]]
     codebook = root(np.concatenate([chosen, mirrored(chosen)]))
     word = [

@@ -67,5 +67,5 @@ def _contradictions(cells: pd.DataFrame, pairs: pd.DataFrame) -> Iterator[InputE
 
 def _same_cell(pairs: pd.DataFrame) -> Iterable[tuple[str, str]]:
     """Pairs that show one cell, rather than two cells on overlapping crops."""
-    alike = pairs[pairs["same_cell"]]
+    alike = pairs[pairs["same_cell"].astype(bool)]
     return zip(alike["cell_a"], alike["cell_b"], strict=True)

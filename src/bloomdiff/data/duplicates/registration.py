@@ -40,12 +40,15 @@ class Registration:
         Pearson correlation of the fine detail in that area.
     offset
         Distance between the two images' centres, in shorter sides of a.
+    mirrored
+        Whether b is a mirror image of a.
     """
 
     inliers: int
     overlap: float
     correlation: float
     offset: float
+    mirrored: bool
 
 
 def register(a: Records, b: Records, *, flip: bool) -> Registration | None:
@@ -82,6 +85,8 @@ def register(a: Records, b: Records, *, flip: bool) -> Registration | None:
         overlap=float(min(shown.sum() / max(smaller, 1), 1)),
         correlation=_correlation(_detail(grey_a)[shown], _detail(laid)[shown]),
         offset=float(offset),
+        # An affine map may mirror by itself, where the matched features are symmetric.
+        mirrored=bool(flip != (np.linalg.det(affine[:, :2]) < 0)),
     )
 
 

@@ -163,11 +163,11 @@ def _near(
     table = [
         (
             *(ids[a], ids[b], "near", fit.offset <= _SAME_CELL_OFFSET),
-            *(fit.correlation, fit.overlap, fit.inliers, flip),
+            *(fit.correlation, fit.overlap, fit.inliers, fit.mirrored),
         )
-        for (a, b, flip), fit in fits.items()
+        for (a, b, _), fit in fits.items()
     ]
-    # A symmetric cell may fit both as it is and mirrored.
+    # A pair may have been compared both as it is and mirrored.
     return pd.DataFrame(table, columns=COLUMNS).drop_duplicates(["cell_a", "cell_b"])
 
 

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import networkx as nx
+import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bloomdiff.data.duplicates import join_families
+
+N = 12
+
+
+def manifest(groups) -> pd.DataFrame:
+    ids = [f"c{i:02d}" for i in range(len(groups))]
+    return pd.DataFrame({"cell_id": ids, "group": groups, "label": ""}, dtype=object)
+
+
+def pairs_of(links) -> pd.DataFrame:
+    rows = [(f"c{a:02d}", f"c{b:02d}", True) for a, b in links]
+    return pd.DataFrame(rows, columns=["cell_a", "cell_b", "same_cell"])
+
+
+nodes = st.integers(0, N - 1)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.sampled_from(["", "p", "q", "r"]), min_size=N, max_size=N),
+    st.lists(st.tuples(nodes, nodes), max_size=8),
+)
+def test_groups_are_the_connected_components_of_given_groups_and_pairs(groups, links):
+    cells = manifest(groups)
+    graph = nx.Graph(links)
+    graph.add_nodes_from(range(N))
+    for name in {*groups} - {""}:
+        members = [i for i, g in enumerate(groups) if g == name]
+        nx.add_path(graph, members)
+    expected = {frozenset(c) for c in nx.connected_components(graph)}
+    joined = join_families(cells, pairs_of(links))
+    found = {frozenset(rows.index) for _, rows in joined.groupby("group")}
+    assert found == expected
+    for _, rows in joined.groupby("group"):
+        given_names = [cells["group"][i] or cells["cell_id"][i] for i in rows.index]
+        assert set(rows["group"]) == {min(given_names)}
+
+
+def test_without_pairs_groups_stay_and_cells_without_one_are_their_own():
+    cells = manifest(["p", "", "p"])
+    assert join_families(cells, pairs_of([]))["group"].tolist() == ["p", "c01", "p"]
+
+
+def test_joining_again_changes_nothing():
+    cells = join_families(manifest([""] * 5), pairs_of([(0, 3), (3, 4)]))
+    assert join_families(cells, pairs_of([(0, 3), (3, 4)])).equals(cells)
