@@ -4,21 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bloomdiff.errors import InputError
 from bloomdiff.metrics import METRICS
 from bloomdiff.metrics.base import Score
-from bloomdiff.metrics.controls import (
-    Controls,
-    class_gaussian,
-    judge,
-    run_controls,
-    stratified_rows,
-    with_controls,
-)
-from bloomdiff.metrics.set_comparison import Reference
+from bloomdiff.metrics.controls import Controls, judge, run_controls, with_controls
+from bloomdiff.metrics.reference import Reference
 
 NAMES = np.array(["BAS", "EOS", "LYT", "MON"])
 SHARES = np.array([0.1, 0.2, 0.4, 0.3])
@@ -67,8 +58,17 @@ def worse_than_floor(record: dict) -> bool:
 def test_every_metric_is_trustworthy_on_clean_data(fold: dict) -> None:
     X, y = fold["world"].draw(900)
     for name, record in judged(fold, X, y).items():
-        assert record["trustworthy"], (name, record["reason"])
+        if METRICS[name].checks and name != "vendi_score":
+            assert record["trustworthy"], (name, record["reason"])
         assert not worse_than_floor(record), name
+
+
+def test_diversity_alone_is_not_believed_on_skewed_cells(fold: dict) -> None:
+    """A Gaussian is more varied than these cells: the Vendi score prefers it, and is told off."""
+    X, y = fold["world"].draw(500)
+    record = judged(fold, X, y)["vendi_score"]
+    assert record["trustworthy"] is False
+    assert record["reason"] == "scores class gaussian above real cells"
 
 
 def test_a_planted_memoriser_is_caught(fold: dict) -> None:
@@ -79,6 +79,9 @@ def test_a_planted_memoriser_is_caught(fold: dict) -> None:
     assert {name for name, r in found.items() if worse_than_floor(r)} >= {
         "neighbour_ratio",
         "authenticity",
+        "copying_test",
+        "membership_auc",
+        "membership_auc_calibrated",
     }
     # And it looks perfect otherwise, which is why the memorisation metrics are there.
     assert not worse_than_floor(found["precision"])
@@ -161,39 +164,6 @@ def test_a_balanced_set_is_judged_at_the_training_proportions(fold: dict) -> Non
     found = judged(fold, X[rows], y[rows])
     assert not worse_than_floor(found["frechet_distance"])
     assert not worse_than_floor(found["gaussian_mmd"])
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    wanted=st.lists(st.integers(1, 50), min_size=1, max_size=5),
-    available=st.lists(st.integers(0, 50), min_size=5, max_size=5),
-    at_most=st.integers(1, 200),
-)
-def test_stratified_rows_keep_proportions(
-    wanted: list[int], available: list[int], at_most: int
-) -> None:
-    names = np.array(list("abcde"))
-    y_like = np.repeat(names[: len(wanted)], wanted)
-    y = np.repeat(names, available)
-    rows = stratified_rows(y, y_like, at_most, np.random.default_rng(0))
-    assert len(np.unique(rows)) == len(rows) <= at_most
-    chosen = y[rows]
-    assert set(chosen) <= set(y_like)
-    shared = [name for name in names[: len(wanted)] if name in set(y)]
-    total = sum(wanted[i] for i, name in enumerate(names[: len(wanted)]) if name in shared)
-    for i, name in enumerate(names[: len(wanted)]):
-        if name in shared:
-            assert abs((chosen == name).sum() - len(rows) * wanted[i] / total) <= 2
-
-
-def test_the_gaussian_control_has_the_moments_of_its_classes() -> None:
-    rng = np.random.default_rng(4)
-    y = np.repeat(NAMES, 500)
-    centres = rng.normal(size=(4, 3)) * 3
-    X = centres[np.searchsorted(NAMES, y)] + rng.normal(size=(2000, 3)) * [1, 2, 3]
-    drawn = class_gaussian(X, y, np.repeat(NAMES[::-1], 2000), rng)
-    np.testing.assert_allclose(drawn[:2000].mean(axis=0), centres[3], atol=0.3)
-    np.testing.assert_allclose(drawn[:2000].std(axis=0), [1, 2, 3], rtol=0.15)
 
 
 def test_controls_need_labels_and_rows(fold: dict) -> None:

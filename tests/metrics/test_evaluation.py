@@ -42,6 +42,9 @@ def test_every_metric_has_a_value_inside_its_interval(cells: tuple[np.ndarray, .
     found = table(cells)
     for name in METRICS:
         record = found[name, "all"]
+        if record["value"] is None:
+            assert record["note"].startswith("too few: needs"), name
+            continue
         assert record["low"] <= record["value"] <= record["high"], name
     json.dumps(list(found.values()), allow_nan=False)
 

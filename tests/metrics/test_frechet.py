@@ -5,7 +5,12 @@ from torch_fidelity.metric_fid import fid_statistics_to_metric
 from torchmetrics.image.fid import _compute_fid
 
 from bloomdiff.errors import InputError
-from bloomdiff.metrics.frechet import Moments, frechet_distance, frechet_influences
+from bloomdiff.metrics.frechet import (
+    Moments,
+    frechet_distance,
+    frechet_infinity,
+    frechet_influences,
+)
 
 
 @pytest.mark.parametrize(
@@ -76,3 +81,21 @@ def test_first_order_spread_is_the_true_sampling_spread() -> None:
         values.append(value)
         predicted.append((of_x.var() / 300 + of_y.var() / 250) ** 0.5)
     assert np.mean(predicted) == pytest.approx(np.std(values), rel=0.2)
+
+
+def test_extrapolation_takes_the_bias_away() -> None:
+    rng = np.random.default_rng(3)
+    plain, extrapolated = [], []
+    for seed in range(20):
+        X, Y = rng.normal(size=(2, 200, 12))
+        plain.append(frechet_distance(X, Y))
+        extrapolated.append(frechet_infinity(X, Y, seed=seed))
+    # The truth is 0; about d²/n of bias goes.
+    assert np.mean(plain) > 0.5
+    assert abs(np.mean(extrapolated)) < 0.1 * np.mean(plain)
+    shifted = rng.normal(size=(400, 12)) + 1
+    assert frechet_infinity(rng.normal(size=(400, 12)), shifted, seed=0) == pytest.approx(
+        12, rel=0.1
+    )
+    with pytest.raises(InputError, match="real rows: too few: needs 26, has 25"):
+        frechet_infinity(shifted[:25], shifted, seed=0)

@@ -3,5 +3,17 @@
 Importing this package files every metric of the synthetic set in `METRICS`.
 """
 
-from bloomdiff.metrics import conditional, frechet, kernels, manifold, memorisation
+from bloomdiff.metrics import (
+    conditional,
+    copying,
+    frechet,
+    kernels,
+    manifold,
+    membership,
+    memorisation,
+    sliced,
+    supports,
+    two_sample,
+    vendi,
+)
 from bloomdiff.metrics.base import METRICS

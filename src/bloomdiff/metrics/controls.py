@@ -24,10 +24,10 @@ import numpy.typing as npt
 from bloomdiff.errors import InputError
 from bloomdiff.metrics.base import METRICS, Check, Metric, Record, Score, number
 from bloomdiff.metrics.evaluation import evaluate, score
-from bloomdiff.metrics.points import Doubles
-from bloomdiff.metrics.set_comparison import Labels, Reference, SetComparison, UnseenRows
+from bloomdiff.metrics.reference import Labels, Reference
+from bloomdiff.metrics.sampling import class_gaussian, stratified_rows
+from bloomdiff.metrics.set_comparison import SetComparison, UnseenRows
 
-Indices = npt.NDArray[np.intp]
 CONTROLS = ("copycat", "class_gaussian", "wrong_labels")
 
 
@@ -56,7 +56,8 @@ class Controls:
             if outcome is False:
                 failures.append(_FAILURE[check].format(control=control.replace("_", " ")))
         if not checked:
-            return None, "no control could be scored"
+            reason = "no control could be scored" if metric.checks else "describes, does not judge"
+            return None, reason
         return not failures, "; ".join(failures)
 
 
@@ -186,7 +187,7 @@ def judge(
         raise InputError(
             "synthetic rows", "have no class in common with training", "sample every class"
         )
-    comparison = reference.compare(np.asarray(synthetic)[rows], labels[rows])
+    comparison = SetComparison.of(reference, np.asarray(synthetic)[rows], labels[rows])
     if controls is None or controls.n != len(rows):
         controls = run_controls(reference, len(rows))
     records = evaluate(comparison)
@@ -201,52 +202,3 @@ def judge(
         one.update({name: number(found[name].value) for name in CONTROLS})
         one["trustworthy"], one["reason"] = controls.verdict(metric)
     return records, controls
-
-
-def stratified_rows(y: Labels, y_like: Labels, at_most: int, rng: np.random.Generator) -> Indices:
-    """Rows of `y` in the class proportions of `y_like`, as many as possible up to `at_most`.
-
-    A class of `y_like` that `y` lacks is left out; the largest remainders round to whole rows.
-
-    Returns
-    -------
-    ndarray
-        Sorted positions in `y`, without repeats.
-    """
-    names, wanted = np.unique(y_like, return_counts=True)
-    available = np.array([(y == name).sum() for name in names])
-    names, wanted = names[available > 0], wanted[available > 0]
-    available = available[available > 0]
-    if len(names) == 0:
-        return np.empty(0, dtype=np.intp)
-    share = wanted / wanted.sum()
-    # A class may fall short by its rounding, so that a rare one does not halve the sample.
-    total = min(at_most, int(((available + 0.5) / share).min()))
-    exact = total * share
-    take = np.floor(exact).astype(np.intp)
-    order = np.argsort(take - exact, kind="stable")
-    take[order[: total - take.sum()]] += 1
-    take = np.minimum(take, available)
-    chosen = [
-        rng.choice(np.flatnonzero(y == name), size=count, replace=False)
-        for name, count in zip(names, take, strict=True)
-    ]
-    return np.sort(np.concatenate(chosen))
-
-
-def class_gaussian(X: Doubles, y: Labels, y_wanted: Labels, rng: np.random.Generator) -> Doubles:
-    """Rows of a Gaussian per class with the shrunk covariance of all classes, `(n, d)`.
-
-    References
-    ----------
-    Ledoit and Wolf (2004), A well-conditioned estimator for large-dimensional covariance matrices.
-    """
-    from sklearn.covariance import ledoit_wolf
-
-    names, index = np.unique(y, return_inverse=True)
-    means = np.stack([X[index == position].mean(axis=0) for position in range(len(names))])
-    covariance, _ = ledoit_wolf(X - means[index], assume_centered=True)
-    variance, axes = np.linalg.eigh(covariance)
-    noise = rng.standard_normal((len(y_wanted), X.shape[1]))
-    noise *= np.sqrt(np.maximum(variance, 0))
-    return means[np.searchsorted(names, y_wanted)] + noise @ axes.T

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bloomdiff.metrics.base import METRICS, Metric, Record, Score, number
-from bloomdiff.metrics.set_comparison import Labels, Reference, SetComparison
+from bloomdiff.metrics.reference import Labels, Reference
+from bloomdiff.metrics.set_comparison import SetComparison
 
 
 def evaluate_synthetic(
@@ -57,7 +58,7 @@ def evaluate_synthetic(
     reference = Reference.of(
         train, test, y_train=y_train, y_test=y_test, seed=seed, n_bootstrap=n_bootstrap, k=k
     )
-    return evaluate(reference.compare(synthetic, y_synthetic))
+    return evaluate(SetComparison.of(reference, synthetic, y_synthetic))
 
 
 def score(metric: Metric, comparison: SetComparison, *, within_class: bool = False) -> Score:

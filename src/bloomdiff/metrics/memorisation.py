@@ -116,3 +116,17 @@ def _duplicate_rate(comparison: SetComparison) -> Score:
     limit = NEAR_DUPLICATE * np.median(comparison.reference.train_spacing)
     copies = comparison.to_train[0] <= limit
     return Score(float(copies.mean()), resampled_means(copies, comparison.counts))
+
+
+@metric(
+    "distance_to_closest",
+    "Median distance to the closest training row (DCR)",
+    better="higher",
+    family="memorisation",
+    checks={},
+)
+def _distance_to_closest(comparison: SetComparison) -> Score:
+    """For description only: it grows with every fault of a generator, memorising or not."""
+    distance = comparison.to_train[0]
+    draws = resampled_medians(distance, comparison.counts)
+    return Score(float(np.median(distance)), draws, "for description only")

@@ -1,0 +1,162 @@
+"""Membership inference: whether an attacker can tell training rows from rows never seen.
+
+Both attacks see the synthetic rows alone, no model. Without a reference, a row is taken for a
+member when a synthetic row is near; with a reference, when synthetic rows are nearer than rows of
+the same population are, which keeps ordinary rows of dense regions from being accused.
+
+References
+----------
+Chen et al. (2020), GAN-leaks: a taxonomy of membership inference attacks; van Breugel et al.
+(2023), Membership inference attacks against synthetic data through overfitting detection; Carlini
+et al. (2022), Membership inference attacks from first principles (the rate at few false alarms).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bloomdiff.metrics.base import Score, metric
+from bloomdiff.metrics.bootstrap import bootstrap_counts, resampled_means
+from bloomdiff.metrics.neighbours import nearest
+from bloomdiff.metrics.points import Doubles, as_pair, as_points
+
+if TYPE_CHECKING:
+    from bloomdiff.metrics.set_comparison import SetComparison
+
+FALSE_ALARMS = 0.01
+
+
+def membership_inference(
+    synthetic: npt.NDArray[Any],
+    members: npt.NDArray[Any],
+    non_members: npt.NDArray[Any],
+    *,
+    reference: npt.NDArray[Any] | None = None,
+) -> dict[str, float]:
+    """Success of the distance attack on the rows behind a synthetic set.
+
+    Parameters
+    ----------
+    synthetic
+        Points `(n, d)`.
+    members, non_members
+        Training rows `(m, d)` and rows of the same population that were not trained on `(t, d)`.
+    reference
+        Rows of the population `(r, d)`, neither members nor non-members; None attacks without.
+
+    Returns
+    -------
+    dict
+        `auc` (0.5: no leak) and `tpr_at_1_percent_fpr` (0.01: no leak).
+    """
+    members, synthetic = as_pair(members, synthetic)
+    non_members = as_points(non_members, "non-member")
+    suspicion = [-nearest(rows, synthetic)[0][:, 0] for rows in (members, non_members)]
+    if reference is not None:
+        population = as_points(reference, "reference")
+        suspicion = [
+            calibrated(-near, nearest(rows, population)[0][:, 0])
+            for near, rows in zip(suspicion, (members, non_members), strict=True)
+        ]
+    return {"auc": auc(*suspicion), "tpr_at_1_percent_fpr": true_positive_rate(*suspicion)}
+
+
+def calibrated(to_synthetic: Doubles, to_reference: Doubles) -> Doubles:
+    """Suspicion: how much nearer the synthetic rows are than the reference's, as a log ratio."""
+    smallest = np.finfo(np.float64).tiny
+    suspicion: Doubles = np.log(to_reference + smallest) - np.log(to_synthetic + smallest)
+    return suspicion
+
+
+def placements(points: Doubles, among: Doubles) -> Doubles:
+    """Share of `among` below each of `points`, ties by half, `(n,)`."""
+    ordered = np.sort(among)
+    below = np.searchsorted(ordered, points, side="left")
+    not_above = np.searchsorted(ordered, points, side="right")
+    shares: Doubles = (below + not_above) / (2 * len(ordered))
+    return shares
+
+
+def auc(members: Doubles, non_members: Doubles) -> float:
+    """Chance that a member is more suspicious than a non-member, ties by half."""
+    return float(placements(members, non_members).mean())
+
+
+def true_positive_rate(
+    members: Doubles, non_members: Doubles, *, false_alarms: float = FALSE_ALARMS
+) -> float:
+    """Share of members above the threshold that at most `false_alarms` of the others exceed."""
+    allowed = int(np.floor(false_alarms * len(non_members) + 1e-9))
+    threshold = np.sort(non_members)[len(non_members) - 1 - allowed]
+    return float((members > threshold).mean())
+
+
+def _suspicion(comparison: SetComparison, *, calibrate: bool) -> tuple[Doubles, Doubles]:
+    """Of the training and of the held-out rows; half of the latter may serve as reference."""
+    reference = comparison.reference
+    members, others = comparison.from_train[0], comparison.from_test[0]
+    if not calibrate:
+        return -members, -others
+    order = reference.rng(23).permutation(len(reference.test))
+    population, judged = np.array_split(order, 2)
+    points = reference.test[population]
+    return (
+        calibrated(members, nearest(reference.train, points)[0][:, 0]),
+        calibrated(others[judged], nearest(reference.test[judged], points)[0][:, 0]),
+    )
+
+
+def _auc_score(comparison: SetComparison, *, calibrate: bool) -> Score:
+    members, others = _suspicion(comparison, calibrate=calibrate)
+    rng, n_bootstrap = comparison.reference.rng(24), comparison.reference.n_bootstrap
+    value = auc(members, others)
+    # The AUC is a mean of placements on either side, whose draws add up to first order.
+    draws = np.full(n_bootstrap, -value)
+    draws += resampled_means(
+        placements(members, others), bootstrap_counts(len(members), n_bootstrap, rng)
+    )
+    draws += resampled_means(
+        1 - placements(others, members), bootstrap_counts(len(others), n_bootstrap, rng)
+    )
+    return Score(value, draws)
+
+
+@metric(
+    "membership_auc", "Membership inference, AUC", better="lower", family="memorisation", minimum=20
+)
+def _membership_auc(comparison: SetComparison) -> Score:
+    return _auc_score(comparison, calibrate=False)
+
+
+@metric(
+    "membership_auc_calibrated",
+    "Membership inference with a reference, AUC",
+    better="lower",
+    family="memorisation",
+    minimum=40,
+)
+def _membership_auc_calibrated(comparison: SetComparison) -> Score:
+    return _auc_score(comparison, calibrate=True)
+
+
+@metric(
+    "membership_tpr",
+    "Membership inference, hits at 1 % false alarms",
+    better="lower",
+    family="memorisation",
+    minimum=100,
+)
+def _membership_tpr(comparison: SetComparison) -> Score:
+    """A threshold at one in a hundred needs a hundred non-members."""
+    members, others = _suspicion(comparison, calibrate=False)
+    rng = comparison.reference.rng(25)
+    draws = np.array(
+        [
+            true_positive_rate(rng.choice(members, len(members)), rng.choice(others, len(others)))
+            for _ in range(comparison.reference.n_bootstrap)
+        ]
+    )
+    return Score(true_positive_rate(members, others), draws)

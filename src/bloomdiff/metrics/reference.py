@@ -1,0 +1,162 @@
+"""The real rows of one fold, and what depends on them alone: computed once for all generators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bloomdiff.metrics.blocks import Doubles, Singles, scan
+from bloomdiff.metrics.bootstrap import bootstrap_counts
+from bloomdiff.metrics.frechet import Moments
+from bloomdiff.metrics.kernels import (
+    KernelName,
+    KernelSums,
+    cubic_kernel,
+    gaussian_kernel,
+    median_bandwidth,
+)
+from bloomdiff.metrics.neighbours import NearestNeighbours, nearest
+from bloomdiff.metrics.points import ZScore, as_points, same_dimension
+
+Labels = npt.NDArray[np.str_]
+Sums = dict[KernelName, KernelSums]
+
+
+@dataclass(eq=False)
+class Reference:
+    """The real rows of one fold; make it with `of`.
+
+    Attributes
+    ----------
+    train, test
+        Real rows `(m, d)` and `(t, d)`, z-scored by the training rows.
+    scale
+        Brings further rows onto that scale.
+    bandwidth
+        Of the Gaussian kernel: the median distance among training rows.
+    y_train, y_test
+        Their labels, or None where there are none.
+    seed
+        Seed of the bootstrap and of every thinning.
+    n_bootstrap
+        Replicates; 0 gives no intervals.
+    k
+        Neighbours of the manifold metrics.
+    """
+
+    train: Doubles
+    test: Doubles
+    scale: ZScore
+    bandwidth: float
+    y_train: Labels | None
+    y_test: Labels | None
+    seed: int
+    n_bootstrap: int
+    k: int
+
+    @classmethod
+    def of(
+        cls,
+        train: npt.NDArray[Any],
+        test: npt.NDArray[Any],
+        *,
+        y_train: Labels | None = None,
+        y_test: Labels | None = None,
+        seed: int,
+        n_bootstrap: int = 200,
+        k: int = 5,
+    ) -> Reference:
+        """Check the rows `(m, d)` and `(t, d)` and bring them to scale.
+
+        Raises
+        ------
+        InputError
+            Fewer than two rows, different dimensions, or a value that is not finite.
+        """
+        a, b = as_points(train, "training", minimum=2), as_points(test, "test", minimum=2)
+        same_dimension(b, a, "test")
+        scale = ZScore.of(a)
+        a, b = scale(a), scale(b)
+        return cls(
+            train=a,
+            test=b,
+            scale=scale,
+            bandwidth=median_bandwidth(a),
+            y_train=check_labels(y_train, len(a), "training"),
+            y_test=check_labels(y_test, len(b), "test"),
+            seed=seed,
+            n_bootstrap=n_bootstrap,
+            k=k,
+        )
+
+    def rng(self, stream: int) -> np.random.Generator:
+        """A generator of its own for each purpose."""
+        return np.random.default_rng([self.seed, stream])
+
+    def within(self, name: str) -> Reference | None:
+        """The rows of one class, on the scale and with the kernel of all; None with none."""
+        if self.y_train is None or self.y_test is None:
+            return None
+        train, test = self.y_train == name, self.y_test == name
+        if train.sum() < 2 or test.sum() < 2:
+            return None
+        return replace(
+            self, train=self.train[train], test=self.test[test], y_train=None, y_test=None
+        )
+
+    @cached_property
+    def test_counts(self) -> Singles:
+        """Bootstrap counts of the held-out rows `(t, b)`."""
+        return bootstrap_counts(len(self.test), self.n_bootstrap, self.rng(1))
+
+    @cached_property
+    def test_scan(self) -> tuple[Doubles, Sums]:
+        """Squared radii of the held-out rows' balls `(t,)` and their kernel sums."""
+        return self_scan(self.test, self.test_counts, self)
+
+    @cached_property
+    def test_moments(self) -> Moments:
+        """Mean and covariance of the held-out rows."""
+        return Moments.of(self.test)
+
+    @property
+    def test_spacing(self) -> Doubles:
+        """Distance of each held-out row to its nearest other one, `(t,)`."""
+        return nearest(self.test, self.test, same=True)[0][:, 0]
+
+    @cached_property
+    def train_spacing(self) -> Doubles:
+        """Distance of each training row to its nearest other one, `(m,)`."""
+        return nearest(self.train, self.train, same=True)[0][:, 0]
+
+
+def check_labels(y: Labels | None, n: int, name: str) -> Labels | None:
+    """`y` as text `(n,)`, or None."""
+    if y is None:
+        return None
+    labels = np.asarray(y, dtype=str)
+    if labels.shape != (n,):
+        raise ValueError(f"{name} labels must be ({n},), however: {labels.shape}")
+    return labels
+
+
+def kernel_sums(
+    X: Doubles, Y: Doubles, left: Singles, right: Singles, reference: Reference, *, same: bool
+) -> Sums:
+    """Reducers of both kernels over the pairs of `X` and `Y`."""
+    return {
+        "cubic": KernelSums(cubic_kernel(X, Y), left, right, same=same),
+        "gaussian": KernelSums(gaussian_kernel(reference.bandwidth), left, right, same=same),
+    }
+
+
+def self_scan(X: Doubles, counts: Singles, reference: Reference) -> tuple[Doubles, Sums]:
+    """Squared radii of the balls of `X` `(n,)`, and its kernel sums."""
+    neighbours = NearestNeighbours(X, X, reference.k, same=True)
+    sums = kernel_sums(X, X, counts, counts, reference, same=True)
+    scan(X, X, [neighbours, *sums.values()], same=True)
+    return neighbours.d2[:, -1], sums
