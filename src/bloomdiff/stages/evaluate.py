@@ -14,7 +14,7 @@ from bloomdiff.experiments.fidelity import fidelity_runs
 from bloomdiff.experiments.tracking import StageRun
 from bloomdiff.files import atomic_file, sha256_file
 from bloomdiff.metrics.controls import judge
-from bloomdiff.metrics.set_comparison import Reference
+from bloomdiff.metrics.reference import Reference
 from bloomdiff.stages.inputs import fold_names, load_fold
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.synthesize import synthetic_units
