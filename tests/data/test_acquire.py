@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from bloomdiff.data.acquire import PROVENANCE, get, list_files
 from bloomdiff.data.download import Patience
@@ -36,7 +37,11 @@ def offer(server: Any, name: str, body: bytes, *, checksum: str | None = "") -> 
 
 
 def tree(folder: Path) -> set[str]:
-    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    return {
+        p.relative_to(folder).as_posix()
+        for p in folder.rglob("*")
+        if p.is_file() and p.name != ".lock"
+    }
 
 
 def test_several_archives_and_a_plain_file(server: Any, tmp_path: Path) -> None:
@@ -99,6 +104,23 @@ def test_interrupted_it_goes_on_where_it_was(server: Any, tmp_path: Path) -> Non
         ("/b.zip", "bytes=50000-"),
         ("/c.zip", None),
     ]
+
+
+def test_what_a_killed_unpacking_left_is_cleared(server: Any, tmp_path: Path) -> None:
+    (tmp_path / ".mll23-x1y2z3" / "half").mkdir(parents=True)
+    get(source((offer(server, "set.zip", archive({"x": b""})),)), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"mll23"}
+
+
+def test_two_downloads_at_once_are_refused(server: Any, tmp_path: Path) -> None:
+    files = (offer(server, "set.zip", archive({"x": b""})),)
+    (tmp_path / "mll23.download").mkdir()
+    with (
+        FileLock(tmp_path / "mll23.download" / ".lock"),
+        pytest.raises(InputError, match="another download"),
+    ):
+        get(source(files), tmp_path)
+    assert server.log == []
 
 
 def test_a_wrong_checksum_leaves_no_set(server: Any, tmp_path: Path) -> None:

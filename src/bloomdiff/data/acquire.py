@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,17 +81,33 @@ def get(
     if verify:
         raise_all([unverifiable(remote) for remote in files if remote.checksum is None])
     coming = out / f"{source.name}.download"
-    came = [
-        (remote, download(remote, coming, verify=verify, patience=patience)) for remote in files
-    ]
-    with atomic_dir(target) as temporary:
-        left = source.unpacked_bytes
-        for _, path in came:
-            left -= _place(path, temporary, left, alone=len(came) == 1)
-        write_json(temporary / PROVENANCE, _provenance(source, came))
-    if not keep:
-        shutil.rmtree(coming)
+    with _alone(coming):
+        for left_over in out.glob(f".{source.name}-*"):  # what a killed unpacking left
+            shutil.rmtree(left_over)
+        came = [
+            (remote, download(remote, coming, verify=verify, patience=patience)) for remote in files
+        ]
+        with atomic_dir(target) as temporary:
+            left = source.unpacked_bytes
+            for _, path in came:
+                left -= _place(path, temporary, left, alone=len(came) == 1)
+            write_json(temporary / PROVENANCE, _provenance(source, came))
+        if not keep:
+            shutil.rmtree(coming)
     return target
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder of what is coming; two downloads would append to the same part."""
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise InputError(str(folder), "another download is writing here", "wait for it") from None
 
 
 def _place(path: Path, folder: Path, left: int, *, alone: bool) -> int:
