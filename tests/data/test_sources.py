@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 
@@ -6,6 +7,8 @@ from bloomdiff.data.published import PUBLISHED, Listing, RemoteFile
 from bloomdiff.data.sources import find_source, pretraining_warning
 from bloomdiff.data.vocabulary import SOURCES, codes, to_vocabulary
 from bloomdiff.errors import ParameterError
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def test_the_issues_sets_are_there_and_in_the_vocabulary() -> None:
@@ -81,3 +84,10 @@ def test_the_published_test_split_is_told() -> None:
 )
 def test_otherwise_nothing_is_said(sources: list[str], encoder: str) -> None:
     assert pretraining_warning(sources, encoder) is None
+
+
+def test_the_page_tells_of_every_set() -> None:
+    page = (REPOSITORY / "docs" / "published-sets.md").read_text(encoding="utf-8")
+    for name, source in PUBLISHED.items():
+        assert f"\n| `{name}` |" in page
+        assert (f"bloomdiff data get {name}" in page) == bool(source.files)

@@ -109,7 +109,7 @@ _ALL = (
         manual="the archive hands it out by IBM Aspera alone: download it from the page",
     ),
     # cancerimagingarchive.net/collection/bone-marrow-cytomorphology_mll_helmholtz_fraunhofer;
-    # 171,373 cells in the paper (Blood 138, 1917, 2021)
+    # 171,373 cells by its authors; the classes' published counts add up to one more
     Source(
         "bone-marrow",
         "Bone-Marrow-Cytomorphology (MLL, Helmholtz, Fraunhofer), 945 patients, JPEG 250x250",
@@ -125,7 +125,7 @@ _ALL = (
         seen_note="the test split is published by its authors",
         manual="the archive hands it out by IBM Aspera alone: download it from the page",
     ),
-    # counts: labels_MLL23.csv in github.com/marrlab/MLL23
+    # counts: labels_MLL23.csv in github.com/marrlab/MLL23; 41,621 x 288 x 288 x 3 bytes
     Source(
         "mll23",
         "MLL23, blood, Munich Leukemia Laboratory, TIFF 288x288",
@@ -182,7 +182,8 @@ _ALL = (
             )
         ),
     ),
-    # counts of Train and TestA: Scientific Reports 12, 1123, 2022; sizes: the server's listing
+    # counts of Train and TestA: Scientific Reports 12, 1123, 2022; 279, 115 and 104 MB as others
+    # found them on the server
     Source(
         "raabin",
         "Raabin-WBC, double-labelled crops of blood, Iran, JPEG (Train and TestA; TestB besides)",

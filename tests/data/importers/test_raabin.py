@@ -62,6 +62,16 @@ def test_the_other_microscope_is_a_source_of_its_own(archive: Path, tmp_path: Pa
     assert len(cells) == 22
 
 
+def test_other_parts_of_the_set_are_told(
+    archive: Path, tmp_path: Path, draw: Draw, caplog: pytest.LogCaptureFixture
+) -> None:
+    draw(archive / "GrTh" / "Ground Truth" / "Basophil" / "1.png")
+    with caplog.at_level(logging.WARNING):
+        cells = import_cells("raabin", archive, tmp_path / "data", jobs=1)
+    assert len(cells) == 20
+    assert "GrTh: not of the double-labelled crops, left out" in caplog.text
+
+
 def test_names_in_any_case_and_folders_of_a_second_unpacking(tmp_path: Path, draw: Draw) -> None:
     root = tmp_path / "in"
     draw(root / "train" / "Lymphocyte" / "95-8-10-1_1_1.jpg")

@@ -69,6 +69,8 @@ class RaabinImporter(Importer):
             )
         if "testb" in parts and self.params.part == "a":
             self.remark(f"{parts['testb']}: another microscope, left out; import it by part=b")
+        for name in sorted(set(parts) - set(_SPLITS)):
+            self.remark(f"{parts[name]}: not of the double-labelled crops, left out")
         for part in wanted:
             yield from self._part(parts[part], _SPLITS[part])
 
