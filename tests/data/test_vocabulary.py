@@ -105,7 +105,7 @@ def test_lineages_and_broader_classes_are_consistent() -> None:
 
 
 def test_phantom_types_are_in_the_vocabulary() -> None:
-    from bloomdiff.data.phantom.types import TYPES
+    from bloomdiff.data.phantom.cell_types import TYPES
 
     assert {to_vocabulary("phantom", name) for name in TYPES} == set(TYPES)
 
