@@ -90,7 +90,7 @@ def test_resumed_it_ends_in_the_same_bytes(stop_after):
     straight = trainer()
     straight.run()
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     kept = []
@@ -98,9 +98,9 @@ def test_resumed_it_ends_in_the_same_bytes(stop_after):
     def save(checkpoint):
         kept.append(checkpoint)
         if len(kept) == stop_after:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         trainer().run(save=save)
     resumed = trainer()
     resumed.resume(kept[-1])

@@ -13,6 +13,8 @@ from bloomdiff.generators import GENERATORS, Generator, load_generator, make_gen
 
 FAST = {"diffusion": {"n_steps": 100, "width": 32, "n_components": 4, "sampling_steps": 4}}
 NAMES = [name for name in GENERATORS if name != "none"]
+# These mix rows or statistics of several classes on purpose; their own tests say where rows lie.
+MIXING = {"mixup", "distribution-calibration"}
 FINGERPRINT = Fingerprint.of(["slide-1", "slide-2"])
 
 
@@ -44,11 +46,15 @@ def test_rows_have_the_shape_and_the_classes_asked_for(generator):
     assert X.shape == (7, 6)
     assert X.dtype == np.float32
     assert np.isfinite(X).all()
+    if generator.name in MIXING:
+        return
     # The toy's means are 20 apart and its deviation 1: the nearest mean tells the class.
     assert ["abc"[round(float(v) / 20)] for v in X.mean(axis=1)] == y.tolist()
 
 
 def test_classes_are_spread_about_their_own_mean(generator):
+    if generator.name in MIXING:
+        pytest.skip("mixes classes")
     for label, mean in {"a": 0, "b": 20}.items():
         X = generator.sample(np.repeat(label, 300), seed=3)
         assert np.abs(X.mean(axis=0) - mean).max() < 1.5
@@ -131,6 +137,9 @@ def test_constant_and_repeated_rows(name):
     X[:, 0] = np.repeat([1, 5, 9], 4)
     generator = fitted(name, X, np.repeat(["a", "b", "c"], 4))
     sample = generator.sample(np.asarray(["a", "c"]), seed=0)
+    if name in MIXING:
+        assert np.isfinite(sample).all()
+        return
     np.testing.assert_allclose(sample, [[1, 1, 1, 1], [9, 1, 1, 1]], atol=1e-4)
 
 

@@ -8,8 +8,11 @@ import numpy as np
 
 from bloomdiff.data.embedding_set import Floats
 
+BLOCK = 256
+"""Rows drawn together."""
 
-def in_blocks(n: int, size: int, draw: Callable[[], Floats]) -> Floats:
+
+def in_blocks(n: int, draw: Callable[[], Floats]) -> Floats:
     """Stack whole blocks from `draw` and cut them to `n` rows.
 
     A matrix product's last bits depend on the shape of the whole product, so a short last block
@@ -19,10 +22,8 @@ def in_blocks(n: int, size: int, draw: Callable[[], Floats]) -> Floats:
     ----------
     n
         Rows wanted, at least 1.
-    size
-        Rows that each call of `draw` returns.
     draw
-        Returns the next block, float32 `(size, d)`.
+        Returns the next block, float32 `(BLOCK, d)`.
     """
-    blocks = [draw() for _ in range(-(-n // size))]
+    blocks = [draw() for _ in range(-(-n // BLOCK))]
     return np.ascontiguousarray(np.concatenate(blocks)[:n])

@@ -11,9 +11,7 @@ from pydantic import Field
 from bloomdiff.data.embedding_set import Floats
 from bloomdiff.diffusion.whitening import class_means, residual_covariance
 from bloomdiff.generators.base import GENERATORS, Arrays, Generator, GeneratorParams
-from bloomdiff.generators.blocks import in_blocks
-
-BLOCK = 256
+from bloomdiff.generators.blocks import BLOCK, in_blocks
 
 
 class GaussianParams(GeneratorParams):
@@ -57,7 +55,7 @@ class GaussianGenerator(Generator):
             z = rng.standard_normal((BLOCK, self.dim_), dtype=np.float32)
             return self._means[index] + z @ self._factor
 
-        return in_blocks(n, BLOCK, draw)
+        return in_blocks(n, draw)
 
     def _state(self) -> Arrays:
         return {"means": self._means, "factor": self._factor}

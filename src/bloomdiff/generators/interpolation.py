@@ -24,26 +24,39 @@ class Segments:
     base
         Positions of the rows to start from, `(m,)`.
     weight
-        Probability of each base, `(m,)`, summing to one.
+        Relative probability of each base, `(m,)`, not all zero.
     neighbours
-        Positions of the rows to walk towards, `(m, k)`; a base without any holds itself, which
-        repeats the row.
+        For each base, positions of the rows to walk towards, `(m, k)`, unused places -1; a base
+        without any walks nowhere, which repeats the row.
     """
 
     base: npt.NDArray[np.intp]
     weight: npt.NDArray[np.float64]
     neighbours: npt.NDArray[np.intp]
 
+    def __post_init__(self) -> None:
+        if not self.weight.sum() > 0:
+            raise ValueError("no base has a positive weight")
 
-def nearest_rows(X: Floats, base: npt.NDArray[np.intp], k: int) -> npt.NDArray[np.intp]:
-    """The nearest others of each base among the bases, `(m, min(k, m - 1))`; a lone one itself."""
+
+def nearest_rows(
+    X: Floats, base: npt.NDArray[np.intp], among: npt.NDArray[np.intp], k: int
+) -> npt.NDArray[np.intp]:
+    """The k nearest of the rows `among` to each base, itself left out, `(m, min(k, ...))`.
+
+    Euclidean, as positions in `X`; each base is expected among the others.
+    """
     from sklearn.neighbors import NearestNeighbors
 
-    k = min(k, len(base) - 1)
-    if k == 0:
-        return base[:, None]
-    search = NearestNeighbors(n_neighbors=k).fit(X[base])
-    return base[search.kneighbors(return_distance=False)]
+    k = min(k, len(among) - 1)
+    if k < 1:
+        return np.full((len(base), 1), -1, dtype=np.intp)
+    search = NearestNeighbors(n_neighbors=k + 1).fit(X[among])
+    found = among[search.kneighbors(X[base], return_distance=False)]
+    # A row with exact copies need not come first among them: take itself out wherever it is.
+    other = found != base[:, None]
+    other[other.all(axis=1), -1] = False
+    return found[other].reshape(len(base), k)
 
 
 class InterpolationGenerator(RowsGenerator):
@@ -61,8 +74,9 @@ class InterpolationGenerator(RowsGenerator):
         u = rng.random((n, 3))
         cumulative = np.cumsum(segments.weight)
         start = np.searchsorted(cumulative, u[:, 0] * cumulative[-1], side="right")
-        k = segments.neighbours.shape[1]
-        end = segments.neighbours[start, np.minimum((u[:, 1] * k).astype(np.intp), k - 1)]
-        origin = self._X[segments.base[start]]
+        k = (segments.neighbours[start] >= 0).sum(axis=1)
+        end = segments.neighbours[start, (u[:, 1] * k).astype(np.intp)]
+        base = segments.base[start]
+        origin = self._X[base]
         step = u[:, 2:].astype(np.float32)
-        return origin + step * (self._X[end] - origin)
+        return origin + step * (self._X[np.where(k > 0, end, base)] - origin)

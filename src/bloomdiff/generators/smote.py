@@ -37,5 +37,5 @@ class SmoteGenerator(InterpolationGenerator):
 
     def _segments_of(self, index: int) -> Segments:
         base = self._rows_of(index)
-        weight = np.full(len(base), 1 / len(base))
-        return Segments(base, weight, nearest_rows(self._X, base, self.params.k_neighbors))
+        neighbours = nearest_rows(self._X, base, base, self.params.k_neighbors)
+        return Segments(base, np.ones(len(base)), neighbours)

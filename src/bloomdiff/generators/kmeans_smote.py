@@ -1,0 +1,74 @@
+"""k-means SMOTE (Douzas et al. 2018, doi:10.1016/j.ins.2018.06.056), class by class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from bloomdiff.generators.base import GENERATORS
+from bloomdiff.generators.interpolation import InterpolationGenerator, Segments, nearest_rows
+from bloomdiff.generators.smote import SmoteParams
+
+
+class KMeansSmoteParams(SmoteParams):
+    """Hyper-parameters of k-means SMOTE."""
+
+    n_clusters: int = Field(default=8, ge=1, description="clusters over all classes")
+    threshold: float = Field(
+        default=0.1, ge=0, le=1, description="share of the class that a cluster must exceed"
+    )
+
+
+@GENERATORS.register("kmeans-smote")
+class KMeansSmoteGenerator(InterpolationGenerator):
+    """SMOTE within clusters in which the class is common, more often where it is sparse.
+
+    A cluster is used if it holds at least two rows of the class and the class's share of it
+    exceeds `threshold`; it gets samples in proportion to the mean distance between its rows of the
+    class. A class without any such cluster is sampled as by SMOTE, where imbalanced-learn refuses.
+    """
+
+    name = "kmeans-smote"
+    Params = KMeansSmoteParams
+    params: KMeansSmoteParams
+
+    @staticmethod
+    def search_space(trial: Any) -> dict[str, Any]:
+        """Suggest neighbours, clusters and threshold."""
+        return {
+            "k_neighbors": trial.suggest_int("k_neighbors", 1, 10),
+            "n_clusters": trial.suggest_int("n_clusters", 2, 30),
+            "threshold": trial.suggest_float("threshold", 0.0, 0.5),
+        }
+
+    def _prepare(self) -> None:
+        from sklearn.cluster import KMeans
+
+        n_clusters = min(self.params.n_clusters, len(np.unique(self._X, axis=0)))
+        kmeans = KMeans(n_clusters, n_init=1, random_state=self.seed)
+        self._cluster = kmeans.fit_predict(self._X)
+        super()._prepare()
+
+    def _segments_of(self, index: int) -> Segments:
+        from scipy.spatial.distance import pdist
+
+        rows, k = self._rows_of(index), self.params.k_neighbors
+        parts: list[Segments] = []
+        for cluster in np.unique(self._cluster[rows]):
+            own = rows[self._cluster[rows] == cluster]
+            if len(own) < 2 or len(own) / (self._cluster == cluster).sum() <= self.params.threshold:
+                continue
+            found = nearest_rows(self._X, own, own, k)
+            padded = np.pad(found, ((0, 0), (0, k - found.shape[1])), constant_values=-1)
+            # Copies of one row have no distance; they must not make the only cluster impossible.
+            sparsity = max(float(pdist(self._X[own]).mean()), 1e-12)
+            parts.append(Segments(own, np.full(len(own), sparsity / len(own)), padded))
+        if not parts:
+            return Segments(rows, np.ones(len(rows)), nearest_rows(self._X, rows, rows, k))
+        return Segments(
+            np.concatenate([part.base for part in parts]),
+            np.concatenate([part.weight for part in parts]),
+            np.concatenate([part.neighbours for part in parts]),
+        )
