@@ -12,7 +12,7 @@ Diameters, nucleus shares and descriptions follow textbook ranges:
 - [D] US Army, *Hematology I* (MD0853), lesson 4: nucleus-to-cytoplasm ratio 6:1 in the myeloblast,
   4:1 in the promyelocyte, falling with maturation; granules overlie the promyelocyte's nucleus.
 - [E] *Quick Review Cards for Medical Laboratory Science*: band and segmented neutrophil 10-16 µm,
-  2-5 lobes connected by thin strands; metamyelocyte 10-18 µm.
+  2-5 lobes connected by thin strands.
 - [F] Matek et al., *Human-level recognition of blast cells in acute myeloid leukaemia with
   convolutional neural networks*, Nat. Mach. Intell. 1, 538 (2019): the classes and their counts.
 
@@ -21,7 +21,7 @@ Stain amounts have no literature value: they were set by eye against published s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class CellType:
 
     count: int
     traits: Traits
-    neighbours: dict[str, float] = field(default_factory=dict)
+    neighbours: dict[str, float]
     immature: bool = False
 
 
@@ -91,7 +91,7 @@ SPREAD = {
     "nucleus_length": 0.12,
     "nucleus_bend": 0.22,
     "lobes": 0.15,
-    "lobe_pinch": 0.4,
+    "lobe_pinch": 0.3,
     "nucleus_roughness": 0.35,
     "eccentricity": 0.7,
     "chromatin_density": 0.09,
@@ -122,7 +122,7 @@ TYPES: dict[str, CellType] = {
         8484,
         Traits(
             diameter=12.6, nucleus_fraction=0.34, nucleus_length=8.4, nucleus_bend=4.4, lobes=3.3,
-            lobe_pinch=0.8, nucleus_roughness=0.14, chromatin_density=1.75, chromatin_grain=0.42,
+            lobe_pinch=0.86, nucleus_roughness=0.14, chromatin_density=1.75, chromatin_grain=0.42,
             chromatin_contrast=0.208, basophilia=0.06, acidophilia=0.15, granules=1.3,
             granule_diameter=0.24, granule_purple=0.22, granule_eosin=0.12, eccentricity=0.3,
         ),
@@ -131,8 +131,8 @@ TYPES: dict[str, CellType] = {
     "neutrophil_band": CellType(
         109,
         Traits(
-            diameter=12.9, nucleus_fraction=0.37, nucleus_length=5.6, nucleus_bend=3.3, lobes=1.8,
-            lobe_pinch=0.15, nucleus_roughness=0.13, chromatin_density=1.65, chromatin_grain=0.4,
+            diameter=12.9, nucleus_fraction=0.37, nucleus_length=5.6, nucleus_bend=3.3, lobes=1.5,
+            lobe_pinch=0.1, nucleus_roughness=0.13, chromatin_density=1.65, chromatin_grain=0.4,
             chromatin_contrast=0.2, basophilia=0.07, acidophilia=0.15, granules=1.4,
             granule_diameter=0.24, granule_purple=0.24, granule_eosin=0.12, eccentricity=0.3,
         ),
@@ -141,7 +141,7 @@ TYPES: dict[str, CellType] = {
     "metamyelocyte": CellType(
         15,
         Traits(
-            diameter=14.0, nucleus_fraction=0.46, nucleus_length=2.4, nucleus_bend=2.3, lobes=1.0,
+            diameter=14.0, nucleus_fraction=0.46, nucleus_length=2.7, nucleus_bend=2.4, lobes=1.0,
             lobe_pinch=0.03, nucleus_roughness=0.12, chromatin_density=1.55, chromatin_grain=0.36,
             chromatin_contrast=0.176, basophilia=0.13, acidophilia=0.13, granules=1.6, halo=0.12,
             granule_diameter=0.25, granule_purple=0.28, granule_eosin=0.12, eccentricity=0.45,
@@ -153,7 +153,7 @@ TYPES: dict[str, CellType] = {
     "myelocyte": CellType(
         42,
         Traits(
-            diameter=15.2, nucleus_fraction=0.52, nucleus_length=0.6, nucleus_bend=0.5, lobes=1.0,
+            diameter=15.0, nucleus_fraction=0.5, nucleus_length=0.6, nucleus_bend=0.5, lobes=1.0,
             chromatin_density=1.45, chromatin_grain=0.33, chromatin_contrast=0.16, basophilia=0.26,
             acidophilia=0.12, granules=1.7, halo=0.2, granule_diameter=0.27, granule_purple=0.36,
             granule_eosin=0.11, eccentricity=0.65, granules_over_nucleus=0.2, nucleoli=0.2,
@@ -164,7 +164,7 @@ TYPES: dict[str, CellType] = {
     "promyelocyte": CellType(
         70,
         Traits(
-            diameter=16.6, nucleus_fraction=0.62, chromatin_density=1.4, chromatin_grain=0.28,
+            diameter=17.2, nucleus_fraction=0.62, chromatin_density=1.4, chromatin_grain=0.28,
             chromatin_contrast=0.12, basophilia=0.42, acidophilia=0.05, granules=1.9, halo=0.4,
             granule_diameter=0.36, granule_purple=0.62, granule_eosin=0.06, eccentricity=0.65,
             granules_over_nucleus=0.4, nucleoli=1.5,
@@ -239,9 +239,9 @@ TYPES: dict[str, CellType] = {
     "erythroblast": CellType(
         78,
         Traits(
-            diameter=10.0, nucleus_fraction=0.42, nucleus_length=0.2, nucleus_bend=0.1,
+            diameter=9.8, nucleus_fraction=0.39, nucleus_length=0.2, nucleus_bend=0.1,
             nucleus_roughness=0.06, chromatin_density=2.1, chromatin_grain=0.5,
-            chromatin_contrast=0.224, basophilia=0.28, acidophilia=0.38, halo=0.15, granules=0.01,
+            chromatin_contrast=0.224, basophilia=0.24, acidophilia=0.45, halo=0.15, granules=0.01,
             eccentricity=0.35, outline_roughness=0.2,
         ),
         {"lymphocyte": 1.0},

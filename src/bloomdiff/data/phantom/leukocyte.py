@@ -77,7 +77,7 @@ def _spine(traits: Traits, rng: np.random.Generator) -> tuple[Array, Array]:
     gap = np.where(ends, 0.0, np.clip((np.abs(inside) - 0.2) / 0.4, 0.0, 1.0))
     size = 1.0 + 0.2 * traits.lobe_pinch * np.clip(rng.standard_normal(lobes), -2, 2)
     widths = size[lobe] * (1.0 - traits.lobe_pinch * gap)
-    return points - points.mean(axis=0), np.maximum(widths, 0.08)
+    return points - points.mean(axis=0), np.maximum(widths, 0.13)
 
 
 def _distance(points: Array, widths: Array, y: Array, x: Array) -> Array:

@@ -21,8 +21,8 @@ class PhantomParams(BaseModel):
     min_per_class
         Floor under the number of cells of a class.
     overlap
-        Scale of the spread within a class and of the drift towards neighbouring classes; 0 draws
-        every cell from its class's mean.
+        Scale of the spread within a class and of the drift towards neighbouring classes; at 0 a
+        class's cells differ by patient and by chance in whole numbers (nucleoli, vacuoles) alone.
     patient_effect
         Scale of what cells of one slide share in morphology, and of how much the slides'
         differential counts differ.
