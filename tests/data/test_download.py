@@ -198,7 +198,7 @@ def test_a_web_page_is_not_the_file(server: Any, tmp_path: Path) -> None:
 
 def test_no_server_is_one_line(tmp_path: Path) -> None:
     nowhere = RemoteFile("x", "http://127.0.0.1:9/x", checksum="md5:" + "0" * 32)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match="it cannot be reached") as caught:
         download(nowhere, tmp_path, patience=Patience(attempts=1, pause=0.0, timeout=1.0))
     assert "\n" not in str(caught.value)
 

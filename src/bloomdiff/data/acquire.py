@@ -16,7 +16,7 @@ from typing import Any
 
 from bloomdiff.data.download import Patience, download, unverifiable
 from bloomdiff.data.published import Listing, RemoteFile, Source
-from bloomdiff.data.transfer import HEADERS
+from bloomdiff.data.transfer import HEADERS, reason_of
 from bloomdiff.data.unpack import SUFFIXES, Bounds, is_archive, unpack
 from bloomdiff.errors import InputError, ParameterError, raise_all
 from bloomdiff.files import atomic_dir, sha256_file, write_json
@@ -193,7 +193,7 @@ def _ask(url: str, page: str, timeout: float) -> Any:
         return response.json()
     except requests.RequestException as error:  # a body that is not JSON is one of these
         raise InputError(
-            url, f"cannot be read ({str(error)[:200]})", f"download by hand: {page}"
+            url, f"cannot be read ({reason_of(error)})", f"download by hand: {page}"
         ) from None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bloomdiff.data.published import RemoteFile
-from bloomdiff.data.transfer import InterruptedTransferError, transfer, version_file
+from bloomdiff.data.transfer import InterruptedTransferError, reason_of, transfer, version_file
 from bloomdiff.errors import InputError, IntegrityError
 
 
@@ -111,24 +111,32 @@ def _check(remote: RemoteFile, path: Path) -> None:
 def _insist(remote: RemoteFile, part: Path, patience: Patience) -> None:
     import requests
 
+    passing = (
+        InterruptedTransferError,
+        requests.ConnectionError,
+        requests.Timeout,
+        requests.exceptions.ChunkedEncodingError,
+    )
     most, idle = 0, 0
     while True:
         try:
             transfer(remote, part, patience.timeout)
             return
-        except (InterruptedTransferError, requests.ConnectionError, requests.Timeout) as error:
-            reason = str(error)
+        except requests.exceptions.SSLError as error:  # a ConnectionError that stays
+            raise InputError(remote.url, reason_of(error), "download it by hand") from None
+        except passing as error:
+            reason = reason_of(error)
         except requests.RequestException as error:
-            if not isinstance(error, requests.exceptions.ChunkedEncodingError):
-                raise InputError(remote.url, f"cannot be asked for ({error})", "mend it") from None
-            reason = str(error)
+            raise InputError(
+                remote.url, f"cannot be asked for ({reason_of(error)})", "download it by hand"
+            ) from None
         here = part.stat().st_size if part.exists() else 0
         idle = 0 if here > most else idle + 1
         most = max(most, here)
         if idle >= patience.attempts:
             raise InputError(
                 remote.url,
-                f"was interrupted {idle} times in a row ({reason[:200]})",
+                f"was interrupted {idle} times in a row ({reason})",
                 f"run it again later: {here:,} bytes are kept",
             )
         time.sleep(min(patience.pause * 2**idle, 60.0))

@@ -176,6 +176,19 @@ def _version_of(response: Response) -> str:
     return response.headers.get("Last-Modified", "")
 
 
+def reason_of(error: Exception) -> str:
+    """Why a request failed, in a few words: what `requests` says fills a page."""
+    import requests
+
+    if isinstance(error, requests.Timeout):
+        return "it does not answer"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate is not accepted"
+    if isinstance(error, requests.ConnectionError):
+        return "it cannot be reached"
+    return str(error)[:200] or type(error).__name__
+
+
 def version_file(part: Path) -> Path:
     """The file that says of which version of the remote file `part` is."""
     return part.with_name(f"{part.name}.json")
