@@ -83,8 +83,7 @@ class CellType:
     immature: bool = False
 
 
-# Relative (lengths, amounts) or absolute on the logit scale (shares) standard deviation of a trait
-# within a class, at `overlap = 1`.
+# Standard deviation of a trait within a class at `overlap = 1`, on the logit or the log scale.
 SPREAD = {
     "diameter": 0.09,
     "nucleus_fraction": 0.3,
@@ -141,7 +140,7 @@ TYPES: dict[str, CellType] = {
     "metamyelocyte": CellType(
         15,
         Traits(
-            diameter=14.0, nucleus_fraction=0.46, nucleus_length=2.7, nucleus_bend=2.4, lobes=1.0,
+            diameter=14.0, nucleus_fraction=0.46, nucleus_length=2.7, nucleus_bend=2.4,
             lobe_pinch=0.03, nucleus_roughness=0.12, chromatin_density=1.55, chromatin_grain=0.36,
             chromatin_contrast=0.176, basophilia=0.13, acidophilia=0.13, granules=1.6, halo=0.12,
             granule_diameter=0.25, granule_purple=0.28, granule_eosin=0.12, eccentricity=0.45,
@@ -153,7 +152,7 @@ TYPES: dict[str, CellType] = {
     "myelocyte": CellType(
         42,
         Traits(
-            diameter=15.0, nucleus_fraction=0.5, nucleus_length=0.6, nucleus_bend=0.5, lobes=1.0,
+            diameter=15.0, nucleus_fraction=0.5, nucleus_length=0.6, nucleus_bend=0.5,
             chromatin_density=1.45, chromatin_grain=0.33, chromatin_contrast=0.16, basophilia=0.26,
             acidophilia=0.12, granules=1.7, halo=0.2, granule_diameter=0.27, granule_purple=0.36,
             granule_eosin=0.11, eccentricity=0.65, granules_over_nucleus=0.2, nucleoli=0.2,
