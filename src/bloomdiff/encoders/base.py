@@ -49,6 +49,8 @@ class Encoder(ABC):
         SHA-256 of the weights, hexadecimal.
     preprocessing
         Everything besides the weights that changes a vector's bits; plain data.
+    batch_size
+        Images in one forward pass.
     transform
         What is done to a decoded image first; small and picklable, for the decoding workers.
     """
@@ -59,16 +61,12 @@ class Encoder(ABC):
     preprocessing: dict[str, Any]
     transform: Transform
     params: EncoderParams
+    batch_size: int
     learned: bool = True
 
     @abstractmethod
     def _forward(self, images: Sequence[Pixels]) -> Floats:
         """Vectors float32 `(b, d)` of `b <= batch_size` transformed images."""
-
-    @property
-    def batch_size(self) -> int:
-        """Images in one forward pass."""
-        return self.params.batch_size
 
     @property
     def header(self) -> dict[str, Any]:
@@ -116,7 +114,7 @@ class Encoder(ABC):
         if bad.any():
             raise InputError(
                 f"encoder {self.name!r}",
-                f"gives vectors that are not finite ({int(bad.sum())} of {len(vectors)} in a batch)",
+                f"gives vectors that are not finite ({int(bad.sum())} of {len(vectors)})",
                 "use precision float32, or another checkpoint: this one is damaged",
             )
         return vectors

@@ -29,6 +29,7 @@ class ColourHistogram(Encoder):
 
     def __init__(self, params: EncoderParams) -> None:
         self.params = params
+        self.batch_size = params.batch_size or 64
         self.dim = LEVELS**3
         self.digest = hashlib.sha256(f"colour-histogram {LEVELS}".encode()).hexdigest()
         self.transform = Transform(params.image_size)

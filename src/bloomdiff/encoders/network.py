@@ -62,6 +62,7 @@ class NetworkEncoder(Encoder):
     ) -> None:
         self.name, self.digest, self.params, self.transform = name, digest, params, transform
         self.device = resolve_device(device)
+        self.batch_size = params.batch_size or (8 if self.device.type == "cpu" else 128)
         self._views = VIEWS[params.tta]
         self._scale = 1 / (255 * torch.tensor(std, device=self.device).view(1, 3, 1, 1))
         self._shift = (torch.tensor(mean) / torch.tensor(std)).view(1, 3, 1, 1).to(self.device)
@@ -80,7 +81,7 @@ class NetworkEncoder(Encoder):
             "std": list(std),
             "features": features,
             "tta": params.tta,
-            "batch_size": params.batch_size,
+            "batch_size": self.batch_size,
             "dtype": str(self._dtype).removeprefix("torch."),
             "runtime": f"torch {torch.__version__} {self.device.type}",
         }

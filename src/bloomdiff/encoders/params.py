@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 Pooling = Literal["auto", "cls", "mean", "cls+mean"]
 Tta = Literal["none", "rotations", "dihedral"]
 Precision = Literal["auto", "float32", "bfloat16"]
-Runtime = Literal["auto", "torch", "openvino"]
 
 
 class EncoderParams(BaseModel):
@@ -36,9 +35,8 @@ class EncoderParams(BaseModel):
         ``auto`` is bfloat16 where the processor has it in hardware and no probe embedding moves
         by more than a cosine of 1e-3, else float32.
     batch_size
-        Images in one forward pass; the last batch is padded to it.
-    runtime
-        What runs the network on a CPU; ``auto`` is OpenVINO where it is installed, else torch.
+        Images in one forward pass, to which the last batch is padded; None is 8 on a processor,
+        whose caches they fit, and 128 on a GPU.
     engine
         ``local``: this machine; ``ray``: a Ray cluster.
     """
@@ -52,6 +50,5 @@ class EncoderParams(BaseModel):
     layers: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(default=None, min_length=1)
     tta: Tta = "none"
     precision: Precision = "auto"
-    batch_size: int = Field(default=16, ge=1)
-    runtime: Runtime = "auto"
+    batch_size: Annotated[int, Field(ge=1)] | None = None
     engine: Literal["local", "ray"] = "local"
