@@ -52,7 +52,7 @@ class AcevedoImporter(Importer):
         problems: list[BloomDiffError] = []
         records = []
         for folder in class_folders(path, self.name):
-            for file in folder.images():
+            for file in folder.images:
                 try:
                     label = self._label(folder, file)
                 except InputError as error:

@@ -46,7 +46,7 @@ class BoneMarrowImporter(Importer):
     def records(self, path: Path) -> Iterator[Record]:
         """Yield one record an image, labelled by its folder."""
         folders = class_folders(path, self.name)
-        files = [(folder, file) for folder in folders for file in folder.images()]
+        files = [(folder, file) for folder in folders for file in folder.images]
         tested = self._tested({file.name for _, file in files})
         self.remark(f"{path}: patients are not told and neighbouring crops may overlap")
         for folder, file in files:

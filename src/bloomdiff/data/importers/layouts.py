@@ -16,14 +16,21 @@ _DEPTH = 3  # archives wrap their content in a folder or two
 
 @dataclass(frozen=True, slots=True)
 class ClassFolder:
-    """A folder of one class: its name by the vocabulary, and where it is."""
+    """A folder of one class.
+
+    Attributes
+    ----------
+    name
+        The class by the vocabulary.
+    path
+        Where it is.
+    images
+        Visible images at any depth, sorted; at least one.
+    """
 
     name: str
     path: Path
-
-    def images(self) -> list[Path]:
-        """Visible images at any depth, sorted."""
-        return find_images(self.path)
+    images: list[Path]
 
 
 def find_folder(path: Path, wanted: frozenset[str], expected: str) -> Path:
@@ -81,10 +88,10 @@ def class_folders(path: Path, source: str) -> list[ClassFolder]:
             problems.append(
                 InputError(str(child), f"is no class of {source}", f"expected {', '.join(told)}")
             )
-        elif not find_images(child):
-            problems.append(InputError(str(child), "holds no image", "unpack it again"))
+        elif images := find_images(child):
+            folders.append(ClassFolder(name, child, images))
         else:
-            folders.append(ClassFolder(name, child))
+            problems.append(InputError(str(child), "holds no image", "unpack it again"))
     raise_all(problems)
     return folders
 

@@ -38,7 +38,7 @@ class Matek2019Importer(Importer):
         problems: list[BloomDiffError] = []
         records = []
         for folder in folders:
-            for file in folder.images():
+            for file in folder.images:
                 name = f"{folder.path.name}/{file.name}"
                 if told and told.get(name) != folder.name:
                     problems.append(

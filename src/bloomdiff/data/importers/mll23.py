@@ -29,5 +29,5 @@ class Mll23Importer(Importer):
     def records(self, path: Path) -> Iterator[Record]:
         """Yield one record an image, labelled by its folder."""
         for folder in class_folders(path, self.name):
-            for file in folder.images():
+            for file in folder.images:
                 yield Record(f"{folder.path.name}/{file.name}", file, folder.name)
