@@ -125,7 +125,7 @@ def load_params(path: str | Path) -> Params:
     try:
         params = Params(**content)
     except ValidationError as error:
-        raise_all([_explain(path, content, problem) for problem in error.errors()])
+        raise_all([_explain(path, Params, problem) for problem in error.errors()])
         raise AssertionError("a validation error has at least one problem") from error
     _check_registered(path, params)
     return params
@@ -136,16 +136,16 @@ def validated(model: type[BaseModel], values: dict[str, Any], where: str) -> Any
     try:
         return model(**values)
     except ValidationError as error:
-        problems = [_explain(where, values, problem) for problem in error.errors()]
+        problems = [_explain(where, model, problem) for problem in error.errors()]
         raise_all(problems)
         raise
 
 
-def _explain(path: str | Path, content: Any, problem: Any) -> BloomDiffError:
+def _explain(path: str | Path, root: type[BaseModel], problem: Any) -> BloomDiffError:
     keys = [str(part) for part in problem["loc"]]
     where = f"{path}: {'.'.join(keys)}"
     if problem["type"] == "extra_forbidden":
-        known = _known_keys(keys)
+        known = _known_keys(root, keys)
         near = difflib.get_close_matches(keys[-1], known, n=1)
         mend = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
         return ParameterError(where, "is not a known key", mend)
@@ -155,8 +155,8 @@ def _explain(path: str | Path, content: Any, problem: Any) -> BloomDiffError:
     return ParameterError(where, f"is {problem['input']!r}", reason)
 
 
-def _known_keys(keys: list[str]) -> list[str]:
-    model: Any = Params
+def _known_keys(root: type[BaseModel], keys: list[str]) -> list[str]:
+    model: Any = root
     for key in keys[:-1]:
         annotation = model.model_fields[key].annotation
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):

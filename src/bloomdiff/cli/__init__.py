@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bloomdiff.cli import data, results, stage
+from bloomdiff.cli import data, embeddings, encoders, results, stage
 from bloomdiff.errors import BloomDiffError
 
 app = typer.Typer(
@@ -18,6 +18,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(data.app, name="data")
+app.add_typer(encoders.app, name="encoders")
+app.add_typer(embeddings.app, name="embeddings")
 app.add_typer(stage.app, name="stage")
 results.register(app)
 

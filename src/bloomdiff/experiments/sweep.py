@@ -1,4 +1,4 @@
-"""The ratio sweep on one fold: real and synthetic rows to learn from, real cells to be judged on."""
+"""The ratio sweep on one fold: learn from real and synthetic rows, be judged on real cells only."""
 
 from __future__ import annotations
 
