@@ -30,7 +30,7 @@ def ui(
     """Serve the MLflow UI on 127.0.0.1 until interrupted."""
     import subprocess
 
-    from bloomdiff.experiments.tracking import ui_command
+    from bloomdiff.experiments.mlflow_store import ui_command
 
     raise typer.Exit(subprocess.call(ui_command(project.resolve(), port=port)))
 
