@@ -18,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(data.app, name="data")
-app.add_typer(encoders.app, name="encoders")
+encoders.register(app)
 app.add_typer(embeddings.app, name="embeddings")
 app.add_typer(stage.app, name="stage")
 results.register(app)
