@@ -97,16 +97,19 @@ class Reference:
         """A generator of its own for each purpose."""
         return np.random.default_rng([self.seed, stream])
 
-    def within(self, name: str) -> Reference | None:
-        """The rows of one class, on the scale and with the kernel of all; None with none."""
+    @cached_property
+    def by_class(self) -> dict[str, Reference]:
+        """The rows of each class with two rows of both kinds, on the scale and kernel of all."""
         if self.y_train is None or self.y_test is None:
-            return None
-        train, test = self.y_train == name, self.y_test == name
-        if train.sum() < 2 or test.sum() < 2:
-            return None
-        return replace(
-            self, train=self.train[train], test=self.test[test], y_train=None, y_test=None
-        )
+            return {}
+        parts = {}
+        for name in np.unique(self.y_test).tolist():
+            train, test = self.y_train == name, self.y_test == name
+            if min(train.sum(), test.sum()) >= 2:
+                parts[name] = replace(
+                    self, train=self.train[train], test=self.test[test], y_train=None, y_test=None
+                )
+        return parts
 
     @cached_property
     def test_counts(self) -> Singles:

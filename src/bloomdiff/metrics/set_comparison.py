@@ -113,13 +113,13 @@ class SetComparison:
     @cached_property
     def by_class(self) -> dict[str, SetComparison]:
         """Comparisons within each class that has two rows of each kind at least."""
-        if self.y is None or self.reference.y_test is None:
+        if self.y is None:
             return {}
         parts = {}
-        for name in np.unique(self.reference.y_test).tolist():
-            within, rows = self.reference.within(name), self.y == name
-            if within is not None and rows.sum() >= 2:
-                parts[name] = SetComparison(within, self.synthetic[rows], None)
+        for name, reference in self.reference.by_class.items():
+            rows = self.y == name
+            if rows.sum() >= 2:
+                parts[name] = SetComparison(reference, self.synthetic[rows], None)
         return parts
 
 

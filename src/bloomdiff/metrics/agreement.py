@@ -1,0 +1,95 @@
+"""Which metric of the synthetic set predicts usefulness: its ranking against downstream gain.
+
+Reference: Spearman (1904), The proof and measurement of association between two things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bloomdiff.metrics.base import METRICS, Better, Record, number
+from bloomdiff.metrics.statistics import holm
+
+Floats = npt.NDArray[np.floating[Any]]
+_PERMUTATIONS = 9999
+_MINIMUM = 4  # generators: three can be ordered in only six ways
+
+
+def ranking_agreement(values: Floats, gains: Floats, *, better: Better, seed: int) -> Record:
+    """Spearman correlation of a metric with the gain, across generators, averaged over folds.
+
+    Parameters
+    ----------
+    values
+        The metric `(folds, generators)`.
+    gains
+        Score with synthetic rows less score without `(folds, generators)`.
+    better
+        Which direction of the metric is better, so that +1 always means that it predicts gain.
+    seed
+        Seed of the permutations.
+
+    Returns
+    -------
+    dict
+        `rho` (-1 to 1; None where undefined), `p_value` of no association (generators exchanged
+        at random, alike in all folds, since folds share their generators), `n_generators`,
+        `n_folds`, `note`.
+    """
+    from scipy.stats import rankdata
+
+    values, gains = np.atleast_2d(values), np.atleast_2d(gains)
+    if values.shape != gains.shape:
+        raise ValueError(f"values {values.shape} and gains {gains.shape} disagree")
+    found: Record = {"rho": None, "p_value": None, "note": ""}
+    found.update(n_folds=values.shape[0], n_generators=values.shape[1])
+    if not (np.isfinite(values).all() and np.isfinite(gains).all()):
+        return found | {"note": "the metric is undefined for a generator or fold"}
+    if values.shape[1] < _MINIMUM:
+        return found | {"note": f"too few: needs {_MINIMUM} generators, has {values.shape[1]}"}
+    sign = 1 if better == "higher" else -1
+    a, b = rankdata(sign * values, axis=1), rankdata(gains, axis=1)
+    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+    scale = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    if (scale == 0).any():
+        return found | {"note": "all generators tie in a fold"}
+    a = a / scale[:, None]
+    rho = float((a * b).sum(axis=1).mean())
+    rng = np.random.default_rng(seed)
+    orders = rng.permuted(np.tile(np.arange(a.shape[1]), (_PERMUTATIONS, 1)), axis=1)
+    # Sum over folds and generators of a · b under each order, averaged over the folds.
+    products = a.T @ b / len(a)
+    shuffled = products[np.arange(a.shape[1]), orders].sum(axis=1)
+    extreme = int((np.abs(shuffled) >= abs(rho) - 1e-12).sum())
+    return found | {"rho": number(rho), "p_value": (extreme + 1) / (_PERMUTATIONS + 1)}
+
+
+def rank_metrics(values: Mapping[str, Floats], gains: Floats, *, seed: int) -> list[Record]:
+    """`ranking_agreement` of every metric, best first, with Holm-adjusted p-values.
+
+    Parameters
+    ----------
+    values
+        Name of a registered metric to its values `(folds, generators)`.
+    gains
+        `(folds, generators)`.
+    seed
+        Seed of the permutations.
+
+    Returns
+    -------
+    list of dict
+        `metric`, the record of `ranking_agreement`, and `p_adjusted`.
+    """
+    records: list[Record] = []
+    for name, array in values.items():
+        record = ranking_agreement(array, gains, better=METRICS[name].better, seed=seed)
+        records.append({"metric": name, **record})
+    raw = [np.nan if record["p_value"] is None else record["p_value"] for record in records]
+    for record, p in zip(records, holm(raw), strict=True):
+        record["p_adjusted"] = number(p)
+    return sorted(records, key=lambda r: (r["rho"] is None, -(r["rho"] or 0.0), r["metric"]))

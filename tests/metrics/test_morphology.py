@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+from scipy.stats import wasserstein_distance
+
+from bloomdiff.errors import InputError
+from bloomdiff.metrics.morphology import morphology_errors
+
+NAMES = ["diameter_um", "nc_ratio", "invisible"]
+
+
+class Lab:
+    """Embeddings that hold two parameters of three."""
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(0)
+        self.mix = self.rng.normal(size=(2, 20))
+
+    def cells(self, n: int, shift: float = 0.0, spread: float = 1.0) -> tuple:
+        parameters = self.rng.normal(size=(n, 3)) * [spread, 1, 1] + [shift, 0, 0]
+        return parameters[:, :2] @ self.mix + 0.3 * self.rng.normal(size=(n, 20)), parameters
+
+
+def judge(shift: float = 0.0, spread: float = 1.0) -> dict[str, dict]:
+    lab = Lab()
+    (train, a), (test, b) = lab.cells(600), lab.cells(400)
+    records = morphology_errors(
+        lab.cells(500, shift, spread)[0],
+        train,
+        test,
+        train_parameters=a,
+        test_parameters=b,
+        names=NAMES,
+    )
+    return {record["parameter"]: record for record in records}
+
+
+def test_a_faithful_set_is_near_the_floor() -> None:
+    found = judge()
+    for name in NAMES[:2]:
+        assert found[name]["r2"] > 0.9
+        assert found[name]["error"] < 0.15
+        assert found[name]["floor"] < 0.15
+
+
+def test_a_planted_shift_and_a_planted_collapse_are_recovered() -> None:
+    shifted = judge(shift=1.0)
+    assert shifted["diameter_um"]["error"] == pytest.approx(1, abs=0.15)
+    assert shifted["diameter_um"]["mean_shift"] == pytest.approx(1, abs=0.15)
+    assert shifted["nc_ratio"]["error"] < 0.15
+    rng = np.random.default_rng(1)
+    expected = wasserstein_distance(0.2 * rng.normal(size=4000), rng.normal(size=4000))
+    assert judge(spread=0.2)["diameter_um"]["error"] == pytest.approx(expected, abs=0.1)
+
+
+def test_what_embeddings_do_not_hold_is_not_judged() -> None:
+    record = judge()["invisible"]
+    assert record["r2"] < 0.3
+    assert record["error"] is None
+    assert record["note"].startswith("not readable from embeddings")
+
+
+def test_shapes_must_agree() -> None:
+    points = np.random.default_rng(2).normal(size=(20, 3))
+    with pytest.raises(InputError, match=r"training parameters: have the shape \(20, 3\)"):
+        morphology_errors(
+            points,
+            points,
+            points,
+            train_parameters=points,
+            test_parameters=points,
+            names=["one"],
+        )
