@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
+from bloomdiff.data.fingerprint import Fingerprint
+from bloomdiff.errors import InputError, IntegrityError, LeakageError
+
+
+def real(X) -> EmbeddingSet:
+    X = np.asarray(X, dtype=np.float32)
+    ids = [f"c{i}" for i in range(len(X))]
+    label = ["a" if i % 2 else "" for i in range(len(X))]
+    rows = pd.DataFrame(
+        {"cell_id": ids, "label": label, "group": [f"g{i // 2}" for i in range(len(X))]}
+    )
+    return EmbeddingSet(X, rows.astype(object), {"encoder": "x", "d": X.shape[1]})
+
+
+def synthetic(n=4, groups=("g0", "g1")) -> SyntheticSet:
+    return SyntheticSet.make(
+        np.arange(n * 3, dtype=np.float32).reshape(n, 3),
+        np.array(["a", "b"] * (n // 2)),
+        generator="smote",
+        seed=3,
+        guidance=float("nan"),
+        fingerprint=Fingerprint.of(groups),
+    )
+
+
+finite = st.floats(-(2.0**100), 2.0**100, width=32)
+matrices = hnp.array_shapes(min_dims=2, max_dims=2, max_side=6).flatmap(
+    lambda shape: hnp.arrays(np.float32, shape, elements=finite)
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(matrices)
+def test_what_is_saved_is_loaded_bit_for_bit(tmp_path_factory, X):
+    path = tmp_path_factory.mktemp("set") / "x.parquet"
+    given_set = real(X)
+    given_set.save(path)
+    loaded = EmbeddingSet.load(path)
+    assert loaded.X.tobytes() == given_set.X.tobytes()
+    assert loaded.rows.astype(str).equals(given_set.rows.astype(str))
+    assert loaded.header == given_set.header
+    assert loaded.fingerprint == given_set.fingerprint
+
+
+def test_equal_sets_give_equal_bytes(tmp_path):
+    for name in ("one", "two"):
+        real(np.eye(4)).save(tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_the_file_opens_without_us(tmp_path):
+    real(np.eye(3)).save(tmp_path / "x.parquet")
+    table = pq.read_table(tmp_path / "x.parquet").to_pandas()
+    assert np.stack(table["x"]).tolist() == np.eye(3).tolist()
+    assert table["cell_id"].tolist() == ["c0", "c1", "c2"]
+
+
+def test_a_changed_vector_label_or_header_is_noticed(tmp_path):
+    path = tmp_path / "x.parquet"
+    given_set = real(np.eye(4))
+    given_set.save(path)
+    table = pq.read_table(path)
+    column = table.column_names.index("label")
+    changed = table.set_column(column, "label", [["b"] * 4])
+    pq.write_table(changed.replace_schema_metadata(table.schema.metadata), path)
+    with pytest.raises(IntegrityError, match="does not match its SHA-256"):
+        EmbeddingSet.load(path)
+    meta = dict(table.schema.metadata)
+    meta[b"bloomdiff"] = meta[b"bloomdiff"].replace(b'"encoder": "x"', b'"encoder": "y"')
+    assert meta != table.schema.metadata
+    pq.write_table(table.replace_schema_metadata(meta), path)
+    with pytest.raises(IntegrityError):
+        EmbeddingSet.load(path)
+
+
+def test_synthetic_rows_are_refused_where_real_cells_are_asked_for(tmp_path):
+    synthetic().save(tmp_path / "s.parquet")
+    with pytest.raises(LeakageError, match="holds synthetic rows"):
+        EmbeddingSet.load(tmp_path / "s.parquet")
+    real(np.eye(3)).save(tmp_path / "r.parquet")
+    with pytest.raises(InputError, match="holds real cells"):
+        SyntheticSet.load(tmp_path / "r.parquet")
+
+
+def test_every_synthetic_row_says_what_made_it(tmp_path):
+    synthetic().save(tmp_path / "s.parquet")
+    loaded = SyntheticSet.load(tmp_path / "s.parquet")
+    assert loaded.rows["generator"].tolist() == ["smote"] * 4
+    assert loaded.rows["seed"].tolist() == [3] * 4
+    assert set(loaded.rows["parent"]) == {Fingerprint.of(["g0", "g1"]).digest}
+    assert loaded.fingerprint.overlap(["g1", "g2"]) == ["g1"]
+
+
+def test_sets_of_different_parents_cannot_be_stacked():
+    both = SyntheticSet.concatenate([synthetic(), synthetic(2)])
+    assert len(both) == 6
+    with pytest.raises(ValueError, match="same training fingerprint"):
+        SyntheticSet.concatenate([synthetic(), synthetic(groups=("g9",))])
+
+
+def test_rows_are_taken_by_position_mask_and_name():
+    cells = real(np.eye(4))
+    assert cells.take([2, 0]).cell_id.tolist() == ["c2", "c0"]
+    assert cells.take(np.array([False, True, False, True])).X.tolist() == np.eye(4)[[1, 3]].tolist()
+    chosen = cells.select(["c3", "c1"])
+    assert chosen.cell_id.tolist() == ["c3", "c1"]
+    assert chosen.X.tolist() == np.eye(4)[[3, 1]].tolist()
+    assert len(cells.take([])) == 0
+    with pytest.raises(InputError, match="'c9': are missing"):
+        cells.select(["c1", "c9"])
+
+
+def test_what_is_not_finite_is_not_written(tmp_path):
+    with pytest.raises(InputError, match="row 1: the embedding is not finite"):
+        real([[0, 1], [np.nan, 0]]).save(tmp_path / "x.parquet")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"x" * 100])
+def test_what_is_no_set_is_one_line_that_names_the_file(tmp_path, content):
+    (tmp_path / "x.parquet").write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.parquet: not a set of embeddings") as caught:
+        EmbeddingSet.load(tmp_path / "x.parquet")
+    assert "\n" not in str(caught.value)
+    pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "y.parquet")
+    with pytest.raises(InputError, match="not a set of embeddings"):
+        EmbeddingSet.load(tmp_path / "y.parquet")
+    with pytest.raises(InputError, match="no such file"):
+        EmbeddingSet.load(tmp_path / "z.parquet")
+
+
+@pytest.mark.parametrize(
+    ("X", "columns"),
+    [
+        (np.eye(2), ["cell_id", "label", "group"]),
+        (np.eye(3, dtype=np.float32), ["cell_id", "label", "group"]),
+        (np.eye(2, dtype=np.float32), ["cell_id", "label"]),
+        (np.ones(2, dtype=np.float32), ["cell_id", "label", "group"]),
+    ],
+)
+def test_vectors_and_rows_that_disagree_are_refused(X, columns):
+    with pytest.raises(ValueError, match=r"float32|rows|columns"):
+        EmbeddingSet(X, pd.DataFrame("v", index=range(2), columns=columns))

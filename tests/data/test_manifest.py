@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from bloomdiff.data.manifest import CELL_COLUMNS, read_manifest, write_manifest
+from bloomdiff.errors import InputError
+
+
+def cells() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "cell_id": ["b", "a", "NA"],
+            "path": ["images/b.png", "images/a, 1.png", 'images/"c".png'],
+            "label": ["lymphocyte", "", "null"],
+            "group": ["007", "s1", "nan"],
+            "split": ["train", "", "test"],
+            "source": ["x", "x", "y"],
+            "width": [10, 20, 30],
+            "height": [11, 21, 31],
+            "sha256": ["0" * 64, "1e5" + "0" * 61, ""],
+            "field": ["", "f", ""],
+        }
+    )
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_what_is_written_is_read_again_sorted_and_untouched(tmp_path, suffix):
+    path = tmp_path / f"manifest.{suffix}"
+    write_manifest(cells(), path)
+    expected = cells().sort_values("cell_id", ignore_index=True)
+    read = read_manifest(path)
+    # '007', 'NA', 'null' and '1e5000' are names, neither numbers nor missing values.
+    assert read.astype(str).to_dict("records") == expected.astype(str).to_dict("records")
+    assert (read["width"] + 1).tolist() == [31, 21, 11]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_the_order_of_rows_does_not_change_a_byte(tmp_path, suffix):
+    one, two = tmp_path / f"one.{suffix}", tmp_path / f"two.{suffix}"
+    write_manifest(cells(), one)
+    write_manifest(cells().iloc[::-1], two)
+    assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("column", CELL_COLUMNS)
+def test_a_missing_column_is_named(tmp_path, column):
+    path = tmp_path / "manifest.csv"
+    cells().drop(columns=column).to_csv(path, index=False)
+    with pytest.raises(InputError, match=f"lacks the columns {column}; add them"):
+        read_manifest(path)
+
+
+def test_a_missing_file_says_how_to_import(tmp_path):
+    with pytest.raises(InputError, match="no such file; import images"):
+        read_manifest(tmp_path / "manifest.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("m.csv", b""),
+        ("m.csv", b'a,b\n"1,2\n3'),
+        ("m.csv", b"\xff\xfe\x00"),
+        ("m.parquet", b"PAR1"),
+    ],
+)
+def test_what_is_no_table_is_one_line_that_names_the_file(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_manifest(tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value)
+    assert "\n" not in str(caught.value)
