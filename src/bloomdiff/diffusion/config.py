@@ -35,7 +35,10 @@ class DiffusionConfig:
     pool_trust
         What a pool row of certain label counts for, in labelled rows; 0 ignores the pool.
     pool_rounds
-        Rounds in which classifier and generator teach each other the pool's labels.
+        Rounds of expectation maximisation that label the pool.
+    nuisance_scale
+        Factor of the spread in the directions in which the classes do not differ; 1 keeps that of
+        the data, more makes a classifier rely less on them.
     guidance
         Classifier-free guidance scale w: D = D_none + w (D_class - D_none); 1 for none.
     """
@@ -57,6 +60,7 @@ class DiffusionConfig:
     sigma_min: float = 0.02
     sigma_max: float | None = None
     sampling_steps: int = 16
+    nuisance_scale: float = 1.0
     guidance: float = 1.0
-    pool_trust: float = 1.0
-    pool_rounds: int = 4
+    pool_trust: float = 0.3
+    pool_rounds: int = 5

@@ -30,11 +30,45 @@ class ClassPrior:
         observed = whitening.whiten(whitening.means)
         return cls(whitening, Centres.fit(observed, whitening.rows))
 
-    def place(self, Z: Floats, index: int, noise: Floats) -> Floats:
-        """Rows of class `index` from residuals `Z` and standard normal `noise`, both `(n, d)`.
+    def posterior(self, X: Floats, *, temperature: float = 1.0) -> Doubles:
+        """Class probabilities under equal frequencies, float64 `(n, c)`.
 
-        The noise moves the centre within its uncertainty, afresh for every row.
+        Bayes' rule with the predictive Gaussians, in the directions in which the classes differ.
+
+        Parameters
+        ----------
+        X
+            Rows `(n, d)`.
+        temperature
+            Divides the log-likelihoods.
         """
+        from scipy.special import softmax
+
+        centres = self.centres
+        along = self.whitening.whiten(X) @ centres.directions.T
+        offset = along[:, None] - (centres.mean @ centres.directions.T)[None]
+        variance = 1 + centres.along**2
+        log_likelihood = -((offset**2 / variance) + np.log(variance)).sum(axis=2) / 2
+        return softmax(log_likelihood / temperature, axis=1)
+
+    def place(self, Z: Floats, index: int, noise: Floats, *, nuisance_scale: float = 1.0) -> Floats:
+        """Rows of class `index`, float32 `(n, d)`.
+
+        Parameters
+        ----------
+        Z
+            Whitened residuals `(n, d)`.
+        index
+            The class.
+        noise
+            Standard normal `(n, d)`; moves the centre within its uncertainty, afresh for each row.
+        nuisance_scale
+            Factor of the residual in the directions in which the classes do not differ.
+        """
+        if nuisance_scale != 1:
+            directions = self.centres.directions
+            along = (Z @ directions.T) @ directions
+            Z = (along + nuisance_scale * (Z - along)).astype(np.float32)
         # The centre is shifted, not set: a direction without spread keeps its observed mean.
         shift = self.centres.mean[index] - self.whitening.whiten(self.whitening.means[index])
         error = self.centres.scatter(index, noise.astype(np.float64))

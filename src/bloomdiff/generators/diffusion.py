@@ -44,6 +44,7 @@ class DiffusionParams(GeneratorParams):
     sigma_max: float | None = Field(default=_DEFAULT.sigma_max, gt=0)
     sampling_steps: int = Field(default=_DEFAULT.sampling_steps, ge=2)
     guidance: float = Field(default=_DEFAULT.guidance, ge=0)
+    nuisance_scale: float = Field(default=_DEFAULT.nuisance_scale, gt=0)
     pool_trust: float = Field(default=_DEFAULT.pool_trust, ge=0, le=1)
     pool_rounds: int = Field(default=_DEFAULT.pool_rounds, ge=1)
 

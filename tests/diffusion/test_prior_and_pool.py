@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from bloomdiff.diffusion.pool import join, pseudo_labels
+from bloomdiff.diffusion.prior import ClassPrior
+
+
+def cells(per_class, seed, *, d=20, gap=2.0):
+    """Four classes on the corners of a square, correlated noise in all directions."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(4), per_class)
+    mix = np.random.default_rng(99).normal(size=(d, d)) / np.sqrt(d) + np.eye(d)
+    X = rng.normal(size=(len(y), d)) @ mix
+    X[:, 0] += gap * (y % 2)
+    X[:, 1] += gap * (y // 2)
+    return X.astype(np.float32), y
+
+
+def test_with_many_rows_the_posterior_is_that_of_discriminant_analysis():
+    X, y = cells(2000, 0)
+    test, _ = cells(50, 1)
+    ours = ClassPrior.fit(X, y, shrinkage=0.0).posterior(test)
+    np.testing.assert_allclose(
+        ours, LinearDiscriminantAnalysis().fit(X, y).predict_proba(test), atol=0.02
+    )
+
+
+def test_the_posterior_of_one_class_is_certain():
+    X, _ = cells(5, 0)
+    prior = ClassPrior.fit(X, np.zeros(len(X), dtype=np.intp))
+    np.testing.assert_allclose(prior.posterior(X), 1)
+
+
+def test_samples_of_the_prior_are_predictive():
+    """Variance 1 + 1 / m in whitened units: the spread, and the error of a mean of m rows."""
+    rng = np.random.default_rng(0)
+    X, y = cells(3000, 0)
+    prior = ClassPrior.fit(X, y, shrinkage=0.0)
+    Z, noise = rng.standard_normal((2, 5000, 20), dtype=np.float32)
+    rows = prior.place(Z, 2, noise)
+    np.testing.assert_allclose(rows.mean(axis=0), X[y == 2].mean(axis=0), atol=0.15)
+    np.testing.assert_allclose(np.cov(rows.T), np.cov(X[y == 2].T), atol=0.35)
+
+
+def test_nuisance_scale_leaves_what_tells_the_classes_apart():
+    X, y = cells(3000, 0)
+    prior = ClassPrior.fit(X, y, shrinkage=0.0)
+    Z = np.random.default_rng(0).standard_normal((4000, 20), dtype=np.float32)
+    rows = prior.place(Z, 0, np.zeros_like(Z), nuisance_scale=3.0)
+    back = prior.whitening.whiten(rows - prior.whitening.means[0])
+    along = back @ prior.centres.directions.T
+    np.testing.assert_allclose(along.var(axis=0), 1, atol=0.1)
+    assert back.var() > 5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_pool_brings_the_centres_nearer(seed):
+    X, y = cells(4, seed, gap=5.0)
+    pool, truth = cells(200, 100 + seed, gap=5.0)
+    many, of_many = cells(5000, 7, gap=5.0)
+    true = np.stack([many[of_many == c].mean(axis=0) for c in range(4)])
+    counts_for = pseudo_labels(X, y, pool, rounds=5, trust=0.3)
+    assert counts_for.shape == (800, 4)
+    assert counts_for.max() <= 0.3
+    assert (counts_for.argmax(axis=1) == truth).mean() > 0.7
+    rows, labels, weight = join(X, y, pool, counts_for)
+    alone = ClassPrior.fit(X, y)
+    with_pool = ClassPrior.fit(rows, labels, weight=weight)
+
+    def error(prior):
+        zero = np.zeros((1, 20), dtype=np.float32)
+        centres = np.concatenate([prior.place(zero, c, zero) for c in range(4)])
+        return np.linalg.norm(centres - true)
+
+    assert error(with_pool) < error(alone)
+
+
+def test_no_trust_is_no_pool():
+    X, y = cells(4, 0)
+    pool, _ = cells(10, 1)
+    rows, labels, weight = join(X, y, pool, pseudo_labels(X, y, pool, rounds=1, trust=0.0))
+    assert (len(rows), len(labels), weight.tolist()) == (16, 16, [1.0] * 16)
