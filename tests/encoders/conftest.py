@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from bloomdiff.data.manifest import CELL_COLUMNS
 from bloomdiff.encoders.base import Encoder
 from bloomdiff.encoders.params import EncoderParams
 from bloomdiff.encoders.transform import Transform
+
+# Helpers beside the tests are imported by name, here and in the processes that tests start.
+sys.path.insert(0, str(Path(__file__).parent))
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 PBC_EXAMPLES = SHARED / "pbc-examples"

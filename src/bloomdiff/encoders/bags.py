@@ -149,9 +149,7 @@ def read_bags(
     return EmbeddingSet(np.concatenate(parts), rows, header)
 
 
-def _read_bag(
-    path: Path, labels: dict[str, str]
-) -> tuple[Floats, pd.DataFrame, dict[str, Any]]:
+def _read_bag(path: Path, labels: dict[str, str]) -> tuple[Floats, pd.DataFrame, dict[str, Any]]:
     import h5py
 
     try:
@@ -200,4 +198,3 @@ def _identity(path: Path, n: int, labels: dict[str, str]) -> pd.DataFrame:
             "source": path.parent.name,
         }
     )
-

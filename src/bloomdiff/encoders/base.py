@@ -101,10 +101,11 @@ class Encoder(ABC):
             A vector is not finite.
         """
         images = [self.transform(_checked(image)) for image in batch]
-        parts = [
-            self.encode_transformed(images[start : start + self.batch_size])
-            for start in range(0, len(images), self.batch_size)
-        ]
+        with self.session():
+            parts = [
+                self.encode_transformed(images[start : start + self.batch_size])
+                for start in range(0, len(images), self.batch_size)
+            ]
         return np.concatenate(parts) if parts else np.empty((0, self.dim), np.float32)
 
     def encode_transformed(self, images: Sequence[Pixels]) -> Floats:

@@ -19,6 +19,8 @@ State = dict[str, Any]
 # Where training frameworks put the weights that are meant for use, the best first.
 _WRAPPERS = ("teacher", "model_ema", "state_dict_ema", "state_dict", "model")
 _PREFIXES = ("module.", "backbone.", "_orig_mod.")
+# What torch's reader says of a pickle that names something to call; 149 is opcode STACK_GLOBAL.
+_CALLS = ("GLOBAL", "operand 149")
 _HEADS = ("dino_head", "ibot_head", "head.", "mask_token")
 
 
@@ -64,20 +66,24 @@ def _read_safetensors(path: Path) -> Any:
 
 def _read_torch(path: Path) -> Any:
     import pickle
+    import warnings
 
     import torch
 
     try:
-        # weights_only: tensors and plain containers are built, no other code is called.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+        with warnings.catch_warnings():
+            # Other pickle protocols are refused below, in one line; torch would warn besides.
+            warnings.simplefilter("ignore", UserWarning)
+            # weights_only: tensors and plain containers are built, no other code is called.
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except pickle.UnpicklingError as error:
-        if "Weights only load failed" in str(error) and "GLOBAL" in str(error):
+        if any(sign in str(error) for sign in _CALLS):
             raise InputError(
                 str(path),
                 "is a pickle that would run code when loaded, and is refused",
                 "ask its author for the bare weights (safetensors or a state dict)",
             ) from None
-        raise _damaged(path, error) from None
+        raise _damaged(path, ValueError("not a pickle of tensors")) from None
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError) as error:
         raise _damaged(path, error) from None
 

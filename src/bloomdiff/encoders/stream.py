@@ -70,7 +70,6 @@ def write_stream(
     header
         Plain data.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     meta = {
@@ -104,9 +103,7 @@ def _table(rows: pd.DataFrame, X: Floats) -> pa.Table:
     return table.append_column("x", pa.FixedSizeListArray.from_arrays(flat, X.shape[1]))
 
 
-def _digest(
-    rows: pd.DataFrame, parts: Iterator[Floats], dim: int, header: dict[str, Any]
-) -> str:
+def _digest(rows: pd.DataFrame, parts: Iterator[Floats], dim: int, header: dict[str, Any]) -> str:
     digest = hashlib.sha256(f"{(len(rows), dim)}".encode())
     for X in parts:
         digest.update(np.ascontiguousarray(X).data)

@@ -2,8 +2,8 @@
 
 Splitting one batch among threads makes them wait for each other after every layer: with one core
 busy elsewhere, two threads can be many times slower than one. Independent batches on independent
-threads never wait, use every free core in full, and give bits that do not depend on the number of
-threads.
+threads never wait and use every free core in full. And the bits do not depend on the number of
+cores, which they do where a matrix product is divided among threads.
 """
 
 from __future__ import annotations
