@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from bloomdiff.classifiers import CLASSIFIERS, load_classifier, make_classifier
@@ -210,3 +212,18 @@ def test_search_space_gives_valid_parameters(name):
         drawn = CLASSIFIERS[name].search_space(study.ask())
         assert drawn
         make_classifier(name, drawn)
+
+
+@settings(max_examples=5, deadline=None)
+@given(exponents=st.lists(st.integers(-8, 8), min_size=64, max_size=64))
+def test_units_of_the_features_do_not_matter(name, digits, exponents):
+    """Powers of two are exact, so that another unit for a feature changes no bit."""
+    train, test = digits
+    train, test = train.take(range(200)), test.take(range(20))
+    scale = (2.0 ** np.array(exponents)).astype(np.float32)
+    params = {"mlp": {"steps": 5}, "gradient-boosting": {"iterations": 1}}.get(name)
+    here, there = (
+        make_classifier(name, params).fit(X, train.label, fingerprint=train.fingerprint)
+        for X in (train.X, train.X * scale)
+    )
+    np.testing.assert_array_equal(here.predict_proba(test.X), there.predict_proba(test.X * scale))
