@@ -99,3 +99,18 @@ def test_perfect_and_useless_predictions_score_one_and_zero() -> None:
 def test_bad_input_names_the_row(labels: list[str], proba: np.ndarray, match: str) -> None:
     with pytest.raises(InputError, match=match):
         score_classification(labels, proba, CLASSES)
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 6])
+def test_ranking_scores_with_equal_probabilities(decimals):
+    rng = np.random.default_rng(decimals)
+    truth = rng.integers(3, size=60)
+    proba = rng.dirichlet(np.ones(3), size=60)
+    first = np.round(proba[:, 0], decimals) * 0.9
+    proba = np.column_stack([first, (1 - first) / 2, (1 - first) / 2])
+    table = per_class_table([CLASSES[i] for i in truth], proba, CLASSES[:3])
+    for index, row in enumerate(table):
+        expected = sk.roc_auc_score(truth == index, proba[:, index])
+        assert row["auroc"] == pytest.approx(expected, abs=1e-12)
+        expected = sk.average_precision_score(truth == index, proba[:, index])
+        assert row["auprc"] == pytest.approx(expected, abs=1e-12)

@@ -93,16 +93,25 @@ def balanced_accuracy(y_true: Indices, y_pred: Indices, n_classes: int) -> float
 def _ranking_scores(
     y_true: Indices, proba: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """One-vs-rest AUROC and AUPRC per class, NaN where a class has no or only test cells."""
-    from sklearn.metrics import average_precision_score, roc_auc_score
+    """One-vs-rest AUROC and AUPRC per class, NaN where a class has no or only test cells.
 
+    One sort a class serves both: a sweep scores thousands of tables, and scikit-learn's checks of
+    its arguments would take most of that time.
+    """
     n_classes = proba.shape[1]
     auroc, auprc = np.full(n_classes, np.nan), np.full(n_classes, np.nan)
     for index in range(n_classes):
         positive = y_true == index
-        if positive.any() and not positive.all():
-            auroc[index] = roc_auc_score(positive, proba[:, index])
-            auprc[index] = average_precision_score(positive, proba[:, index])
+        if not positive.any() or positive.all():
+            continue
+        order = np.argsort(-proba[:, index], kind="stable")
+        # Equal probabilities are one threshold: count what lies above or at each distinct one.
+        last = np.append(np.flatnonzero(np.diff(proba[order, index])), len(order) - 1)
+        hits = np.cumsum(positive[order])[last].astype(np.float64)
+        recall, precision = hits / hits[-1], hits / (last + 1)
+        false_alarms = (last + 1 - hits) / (len(order) - hits[-1])
+        auroc[index] = np.trapezoid(np.append(0, recall), np.append(0, false_alarms))
+        auprc[index] = (np.diff(recall, prepend=0) * precision).sum()
     return auroc, auprc
 
 
