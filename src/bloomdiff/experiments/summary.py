@@ -48,8 +48,9 @@ def summarise(
             "generator": generator,
             "ratio": ratio,
             "mean": estimate.mean,
-            "low": estimate.low,
-            "high": estimate.high,
+            # The score lies in [0, 1], so what the t-interval holds beyond says nothing.
+            "low": max(estimate.low, 0.0),
+            "high": min(estimate.high, 1.0),
         }
         if generator != REAL_ONLY:
             difference = paired_difference(values, baseline, test_fraction, confidence=confidence)

@@ -1,0 +1,95 @@
+"""Units of work: done once, kept across a kill, computed anew when what they depend on changes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from joblib.externals import cloudpickle
+
+from bloomdiff.errors import InputError, ProblemsError
+from bloomdiff.stages.work import finish, key_of, run_units, stage_lock
+
+# Worker processes cannot import this file by name.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+def write(folder, name):
+    with (folder.parent / "calls").open("a") as stream:
+        stream.write(f"{name}\n")
+    (folder / "out.txt").write_text(name)
+
+
+def fail(folder, name):
+    (folder / "half.txt").write_text("half")
+    raise ProblemsError([InputError(name, "is wrong", "mend it"), InputError("b", "too", "so")])
+
+
+def do(working, names, *, key="k", jobs=1, function=write):
+    return run_units(
+        function, [(n,) for n in names], working=working, key=key, jobs=jobs, describe="t"
+    )
+
+
+def calls(working, key="k"):
+    return (working / key / "calls").read_text().split()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_units_are_computed_once(tmp_path, jobs):
+    done = do(tmp_path, ["a", "b"], jobs=jobs)
+    assert (done(("a",)) / "out.txt").read_text() == "a"
+    do(tmp_path, ["a", "b", "c"], jobs=jobs)
+    assert sorted(calls(tmp_path)) == ["a", "b", "c"]
+
+
+def test_another_key_is_other_work(tmp_path):
+    do(tmp_path, ["a"])
+    do(tmp_path, ["a"], key="other")
+    assert calls(tmp_path) == calls(tmp_path, "other") == ["a"]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_failed_unit_leaves_nothing_and_its_error_arrives_whole(tmp_path, jobs):
+    with pytest.raises(ProblemsError) as error:
+        do(tmp_path, ["a", "b"], jobs=jobs, function=fail)
+    assert len(str(error.value).splitlines()) == 2
+    assert not list(tmp_path.rglob("half.txt"))
+
+
+def test_finish_forgets(tmp_path):
+    do(tmp_path / "stage", ["a"])
+    finish(tmp_path / "stage")
+    assert not (tmp_path / "stage").exists()
+    finish(tmp_path / "stage")
+
+
+def test_key_depends_on_every_part():
+    assert key_of(1, {"a": 2}) == key_of(1, {"a": 2})
+    assert len({key_of(1), key_of(2), key_of(1, None), key_of({"a": 1})}) == 4
+
+
+def test_lock_waits_for_a_process_and_survives_its_death(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from bloomdiff.stages.work import stage_lock\n"
+        f"with stage_lock(Path({str(tmp_path)!r}), 'prepare'):\n"
+        "    print('held', flush=True); time.sleep(60)\n"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    waiter = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert "waiting for an earlier run" in waiter.stderr.readline()
+    time.sleep(0.2)
+    assert waiter.poll() is None
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    assert waiter.stdout.readline() == "held\n"
+    waiter.kill()
+    waiter.wait()
+    with stage_lock(tmp_path, "prepare"):
+        pass
