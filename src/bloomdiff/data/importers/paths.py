@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated
@@ -35,20 +36,25 @@ Regex = Annotated[str, AfterValidator(_check_regex)]
 
 
 def find_files(path: Path, suffix: str) -> list[Path]:
-    """Every file with that suffix below a folder, sorted; hidden ones are skipped."""
-    return sorted(
-        file for file in path.rglob(f"*{suffix}") if file.is_file() and not _hidden(file, path)
-    )
+    """Every file with that suffix below a folder, sorted by path; hidden ones are skipped."""
+    found: list[str] = []
+    for folder, below, names in os.walk(path):
+        below[:] = [name for name in below if not _hidden(name)]
+        found += [
+            os.path.join(folder, name)
+            for name in names
+            if name.endswith(suffix) and not _hidden(name)
+        ]
+    return sorted(map(Path, found))
 
 
 def find_images(path: Path) -> list[Path]:
-    """Every image file below a folder, sorted; hidden ones are skipped."""
+    """Every image file below a folder, sorted by path; hidden ones are skipped."""
     return [file for file in find_files(path, "") if is_image(file)]
 
 
-def _hidden(file: Path, root: Path) -> bool:
-    parts = file.relative_to(root).parts
-    return any(part.startswith(".") or part == "__MACOSX" for part in parts)  # a Mac's archives
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"  # what archives made on a Mac carry
 
 
 def split_of(path: str) -> str:
