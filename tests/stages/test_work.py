@@ -6,8 +6,8 @@ import subprocess
 import sys
 import time
 
+import cloudpickle
 import pytest
-from joblib.externals import cloudpickle
 
 from bloomdiff.errors import InputError, ProblemsError
 from bloomdiff.stages.work import finish, key_of, run_units, stage_lock
