@@ -53,7 +53,7 @@ def cubic_kernel(X: Doubles, Y: Doubles) -> Kernel:
     return evaluate
 
 
-def median_bandwidth(X: Doubles, *, at_most: int = 2000) -> float:
+def median_bandwidth(X: Doubles, *, at_most: int = 1000) -> float:
     """Median distance between the rows of `X`, of `at_most` evenly spaced ones; never zero."""
     from scipy.spatial.distance import pdist
 
