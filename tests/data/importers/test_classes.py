@@ -64,6 +64,10 @@ def test_the_finer_source_is_coarsened_to_the_other() -> None:
     assert common(one=["NGB", "NGS", "BAS"], two=["neutrophil"]) == ["neutrophil"] * 3
 
 
+def test_a_code_that_all_share_gets_its_common_name() -> None:
+    assert common(one=["EOS"], two=["EOS"]) == ["eosinophil"] * 2
+
+
 def test_a_laboratorys_own_name_is_common_where_all_have_it() -> None:
     assert common(one=["Odd", "EOS"], two=["Odd"], three=["Odd", "x"]) == ["Odd"] * 3
 

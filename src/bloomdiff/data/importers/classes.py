@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -82,21 +82,22 @@ class ClassRules:
         return cells.assign(label=[names[label] for label in cells["label"]])
 
 
-def _coarsen(label: str, classes: Iterable[str]) -> str | None:
-    from bloomdiff.data.vocabulary import coarsen
+def _coarsen(label: str, classes: Sequence[str]) -> str | None:
+    from bloomdiff.data.vocabulary import coarsen, known_name
 
-    wanted = set(classes)
-    return label if label in wanted else coarsen(label, wanted)
+    if known_name(label) is None:
+        return label if label in classes else None
+    return coarsen(label, classes)
 
 
 def _common(sources: Sequence[set[str]]) -> list[str]:
     """The finest classes to which every one of the sources has a label that belongs."""
-    from bloomdiff.data.vocabulary import VOCABULARY
+    from bloomdiff.data.vocabulary import VOCABULARY, known_name
 
-    names = [*VOCABULARY, *sorted(set().union(*sources) - set(VOCABULARY))]
+    own = sorted(label for label in set().union(*sources) if known_name(label) is None)
     shared = [
         name
-        for name in names
+        for name in (*VOCABULARY, *own)
         if all(any(_coarsen(label, [name]) for label in labels) for labels in sources)
     ]
     return [
