@@ -93,8 +93,9 @@ def draw_cell(
         zip(TRAIT_NAMES, _from_latent(_to_latent(mean) + _SPREAD * deviate).tolist(), strict=True)
     )
     drawn["nucleus_fraction"] = min(drawn["nucleus_fraction"], 0.9)
-    # A tighter curl would close a band into a ring or a ball.
-    tightest = max(2.6, drawn["nucleus_length"] / 1.35)
+    # A tighter curl would close a band into a ball; lobes leave room between them.
+    radius = 1.35 if drawn["lobe_pinch"] > 0.5 else 1.7
+    tightest = max(2.6, drawn["nucleus_length"] / radius)
     drawn["nucleus_bend"] = min(drawn["nucleus_bend"], tightest)
     drawn["lobes"] = float(max(1, round(drawn["lobes"] + 0.35 * overlap * rng.standard_normal())))
     drawn["nucleoli"] = float(rng.poisson(drawn["nucleoli"]))
