@@ -1,14 +1,5 @@
-"""The oracles import torchvision, whose compiled operators are missing beside a CPU torch."""
+"""The oracles torchmetrics and torch-fidelity need torchvision, by whichever build of torch."""
 
-import sys
+from bloomdiff.encoders.timm_import import import_torchvision
 
-import torch
-
-try:
-    import torchvision  # noqa: F401
-except RuntimeError:
-    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-        del sys.modules[name]
-    OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
-    for operator in ("nms", "qnms"):
-        OPERATORS.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+import_torchvision()

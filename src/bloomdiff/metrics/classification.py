@@ -22,7 +22,7 @@ Indices = npt.NDArray[np.intp]
 Labels = npt.NDArray[np.str_]
 
 
-def class_indices(y: Labels | Sequence[str], classes: Sequence[str]) -> Indices:
+def class_indices(y: Labels | Sequence[str], classes: Sequence[str] | Labels) -> Indices:
     """Positions of the labels `y` `(n,)` in `classes`, intp `(n,)`.
 
     Raises
@@ -121,7 +121,7 @@ def _mean_or_nan(values: npt.NDArray[np.float64]) -> float:
 
 
 def score_classification(
-    y_true: Labels | Sequence[str], proba: Floats, classes: Sequence[str]
+    y_true: Labels | Sequence[str], proba: Floats, classes: Sequence[str] | Labels
 ) -> dict[str, float]:
     """Every summary score of one classifier on one test fold.
 
@@ -182,7 +182,7 @@ def score_classification(
 
 
 def per_class_table(
-    y_true: Labels | Sequence[str], proba: Floats, classes: Sequence[str]
+    y_true: Labels | Sequence[str], proba: Floats, classes: Sequence[str] | Labels
 ) -> list[dict[str, str | int | float]]:
     """One record a class, in the order of `classes`.
 
