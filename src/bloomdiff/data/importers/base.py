@@ -35,10 +35,13 @@ class Importer(ABC):
         The KIND of ``bloomdiff data import KIND PATH``.
     summary
         What the layout is, in a line.
+    streams
+        Whether the records carry pixels, so that they cannot be gathered before the work begins.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    streams: ClassVar[bool] = False
     Params: ClassVar[type[ImporterParams]] = ImporterParams
     params: Any  # an instance of `Params`; subclasses narrow it
 

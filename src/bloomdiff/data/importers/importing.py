@@ -20,6 +20,8 @@ from bloomdiff.data.schema import table_problems
 from bloomdiff.errors import BloomDiffError, InputError, ParameterError, raise_all
 from bloomdiff.parallel import map_chunks
 
+Bundle = tuple[Record, ...]  # the records of one image
+
 logger = logging.getLogger(__name__)
 
 
@@ -96,8 +98,10 @@ def import_cells(
             raise InputError(
                 str(manifest), f"lists source {source!r} already", "name this one with --source"
             )
-        records = rules.apply(importer.records(path))
-        rows = _write(records, stage.images, source, jobs)
+        work: Iterable[Bundle] = _by_image(rules.apply(importer.records(path)), stage.images)
+        # Gathered first where it is small, so that slips are told before the long work.
+        work = work if importer.streams else list(work)
+        rows = _write(work, stage.images, source, jobs)
         cells = _table(rows)
         if cells.empty:
             raise InputError(str(path), "holds no cell to import", "see what was left out above")
@@ -119,13 +123,17 @@ def _paths(rows: Iterable[Row]) -> Iterator[str]:
     return (str(row[at]) for row in rows)
 
 
-def _write(records: Iterable[Record], images: Path, source: str, jobs: int) -> list[Row]:
+def _write(bundles: Iterable[Bundle], images: Path, source: str, jobs: int) -> list[Row]:
     """Write all records in worker processes; every problem is raised at the end, together."""
     rows: list[Row] = []
     problems: list[BloomDiffError] = []
-    work = partial(write_records, images=images, source=source)
     for written in map_chunks(
-        work, _by_image(records, images), jobs=jobs, chunk=16, describe=f"import {source}"
+        partial(write_records, images=images, source=source),
+        bundles,
+        jobs=jobs,
+        chunk=16,
+        describe=f"import {source}",
+        total=len(bundles) if isinstance(bundles, list) else None,
     ):
         rows.extend(written.rows)
         problems.extend(written.problems)
@@ -135,7 +143,7 @@ def _write(records: Iterable[Record], images: Path, source: str, jobs: int) -> l
     return rows
 
 
-def _by_image(records: Iterable[Record], images: Path) -> Iterator[tuple[Record, ...]]:
+def _by_image(records: Iterable[Record], images: Path) -> Iterator[Bundle]:
     """Bundle the records of one image; check their names and make their folders on the way."""
     seen: set[str] = set()
     folders = {images}

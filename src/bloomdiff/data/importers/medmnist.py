@@ -54,6 +54,7 @@ class MedmnistImporter(Importer):
 
     name = "medmnist"
     summary = "a MedMNIST archive (.npz) of any size, with its official split"
+    streams = True
     Params = MedmnistParams
     params: MedmnistParams
 
