@@ -1,7 +1,7 @@
 """Grouped, stratified parts, none of which takes the whole of a class away from training.
 
-scikit-learn's `StratifiedGroupKFold` [1]_ does the division. It may leave a part empty, and it may
-test all groups of a rare class in one part, whose training side then has none; both are mended.
+scikit-learn's `StratifiedGroupKFold` [1]_ does the division. It may test all groups of a rare class
+in one part, whose training side then has none: that is mended here.
 
 References
 ----------
@@ -72,18 +72,8 @@ def partition(label: Labels, group: Labels, n_splits: int, *, seed: Sequence[int
         warnings.simplefilter("ignore", UserWarning)
         for k, (_, test) in enumerate(splitter.split(rows, y[rows], g[rows])):
             part[g[rows[test]]] = k
-    _fill_empty(part, count.sum(axis=1), n_splits)
     _spread(part, count, n_splits)
     return part[g]
-
-
-def _fill_empty(part: Index, size: Index, n_splits: int) -> None:
-    """Give each empty part the smallest group of the part with the most groups."""
-    for k in range(n_splits):
-        if not (part == k).any():
-            fullest = np.bincount(part[part != ALWAYS_TRAIN], minlength=n_splits).argmax()
-            members = np.flatnonzero(part == fullest)
-            part[members[size[members].argmin()]] = k
 
 
 def _spread(part: Index, count: Index, n_splits: int) -> None:
