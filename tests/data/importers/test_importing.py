@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import bloomdiff.data.importers
 from bloomdiff.data.images import pixel_sha256, read_rgb
 from bloomdiff.data.importers import (
     IMPORTERS,
@@ -24,6 +26,7 @@ from bloomdiff.data.importers import (
     importing,
     make_importer,
 )
+from bloomdiff.data.importers.paths import find_images
 from bloomdiff.data.manifest import read_manifest
 from bloomdiff.data.validate import validate_manifest
 from bloomdiff.errors import InputError, ParameterError, ProblemsError
@@ -323,3 +326,16 @@ def test_the_pool_survives_kill_minus_nine(tmp_path: Path, paint, snapshot) -> N
     assert len(cells) == 600
     assert len(snapshot(out)) == 601
     validate_manifest(cells, out, jobs=1)
+
+
+def test_the_documented_importer_works(
+    tmp_path: Path, paint, load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    monkeypatch.setattr(IMPORTERS, "_entries", dict(IMPORTERS._entries))
+    names = vars(bloomdiff.data.importers) | {"Path": Path, "find_images": find_images}
+    exec("from __future__ import annotations\n" + code, dict(names))
+    paint(tmp_path / "export" / "slide7" / "EOS_1.tif")
+    cells = load("our-lab", tmp_path / "export")
+    assert cells[["label", "group"]].to_numpy().tolist() == [["EOS", "export/slide7"]]
