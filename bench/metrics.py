@@ -155,11 +155,13 @@ def report(runs: list[Result]) -> str:
         apart = max(
             abs(ours["values"][name] - value) / abs(value) for name, value in peer["values"].items()
         )
+        seconds, processor, memory = (
+            peer[key] / ours[key] for key in ("seconds", "processor_seconds", "peak_gib")
+        )
         lines.append(
-            f"- {n} rows: prdc takes {peer['seconds'] / ours['seconds']:.1f} times the seconds, "
-            f"{peer['processor_seconds'] / ours['processor_seconds']:.1f} times the processor's and "
-            f"{peer['peak_gib'] / ours['peak_gib']:.1f} times the memory; the largest relative "
-            f"difference of the four numbers is {apart:.1e}."
+            f"- {n} rows: prdc takes {seconds:.1f} times the seconds, {processor:.1f} times the "
+            f"processor's and {memory:.1f} times the memory; the largest relative difference of "
+            f"the four numbers is {apart:.1e}."
         )
     return "\n".join([*lines, ""])
 
