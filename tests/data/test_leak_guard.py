@@ -237,7 +237,7 @@ def macro_f1_split_then_generated(cells: EmbeddingSet, name: str, each: int, see
 
 @pytest.mark.parametrize("name", ["oversample", "smote"])
 def test_mixing_before_the_split_inflates_macro_f1(name):
-    """CytoDiff's protocol mixes real and synthetic cells and splits afterwards.
+    """CytoDiff's published preparation mixes real and synthetic cells and splits afterwards.
 
     On five draws of the same population it claims at least eight points too many each time.
     """
