@@ -113,6 +113,22 @@ def pixel_sha256(rgb: Pixels) -> str:
     return digest.hexdigest()
 
 
+Seen = tuple[int, int, str] | InputError  # width, height, digest; or what is wrong
+
+
+def look_at(root: Path, paths: list[str]) -> list[Seen]:
+    """Size and pixel digest of each image, or the error that reading it raised."""
+    seen: list[Seen] = []
+    for path in paths:
+        try:
+            rgb = decode_rgb(read_bytes(root / path), str(root / path))
+        except InputError as error:
+            seen.append(error)
+        else:
+            seen.append((rgb.shape[1], rgb.shape[0], pixel_sha256(rgb)))
+    return seen
+
+
 def encode_png(rgb: Pixels) -> bytes:
     """Lossless PNG bytes of uint8 `(h, w, 3)`."""
     stream = io.BytesIO()

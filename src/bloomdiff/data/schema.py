@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pandas as pd
 
@@ -88,7 +89,7 @@ def table_problems(
     return found
 
 
-def _schema(columns: Sequence[str] | pd.Index) -> object:
+def _schema(columns: Iterable[str]) -> Any:
     import pandera.pandas as pa
 
     def matches(pattern: str, told: str) -> pa.Check:

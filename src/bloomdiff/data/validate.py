@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from bloomdiff.data.images import is_image, pixel_sha256, read_rgb
+from bloomdiff.data.images import Seen, is_image, look_at
 from bloomdiff.data.schema import Problem, as_text, is_inside, table_problems, where
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.parallel import map_chunks
 
 _READ = ["width", "height", "sha256"]
-_Seen = tuple[int, int, str] | BloomDiffError
 
 
 def validate_manifest(
@@ -77,23 +76,11 @@ def validate_manifest(
     return cells.assign(**{name: read[name] for name in _READ}, group=own)
 
 
-def _look(root: Path, paths: Sequence[str], jobs: int) -> list[_Seen]:
+def _look(root: Path, paths: Sequence[str], jobs: int) -> list[Seen]:
     chunks = map_chunks(
-        partial(_look_at, root), paths, jobs=jobs, describe="validate", total=len(paths)
+        partial(look_at, root), paths, jobs=jobs, describe="validate", total=len(paths)
     )
     return [seen for chunk in chunks for seen in chunk]
-
-
-def _look_at(root: Path, paths: list[str]) -> list[_Seen]:
-    seen: list[_Seen] = []
-    for path in paths:
-        try:
-            rgb = read_rgb(root / path)
-        except InputError as error:
-            seen.append(error)
-        else:
-            seen.append((rgb.shape[1], rgb.shape[0], pixel_sha256(rgb)))
-    return seen
 
 
 def _mismatches(text: pd.DataFrame, read: pd.DataFrame, manifest: Path) -> list[Problem]:

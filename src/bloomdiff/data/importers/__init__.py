@@ -22,7 +22,7 @@ from bloomdiff.data.importers.base import (
 )
 from bloomdiff.data.importers.classes import ClassRules
 from bloomdiff.data.importers.importing import import_cells
-from bloomdiff.data.importers.records import Box, Record
+from bloomdiff.data.records import Box, Record
 
 __all__ = [
     "IMPORTERS",

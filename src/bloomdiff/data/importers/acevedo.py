@@ -13,7 +13,7 @@ from typing import Literal
 
 from bloomdiff.data.importers.base import IMPORTERS, Importer, ImporterParams
 from bloomdiff.data.importers.layouts import ClassFolder, class_folders
-from bloomdiff.data.importers.records import Record
+from bloomdiff.data.records import Record
 from bloomdiff.data.vocabulary import class_of_code, coarsen
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bloomdiff.data.importers.records import Record
+from bloomdiff.data.records import Record
 from bloomdiff.errors import BloomDiffError, ParameterError, raise_all
 from bloomdiff.registry import Registry, nearest
 

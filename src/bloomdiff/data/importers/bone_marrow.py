@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bloomdiff.data.importers.base import IMPORTERS, Importer, ImporterParams
 from bloomdiff.data.importers.layouts import class_folders, file_name, read_table
-from bloomdiff.data.importers.records import Record
+from bloomdiff.data.records import Record
 from bloomdiff.errors import InputError
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bloomdiff.data.importers.base import ImporterParams
 from bloomdiff.data.importers.paths import Regex, find_group
-from bloomdiff.data.importers.records import Box, Record
+from bloomdiff.data.records import Box, Record
 
 
 class BoxParams(ImporterParams):

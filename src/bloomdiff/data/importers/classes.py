@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from bloomdiff.data.importers.records import Record
+from bloomdiff.data.records import Record
 from bloomdiff.errors import InputError, ParameterError
 from bloomdiff.registry import nearest
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from bloomdiff.data.importers.base import IMPORTERS, Importer
 from bloomdiff.data.importers.boxes import BoxParams, FieldOfView
 from bloomdiff.data.importers.paths import SPLITS, find_files, split_of
-from bloomdiff.data.importers.records import Box, Record
+from bloomdiff.data.records import Box, Record
 from bloomdiff.data.schema import is_inside
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bloomdiff.data.images import SUFFIXES, is_image
 from bloomdiff.data.importers.base import IMPORTERS, Importer, ImporterParams
 from bloomdiff.data.importers.paths import SPLITS, Regex, find_files, find_group
-from bloomdiff.data.importers.records import Record
+from bloomdiff.data.records import Record
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 
 

@@ -13,9 +13,9 @@ import pandas as pd
 
 from bloomdiff.data.importers.base import make_importer
 from bloomdiff.data.importers.classes import ClassRules
-from bloomdiff.data.importers.records import ROW_COLUMNS, Record, Row, write_records
 from bloomdiff.data.importers.transaction import MANIFEST, staging
-from bloomdiff.data.manifest import BOX_COLUMNS, read_manifest
+from bloomdiff.data.manifest import BOX_COLUMNS, CELL_COLUMNS, read_manifest
+from bloomdiff.data.records import Record, Row, write_records
 from bloomdiff.data.schema import table_problems
 from bloomdiff.errors import BloomDiffError, InputError, ParameterError, raise_all
 from bloomdiff.parallel import map_chunks
@@ -119,7 +119,7 @@ def import_cells(
 
 
 def _paths(rows: Iterable[Row]) -> Iterator[str]:
-    at = ROW_COLUMNS.index("path")
+    at = CELL_COLUMNS.index("path")
     return (str(row[at]) for row in rows)
 
 
@@ -174,5 +174,5 @@ def _check_name(name: str, what: str) -> None:
 
 
 def _table(rows: Sequence[Row]) -> pd.DataFrame:
-    table = pd.DataFrame.from_records(rows, columns=list(ROW_COLUMNS))
+    table = pd.DataFrame.from_records(rows, columns=[*CELL_COLUMNS, *BOX_COLUMNS])
     return table.drop(columns=list(BOX_COLUMNS)) if table["box_x"].isna().all() else table

@@ -17,7 +17,7 @@ from bloomdiff.data.importers.base import IMPORTERS, Importer
 from bloomdiff.data.importers.boxes import BoxParams, FieldOfView
 from bloomdiff.data.importers.layouts import find_folder, visible_folders
 from bloomdiff.data.importers.paths import find_images
-from bloomdiff.data.importers.records import Box, Record
+from bloomdiff.data.records import Box, Record
 from bloomdiff.data.vocabulary import class_of_code
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 

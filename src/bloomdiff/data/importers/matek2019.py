@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bloomdiff.data.importers.base import IMPORTERS, Importer
 from bloomdiff.data.importers.layouts import class_folders
-from bloomdiff.data.importers.records import Record
+from bloomdiff.data.records import Record
 from bloomdiff.data.vocabulary import class_of_code
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from bloomdiff.data.images import MAX_PIXELS, Pixels
 from bloomdiff.data.importers.base import IMPORTERS, Importer, ImporterParams
-from bloomdiff.data.importers.records import Record
+from bloomdiff.data.records import Record
 from bloomdiff.errors import InputError
 
 _MAX_IMAGES = 100_000_000  # a header may claim anything; the labels are read at once

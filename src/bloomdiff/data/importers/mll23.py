@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bloomdiff.data.importers.base import IMPORTERS, Importer
 from bloomdiff.data.importers.layouts import class_folders
-from bloomdiff.data.importers.records import Record
+from bloomdiff.data.records import Record
 
 
 @IMPORTERS.register("mll23")

@@ -15,7 +15,7 @@ from typing import Literal
 from bloomdiff.data.importers.base import IMPORTERS, Importer, ImporterParams
 from bloomdiff.data.importers.layouts import find_folder, visible_folders
 from bloomdiff.data.importers.paths import find_images
-from bloomdiff.data.importers.records import Record
+from bloomdiff.data.records import Record
 from bloomdiff.data.vocabulary import class_of_code, codes
 from bloomdiff.errors import InputError
 

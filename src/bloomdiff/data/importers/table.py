@@ -11,7 +11,7 @@ from pydantic import Field
 from bloomdiff.data.importers.base import IMPORTERS, Importer
 from bloomdiff.data.importers.boxes import BoxParams
 from bloomdiff.data.importers.paths import SPLITS, find_group
-from bloomdiff.data.importers.records import Box, Record
+from bloomdiff.data.records import Box, Record
 from bloomdiff.data.schema import is_inside
 from bloomdiff.errors import BloomDiffError, InputError, ParameterError, raise_all
 from bloomdiff.registry import nearest

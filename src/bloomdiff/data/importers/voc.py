@@ -17,7 +17,7 @@ from bloomdiff.data.images import SUFFIXES
 from bloomdiff.data.importers.base import IMPORTERS, Importer
 from bloomdiff.data.importers.boxes import BoxParams, FieldOfView
 from bloomdiff.data.importers.paths import find_files, split_of
-from bloomdiff.data.importers.records import Box, Record
+from bloomdiff.data.records import Box, Record
 from bloomdiff.errors import BloomDiffError, InputError, ParameterError, raise_all
 from bloomdiff.registry import nearest
 

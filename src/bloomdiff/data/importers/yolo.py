@@ -14,7 +14,7 @@ from typing import Any
 from bloomdiff.data.importers.base import IMPORTERS, Importer
 from bloomdiff.data.importers.boxes import BoxParams, FieldOfView
 from bloomdiff.data.importers.paths import find_files, find_images, split_of
-from bloomdiff.data.importers.records import Box, Record
+from bloomdiff.data.records import Box, Record
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.files import read_yaml
 

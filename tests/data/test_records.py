@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bloomdiff.data.importers.records import MIN_BOX_SIDE, Box, clip, crop
+from bloomdiff.data.records import MIN_BOX_SIDE, Box, clip, crop
 
 FIELD = np.random.default_rng(1).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 edge = st.floats(-200, 200)

@@ -1,4 +1,7 @@
-"""What an importer yields, and the worker that turns it into image files and table rows."""
+"""What an importer yields, and the worker that turns it into image files and table rows.
+
+This module stays light, since every worker process loads it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from bloomdiff.data.images import (
     pixel_sha256,
     read_bytes,
 )
-from bloomdiff.data.manifest import BOX_COLUMNS, CELL_COLUMNS
 from bloomdiff.errors import BloomDiffError, InputError
 
 
@@ -77,8 +79,7 @@ class Record:
     margin: float = 0.0
 
 
-Row = tuple[str | int | float | None, ...]  # in the order of ROW_COLUMNS
-ROW_COLUMNS = (*CELL_COLUMNS, *BOX_COLUMNS)
+Row = tuple[str | int | float | None, ...]  # in the order of CELL_COLUMNS and BOX_COLUMNS
 
 
 @dataclass(slots=True)
