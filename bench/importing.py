@@ -31,7 +31,7 @@ from PIL import Image, ImageFilter
 from bloomdiff.data.importers import import_cells
 from bloomdiff.data.manifest import read_manifest
 from bloomdiff.data.validate import validate_manifest
-from bloomdiff.files import write_json
+from bloomdiff.files import read_json, write_json
 
 RESULTS = Path(__file__).parent / "results" / "importing.json"
 SIDE = 360
@@ -151,6 +151,7 @@ def bench(suffix: str, n: int, jobs: int, repeats: int) -> dict[str, Any]:
         "bytes_per_image": round(size),
         "jobs": jobs,
         "repeats": repeats,
+        "load_of_the_machine": round(os.getloadavg()[0], 1),
         "decode_seconds": round(base, 2),
         "import_seconds": round(best["import"]["seconds"], 2),
         "import_over_decode": round(best["import"]["seconds"] / base, 2),
@@ -173,19 +174,20 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--formats", nargs="+", default=["png", "jpg"])
     options = parser.parse_args()
-    rows = []
+    kept = read_json(RESULTS)["rows"] if RESULTS.exists() else []
+    rows = {(row["format"], row["images"]): row for row in kept}
     for suffix in options.formats:
         # A quarter of the images first: memory that grows with their number shows in the pair.
         for n in (options.images // 4, options.images):
-            rows.append(bench(suffix, n, options.jobs, options.repeats))
-            print("  ".join(f"{key}={value}" for key, value in rows[-1].items()), flush=True)
+            row = bench(suffix, n, options.jobs, options.repeats)
+            rows[suffix, n] = row
+            print("  ".join(f"{key}={value}" for key, value in row.items()), flush=True)
     machine = {
         "cores": os.cpu_count(),
-        "load_1min_at_end": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         "pillow": PIL.__version__,
     }
-    write_json(RESULTS, {"machine": machine, "rows": rows})
+    write_json(RESULTS, {"machine": machine, "rows": [rows[key] for key in sorted(rows)]})
 
 
 if __name__ == "__main__":
