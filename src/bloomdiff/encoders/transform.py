@@ -40,11 +40,12 @@ class Transform:
         height, width = rgb.shape[:2]
         if self.mode == "squash":
             return self._resize(rgb, self.size, self.size)
-        scale = int(self.size / self.crop_fraction) / min(height, width)
-        new_height = max(self.size, round(height * scale))
-        new_width = max(self.size, round(width * scale))
+        shorter = int(self.size / self.crop_fraction)
+        # Truncated and rounded as torchvision does it, whose pipeline these models were made with.
+        new_height = max(self.size, int(shorter * max(1.0, height / width)))
+        new_width = max(self.size, int(shorter * max(1.0, width / height)))
         rgb = self._resize(rgb, new_height, new_width)
-        top, left = (new_height - self.size) // 2, (new_width - self.size) // 2
+        top, left = round((new_height - self.size) / 2), round((new_width - self.size) / 2)
         return np.ascontiguousarray(rgb[top : top + self.size, left : left + self.size])
 
     def _resize(self, rgb: Pixels, height: int, width: int) -> Pixels:
