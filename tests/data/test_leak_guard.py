@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 from scipy.stats import t
@@ -17,6 +18,7 @@ from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint, assert_disjoint
 from bloomdiff.data.folds import Fold, FoldParams, check_folds, make_folds, read_folds, write_folds
 from bloomdiff.errors import LeakageError
+from bloomdiff.experiments.objectives import generator_objective
 from bloomdiff.experiments.sweep import sweep_fold
 from bloomdiff.files import write_yaml
 from bloomdiff.generators import make_generator
@@ -180,6 +182,32 @@ def test_tuning_of_another_fold_is_caught(cells, fold, tmp_path):
     write_yaml(tmp_path / "tuned.yaml", {"r0f0": {"logistic": entry}})
     with pytest.raises(LeakageError, match="groups under test"):
         tuned_values(tmp_path / "tuned.yaml", "r0f0", "logistic", fold)
+
+
+def test_tuning_leaves_the_pool_of_validated_slides_out(cells):
+    """The pool of a few-shot study shares slides with its training part, hence with validation."""
+    table = make_folds(cells.rows, FoldParams(n_splits=4, shots_per_class=6), seed=0)
+    few = table[table["fold"] == "r0f0"]
+    train, pool = (
+        cells.select(few.loc[few["role"] == role, "cell_id"].to_numpy())
+        for role in ("train", "pool")
+    )
+    assert set(train.group) & set(pool.group)
+    objective = generator_objective(
+        "jitter",
+        {},
+        train,
+        pool,
+        classifier=("logistic", {}),
+        ratio=1.0,
+        allocation="balance",
+        n_splits=2,
+        seed=0,
+        device="cpu",
+    )
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(0))
+    study.optimize(objective, n_trials=1)
+    assert 0 < study.best_value <= 1
 
 
 # ------------------------------------------------------------- statistics of a scaler from all

@@ -43,12 +43,14 @@ def generator_objective(
         scores: list[float] = []
         for step, (fit, validate) in enumerate(inner_folds(train, n_splits, seed)):
             inner, held_out = train.take(fit), train.take(validate)
+            # What a subsample set aside may share a slide with the cells that validate.
+            unseen = pool.take(~np.isin(pool.group, held_out.group))
             generator = make_generator(name, values, seed=seed, device=device)
             generator.fit(
                 inner.X,
                 inner.label,
-                fingerprint=inner.fingerprint | pool.fingerprint,
-                X_unlabelled=pool.X if len(pool) else None,
+                fingerprint=inner.fingerprint | unseen.fingerprint,
+                X_unlabelled=unseen.X if len(unseen) else None,
             )
             labels = inner.label.tolist()
             shares = allocate({c: labels.count(c) for c in sorted(set(labels))}, ratio, allocation)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bloomdiff.classifiers import CLASSIFIERS
+from bloomdiff.data.folds import inner_folds
 from bloomdiff.experiments.objectives import classifier_objective
 from bloomdiff.experiments.studies import StudyResult, run_study
 from bloomdiff.experiments.tracking import StageRun
@@ -46,13 +47,13 @@ def run(project: Project, run: StageRun) -> None:
 
 
 def tune_one(project: Project, folder: Path, fold: str, name: str) -> None:
-    """Tune one classifier in one fold, or keep its given values where tuning is off."""
+    """Tune one classifier in one fold; keep its given values if tuning is off or impossible."""
     params = project.params
     tune = params.tune_classifier
     rows = load_fold(project, fold)
     values: dict[str, Any] = dict(params.sweep.classifiers[name])
     result: StudyResult | None = None
-    if tune.enabled:
+    if tune.enabled and inner_folds(rows.train, tune.inner_folds, params.seed):
         result = run_study(
             study_name("classifier", name, fold, project, tune, values),
             classifier_objective(

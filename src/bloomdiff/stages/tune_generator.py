@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bloomdiff.data.folds import inner_folds
 from bloomdiff.experiments.objectives import generator_objective, is_tunable
 from bloomdiff.experiments.studies import StudyResult, run_study
 from bloomdiff.experiments.tracking import StageRun
@@ -43,14 +44,15 @@ def run(project: Project, run: StageRun) -> None:
 
 
 def tune_one(project: Project, folder: Path, fold: str, name: str) -> None:
-    """Tune one generator in one fold, or keep its given values where tuning is off."""
+    """Tune one generator in one fold; keep its given values if tuning is off or impossible."""
     params = project.params
     tune, sweep = params.tune_generator, params.sweep
     rows = load_fold(project, fold)
     values: dict[str, Any] = dict(params.generators[name])
     primary = (params.primary, sweep.classifiers[params.primary])
     result: StudyResult | None = None
-    if tune.enabled and is_tunable(GENERATORS[name]):
+    can_hold_out = inner_folds(rows.train, tune.inner_folds, params.seed)
+    if tune.enabled and is_tunable(GENERATORS[name]) and can_hold_out:
         objective = generator_objective(
             name,
             values,
