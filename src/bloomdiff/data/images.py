@@ -35,8 +35,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 MAX_PIXELS = 80_000_000
 # Pillow also takes MPO for JPEG: what many phones write; its first frame is the photograph.
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
-_CONVERTED = frozenset({"1", "L", "P", "RGB", "LA", "La", "PA", "RGBA", "RGBa", "RGBX"})
-_COLOUR_SPACES = frozenset({"CMYK", "YCbCr"})
+_CONVERTED = frozenset({"1", "L", "P", "RGB", "LA", "PA", "RGBA", "CMYK", "YCbCr"})
 
 
 def is_image(path: Path) -> bool:
@@ -163,7 +162,7 @@ def _to_rgb(image: Image.Image, where: str) -> Pixels:
         image = ImageOps.exif_transpose(image)
         grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
-    if mode not in _CONVERTED | _COLOUR_SPACES:
+    if mode not in _CONVERTED:
         raise InputError(where, f"has pixels of mode {mode}", "save it with 8 or 16 bits a channel")
     image.load()
     if image.getexif():

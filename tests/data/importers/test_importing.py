@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import bloomdiff.data.importers
 from bloomdiff.data.images import pixel_sha256, read_rgb
@@ -326,6 +328,30 @@ def test_the_pool_survives_kill_minus_nine(tmp_path: Path, paint, snapshot) -> N
     assert len(cells) == 600
     assert len(snapshot(out)) == 601
     validate_manifest(cells, out, jobs=1)
+
+
+@pytest.mark.parametrize("kind", ["folder", "medmnist"])
+def test_memory_does_not_grow_with_the_images(tmp_path: Path, kind: str) -> None:
+    """The pixels of 20 MiB of images are never in memory together."""
+    pixels = np.zeros((400, 128, 128, 3), np.uint8)
+    path = tmp_path / "bloodmnist.npz" if kind == "medmnist" else tmp_path / "lab"
+    if kind == "medmnist":
+        parts = {"train": pixels[:200], "val": pixels[200:300], "test": pixels[300:]}
+        content = {f"{split}_images": part for split, part in parts.items()}
+        content |= {f"{split}_labels": np.zeros(len(part), int) for split, part in parts.items()}
+        np.savez_compressed(path, **content)
+    else:
+        (path / "EOS").mkdir(parents=True)
+        for number, rgb in enumerate(pixels):
+            Image.fromarray(rgb).save(path / "EOS" / f"{number}.bmp")
+    import_cells(kind, path, tmp_path / "first", jobs=1)  # imports modules, fills caches
+    tracemalloc.start()
+    try:
+        import_cells(kind, path, tmp_path / "out", jobs=1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 6 * 2**20 < pixels.nbytes / 3
 
 
 def test_the_documented_importer_works(

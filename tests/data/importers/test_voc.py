@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bloomdiff.data.images import read_rgb
+from bloomdiff.data.importers import ClassRules
 from bloomdiff.errors import InputError, ParameterError, ProblemsError
 
 
@@ -187,7 +188,7 @@ def test_a_folder_without_annotations(tmp_path: Path, load) -> None:
 
 def test_bccd_white_cells(real: Path, load) -> None:
     params = {"types": str(real / "bccd" / "wbc_types.csv")}
-    cells = load("voc", real / "bccd", params)
+    cells = load("voc", real / "bccd", params, jobs=2)
     assert cells["label"].value_counts().to_dict() == {
         "NEUTROPHIL": 202,
         "EOSINOPHIL": 84,
@@ -196,6 +197,12 @@ def test_bccd_white_cells(real: Path, load) -> None:
         "BASOPHIL": 2,
     }
     assert cells["group"].nunique() == 341
+
+
+def test_one_source_takes_the_vocabularys_names(typed: Fields, load) -> None:
+    params = {"types": str(typed.root / "types.csv")}
+    cells = load("voc", typed.root, params, classes=ClassRules(common=True))
+    assert cells["label"].tolist() == ["eosinophil"]
 
 
 def test_bccd_tells_its_two_degenerate_boxes(
