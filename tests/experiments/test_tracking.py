@@ -1,3 +1,4 @@
+import io
 import os
 import signal
 import subprocess
@@ -221,6 +222,16 @@ def test_table_shows_the_runs_of_the_present_parameters(root, executions):
     executions.start()
     write_project(root, 1)  # DVC restores the outputs from its cache and runs `report` alone
     assert export(root) == first
+
+
+def test_table_shows_the_latest_execution_of_equal_inputs(root, executions):
+    write_project(root, 1)
+    for value in (0.25, 0.75):  # the code changed between the two
+        with stage(root) as run:
+            run.log_children([child(value=value)])
+        executions.start()
+    read = pd.read_csv(io.StringIO(export(root)))
+    assert read["metrics.macro_f1"].dropna().tolist() == [0.75]
 
 
 def test_table_leaves_out_unfinished_stages(root, executions):
