@@ -55,6 +55,7 @@ def table(path: Path) -> str:
         cells.X[test],
         y_train=cells.label[train],
         y_test=cells.label[test],
+        test_groups=cells.group[test],
         seed=SEED,
     )
     found: dict[str, dict[str, Row]] = {}

@@ -150,6 +150,22 @@ def test_one_call_gives_the_same_table_and_is_plain_data(fold: dict) -> None:
     assert all(r["n_synthetic"] <= 300 for r in everything)
 
 
+def test_without_intervals_nothing_is_called_trustworthy(fold: dict) -> None:
+    X, y = fold["world"].draw(200)
+    reference = fold["reference"]
+    bare = Reference.of(
+        fold["train"],
+        reference.test,
+        y_train=fold["y_train"],
+        y_test=reference.y_test,
+        seed=0,
+        n_bootstrap=0,
+    )
+    for record in judge(bare, X, y)[0]:
+        if record["scope"] == "all":
+            assert record["trustworthy"] is None
+
+
 def test_controls_are_scored_anew_for_another_size(fold: dict) -> None:
     X, y = fold["world"].draw(200)
     _, controls = judge(fold["reference"], X, y, fold["controls"])

@@ -88,6 +88,40 @@ def test_without_bootstrap_or_labels(cells: tuple[np.ndarray, ...]) -> None:
     assert agreement["note"] == "needs labels"
 
 
+def test_slides_widen_the_intervals(cells: tuple[np.ndarray, ...]) -> None:
+    """Held-out cells of eight slides are less evidence than cells of as many slides as cells."""
+    test, names = cells[2], cells[5]
+    # A slide's cells resemble each other: sorted along an axis, then cut.
+    slides = np.empty(len(names), dtype="<U9")
+    for name in np.unique(names):
+        rows = np.flatnonzero(names == name)
+        order = rows[np.argsort(test[rows, 0])]
+        slides[order] = np.repeat([f"slide{i}" for i in range(8)], 5)[: len(rows)]
+    alone, few = table(cells), table(cells, test_groups=slides)
+    for name in ("frechet_distance", "gaussian_mmd", "kernel_distance"):
+        widths = [t[name, "all"]["high"] - t[name, "all"]["low"] for t in (alone, few)]
+        assert widths[1] > widths[0], name
+        assert few[name, "all"]["value"] == alone[name, "all"]["value"]
+
+
+def test_few_slides_give_no_interval(cells: tuple[np.ndarray, ...]) -> None:
+    found = table(cells, test_groups=np.arange(len(cells[5])) % 4)
+    assert found["recall", "all"]["low"] is None
+    assert found["recall", "all"]["note"] == "no interval: needs 5 slides, has 4"
+    assert found["precision", "all"]["low"] is not None
+    assert found["recall", "BAS"]["low"] is None
+
+
+def test_a_diverged_generator_is_judged_not_crashed_on(cells: tuple[np.ndarray, ...]) -> None:
+    synthetic, train, test, y_synthetic, y_train, y_test = cells
+    exploded = synthetic.astype(np.float64)
+    exploded[::2] *= 1e25
+    found = table((exploded, train, test, y_synthetic, y_train, y_test))
+    assert found["precision", "all"]["value"] <= 0.5
+    assert found["frechet_distance", "all"]["value"] > 1e40
+    json.dumps(list(found.values()), allow_nan=False)
+
+
 def test_constant_columns_and_identical_rows_pass(cells: tuple[np.ndarray, ...]) -> None:
     same = np.ones((30, 4))
     records = {r["metric"]: r for r in evaluate_synthetic(same, same, same, seed=0)}

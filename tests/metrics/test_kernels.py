@@ -5,7 +5,6 @@ from torch_fidelity.metric_kid import kernel_mmd
 from torchmetrics.image.kid import poly_mmd
 
 from bloomdiff.errors import InputError
-from bloomdiff.metrics.bootstrap import bootstrap_counts
 from bloomdiff.metrics.kernels import mmd2, mmd2_score
 from bloomdiff.metrics.reference import Reference
 from bloomdiff.metrics.set_comparison import SetComparison
@@ -84,10 +83,3 @@ def test_bootstrap_is_what_resampling_by_hand_gives(kernel: str) -> None:
         expected = k(A[rows], A[rows])[xx].mean() + k(B[columns], B[columns])[yy].mean()
         expected -= 2 * k(A[rows], B[columns]).mean()
         assert score.draws[replicate] == pytest.approx(expected, rel=1e-3, abs=1e-6)
-
-
-def test_counts_sum_to_the_rows_and_follow_the_seed() -> None:
-    counts = bootstrap_counts(30, 7, np.random.default_rng(3))
-    assert counts.shape == (30, 7)
-    assert (counts.sum(axis=0) == 30).all()
-    assert (counts == bootstrap_counts(30, 7, np.random.default_rng(3))).all()

@@ -33,7 +33,8 @@ class Score:
     value
         The metric; NaN where it is undefined, and the note says why.
     draws
-        The metric under bootstrap counts `(b,)`; empty where there is no bootstrap.
+        The metric under bootstrap counts `(b,)`; NaN where a resample does not define it, empty
+        where there is no bootstrap.
     note
         What the reader must know about this value.
     """
@@ -44,10 +45,11 @@ class Score:
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Percentile interval of the draws; NaN without draws."""
-        if len(self.draws) < 2:
+        drawn = self.draws[~np.isnan(self.draws)]
+        if len(drawn) < 2:
             return float("nan"), float("nan")
         tail = (1 - confidence) / 2
-        low, high = np.quantile(self.draws, [tail, 1 - tail])
+        low, high = np.quantile(drawn, [tail, 1 - tail])
         return float(low), float(high)
 
 

@@ -25,6 +25,7 @@ _BLOCK_BYTES = 1 << 26  # of one block; a few such buffers exist at a time
 _PAIR_BYTES = 1 << 26  # of gathered float64 differences
 
 _FLOAT64_PAIRS = 1 << 22  # up to so many pairs float64 costs little
+_FLOAT32_NORM = 1e30  # a generator that diverged must not overflow float32
 
 # Error of a squared distance, in units of the rounding of its type and relative to the sum of the
 # two squared norms: a product of some hundred terms loses about ten units, this leaves a margin.
@@ -87,7 +88,9 @@ def scan(X: Doubles, Y: Doubles, reducers: Sequence[Reducer], *, same: bool = Fa
     a, b = X - origin, Y - origin
     norm_a = np.einsum("ij,ij->i", a, a)
     norm_b = np.einsum("ij,ij->i", b, b)
-    kind = np.float64 if len(X) * len(Y) <= _FLOAT64_PAIRS else np.float32
+    small = len(X) * len(Y) <= _FLOAT64_PAIRS
+    largest = max(norm_a.max(), norm_b.max())
+    kind = np.float64 if small or largest > _FLOAT32_NORM else np.float32
     error = (_ROUNDING * np.finfo(kind).eps * (norm_a + norm_b.max())).astype(kind)[:, None]
     left = (-2 * a).astype(kind)
     right = np.ascontiguousarray(b.astype(kind).T)

@@ -12,15 +12,28 @@ Doubles = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 
 
-def bootstrap_counts(n: int, n_bootstrap: int, rng: np.random.Generator) -> Singles:
-    """Counts of `n` rows in each of `n_bootstrap` resamples of size n, float32 `(n, b)`."""
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)
-    return np.ascontiguousarray(counts.T, dtype=np.float32)
+def bootstrap_counts(
+    n: int,
+    n_bootstrap: int,
+    rng: np.random.Generator,
+    groups: npt.NDArray[np.str_] | None = None,
+) -> Singles:
+    """Counts of `n` rows in each of `n_bootstrap` resamples, float32 `(n, b)`.
+
+    Whole groups are drawn where `groups` `(n,)` are given, as many as there are: cells of one slide
+    resemble each other, and drawing them one by one would pretend to more evidence than there is.
+    The resamples then differ in their number of rows.
+    """
+    units = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    n_units = int(units.max()) + 1
+    counts = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_bootstrap)
+    return np.ascontiguousarray(counts.T[units], dtype=np.float32)
 
 
 def resampled_means(values: npt.NDArray[np.generic], counts: Singles) -> Doubles:
-    """Mean of `values` `(n,)` in each resample, `(b,)`."""
-    means: Doubles = (values.astype(np.float64) @ counts) / max(1, len(values))
+    """Mean of `values` `(n,)` in each resample, `(b,)`; NaN where none of the rows was drawn."""
+    with np.errstate(invalid="ignore"):
+        means: Doubles = (values.astype(np.float64) @ counts) / counts.sum(axis=0, dtype=np.float64)
     return means
 
 
@@ -29,6 +42,6 @@ def resampled_medians(values: Doubles, counts: Singles) -> Doubles:
     if counts.shape[1] == 0:
         return np.empty(0)
     order = np.argsort(values, kind="stable")
-    reached = counts[order].cumsum(axis=0) >= len(values) / 2
+    reached = counts[order].cumsum(axis=0) >= counts.sum(axis=0) / 2
     medians: Doubles = values[order][reached.argmax(axis=0)]
     return medians

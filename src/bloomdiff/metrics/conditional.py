@@ -28,8 +28,7 @@ def _conditional_mmd(comparison: SetComparison) -> Score:
     scores = {name: mmd2_score(part, "gaussian") for name, part in parts.items()}
     sizes = np.array([len(part.reference.test) for part in parts.values()], dtype=np.float64)
     weights = sizes / sizes.sum()
-    length = min(len(score.draws) for score in scores.values())
-    draws = np.stack([score.draws[:length] for score in scores.values()])
+    draws = np.stack([score.draws for score in scores.values()])
     value = float(weights @ [score.value for score in scores.values()])
     labels = comparison.reference.y_test
     left_out = 0 if labels is None else len(np.unique(labels)) - len(parts)

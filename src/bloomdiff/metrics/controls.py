@@ -56,7 +56,11 @@ class Controls:
             if outcome is False:
                 failures.append(_FAILURE[check].format(control=control.replace("_", " ")))
         if not checked:
-            reason = "no control could be scored" if metric.checks else "describes, does not judge"
+            reason = (
+                "no control could be scored with an interval"
+                if metric.checks
+                else "describes, does not judge"
+            )
             return None, reason
         return not failures, "; ".join(failures)
 
@@ -71,9 +75,9 @@ _FAILURE: dict[Check, str] = {
 def _holds(
     metric: Metric, check: Check, floor: Score, control: Score, copycat: Score
 ) -> bool | None:
-    """Whether the control lands where it must; None where a score is missing."""
+    """Whether the control lands where it must; None where a score or its interval is missing."""
     other = copycat if check == "clears_copycat" else floor
-    if not np.isfinite([control.value, other.value]).all():
+    if not np.isfinite([*control.interval(), *other.interval()]).all():
         return None
     if check == "worse":
         return clearly_better(other, control, metric)
@@ -83,12 +87,9 @@ def _holds(
 
 
 def clearly_better(a: Score, b: Score, metric: Metric) -> bool:
-    """Whether `a` beats `b` with intervals apart; without draws, whether its value does."""
-    sign = 1 if metric.better == "higher" else -1
-    if len(a.draws) < 2 or len(b.draws) < 2:
-        return sign * (a.value - b.value) > 0
+    """Whether `a` beats `b` with their intervals apart."""
     (a_low, a_high), (b_low, b_high) = a.interval(), b.interval()
-    return a_low > b_high if sign > 0 else a_high < b_low
+    return a_low > b_high if metric.better == "higher" else a_high < b_low
 
 
 def run_controls(reference: Reference, n: int) -> Controls:
@@ -142,6 +143,7 @@ def with_controls(
     y_synthetic: Labels,
     y_train: Labels,
     y_test: Labels,
+    test_groups: Labels | None = None,
     seed: int,
     n_bootstrap: int = 200,
     k: int = 5,
@@ -153,7 +155,7 @@ def with_controls(
 
     Parameters
     ----------
-    synthetic, train, test, y_synthetic, y_train, y_test, seed, n_bootstrap, k
+    synthetic, train, test, y_synthetic, y_train, y_test, test_groups, seed, n_bootstrap, k
         As in `evaluate_synthetic`; the labels are required.
 
     Returns
@@ -164,7 +166,14 @@ def with_controls(
         nothing could be checked) and `reason` (what failed).
     """
     reference = Reference.of(
-        train, test, y_train=y_train, y_test=y_test, seed=seed, n_bootstrap=n_bootstrap, k=k
+        train,
+        test,
+        y_train=y_train,
+        y_test=y_test,
+        test_groups=test_groups,
+        seed=seed,
+        n_bootstrap=n_bootstrap,
+        k=k,
     )
     return judge(reference, synthetic, y_synthetic)[0]
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bloomdiff.metrics.base import METRICS, Metric, Record, Score, number
-from bloomdiff.metrics.reference import Labels, Reference
+from bloomdiff.metrics.reference import MIN_GROUPS, Labels, Reference
 from bloomdiff.metrics.set_comparison import SetComparison
 
 
@@ -23,6 +23,7 @@ def evaluate_synthetic(
     y_synthetic: Labels | None = None,
     y_train: Labels | None = None,
     y_test: Labels | None = None,
+    test_groups: Labels | None = None,
 ) -> list[Record]:
     """Every registered metric, over all rows and within each class.
 
@@ -43,6 +44,8 @@ def evaluate_synthetic(
         Neighbours of the manifold metrics and of label agreement.
     y_synthetic, y_train, y_test
         Class names; without them there is no record within a class.
+    test_groups
+        Slide or patient of each held-out row, which the bootstrap keeps together.
 
     Returns
     -------
@@ -56,7 +59,14 @@ def evaluate_synthetic(
         Fewer than two rows, rows of different dimensions, or a value that is not finite.
     """
     reference = Reference.of(
-        train, test, y_train=y_train, y_test=y_test, seed=seed, n_bootstrap=n_bootstrap, k=k
+        train,
+        test,
+        y_train=y_train,
+        y_test=y_test,
+        test_groups=test_groups,
+        seed=seed,
+        n_bootstrap=n_bootstrap,
+        k=k,
     )
     return evaluate(SetComparison.of(reference, synthetic, y_synthetic))
 
@@ -105,6 +115,10 @@ def record(
 ) -> Record:
     """One row of the table."""
     low, high = result.interval()
+    reference, note = comparison.reference, result.note
+    if np.isfinite(result.value) and np.isnan(low) and reference.n_test_groups < MIN_GROUPS:
+        few = f"no interval: needs {MIN_GROUPS} slides, has {reference.n_test_groups}"
+        note = f"{note}; {few}" if note else few
     return {
         "metric": metric.name,
         "scope": scope,
@@ -112,10 +126,10 @@ def record(
         "low": number(low),
         "high": number(high),
         "n_synthetic": len(comparison.synthetic),
-        "n_real": len(comparison.reference.test),
+        "n_real": len(reference.test),
         "better": metric.better,
         "family": metric.family,
-        "note": result.note,
+        "note": note,
     }
 
 

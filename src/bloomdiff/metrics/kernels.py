@@ -113,13 +113,14 @@ def combine_draws(
     Leaving those pairs out keeps the estimate free of the bias that drawing with replacement
     brings.
     """
-    n, m = len(left), len(right)
+    n, m = (counts.sum(axis=0, dtype=np.float64) for counts in (left, right))
     pairs_x = n**2 - (left.astype(np.float64) ** 2).sum(axis=0)
     pairs_y = m**2 - (right.astype(np.float64) ** 2).sum(axis=0)
+    # A resample may be one point over and over, which has no pair: its draw is NaN.
     with np.errstate(invalid="ignore", divide="ignore"):
         draws: Doubles = xx.draws / pairs_x + yy.draws / pairs_y - 2 * xy.draws / (n * m)
-    # Two points may be drawn as one point twice, which has no pair.
-    return draws[np.isfinite(draws)]
+    draws[~np.isfinite(draws)] = np.nan
+    return draws
 
 
 def mmd2(

@@ -13,13 +13,14 @@ et al. (2022), Membership inference attacks from first principles (the rate at f
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bloomdiff.metrics.base import Score, metric
-from bloomdiff.metrics.bootstrap import bootstrap_counts, resampled_means
+from bloomdiff.metrics.bootstrap import Singles, bootstrap_counts, resampled_means
 from bloomdiff.metrics.neighbours import nearest
 from bloomdiff.metrics.points import Doubles, as_pair, as_points
 
@@ -94,33 +95,38 @@ def true_positive_rate(
     return float((members > threshold).mean())
 
 
-def _suspicion(comparison: SetComparison, *, calibrate: bool) -> tuple[Doubles, Doubles]:
-    """Of the training and of the held-out rows; half of the latter may serve as reference."""
-    reference = comparison.reference
-    members, others = comparison.from_train[0], comparison.from_test[0]
-    if not calibrate:
-        return -members, -others
-    order = reference.rng(23).permutation(len(reference.test))
-    population, judged = np.array_split(order, 2)
-    points = reference.test[population]
-    return (
-        calibrated(members, nearest(reference.train, points)[0][:, 0]),
-        calibrated(others[judged], nearest(reference.test[judged], points)[0][:, 0]),
-    )
+@dataclass(frozen=True)
+class _Attack:
+    """Suspicion of training and of held-out rows, with the latter's bootstrap counts."""
+
+    members: Doubles
+    others: Doubles
+    counts: Singles
+
+    @classmethod
+    def on(cls, comparison: SetComparison, *, calibrate: bool) -> _Attack:
+        """The attack on a comparison; half of the held-out rows may serve as reference."""
+        reference = comparison.reference
+        members, others = comparison.from_train[0], comparison.from_test[0]
+        if not calibrate:
+            return cls(-members, -others, reference.test_counts)
+        order = reference.rng(23).permutation(len(reference.test))
+        population, judged = np.array_split(order, 2)
+        points = reference.test[population]
+        return cls(
+            calibrated(members, nearest(reference.train, points)[0][:, 0]),
+            calibrated(others[judged], nearest(reference.test[judged], points)[0][:, 0]),
+            reference.test_counts[judged],
+        )
 
 
 def _auc_score(comparison: SetComparison, *, calibrate: bool) -> Score:
-    members, others = _suspicion(comparison, calibrate=calibrate)
-    rng, n_bootstrap = comparison.reference.rng(24), comparison.reference.n_bootstrap
-    value = auc(members, others)
+    attack, reference = _Attack.on(comparison, calibrate=calibrate), comparison.reference
+    value = auc(attack.members, attack.others)
+    drawn = bootstrap_counts(len(attack.members), reference.n_bootstrap, reference.rng(24))
     # The AUC is a mean of placements on either side, whose draws add up to first order.
-    draws = np.full(n_bootstrap, -value)
-    draws += resampled_means(
-        placements(members, others), bootstrap_counts(len(members), n_bootstrap, rng)
-    )
-    draws += resampled_means(
-        1 - placements(others, members), bootstrap_counts(len(others), n_bootstrap, rng)
-    )
+    draws = resampled_means(placements(attack.members, attack.others), drawn) - value
+    draws += resampled_means(1 - placements(attack.others, attack.members), attack.counts)
     return Score(value, draws)
 
 
@@ -151,12 +157,18 @@ def _membership_auc_calibrated(comparison: SetComparison) -> Score:
 )
 def _membership_tpr(comparison: SetComparison) -> Score:
     """A threshold at one in a hundred needs a hundred non-members."""
-    members, others = _suspicion(comparison, calibrate=False)
-    rng = comparison.reference.rng(25)
+    attack, reference = _Attack.on(comparison, calibrate=False), comparison.reference
+    value = true_positive_rate(attack.members, attack.others)
+    if np.isnan(attack.counts).any():
+        return Score(value)
+    rng = reference.rng(25)
     draws = np.array(
         [
-            true_positive_rate(rng.choice(members, len(members)), rng.choice(others, len(others)))
-            for _ in range(comparison.reference.n_bootstrap)
+            true_positive_rate(
+                rng.choice(attack.members, len(attack.members)),
+                np.repeat(attack.others, counts.astype(np.intp)),
+            )
+            for counts in attack.counts.T
         ]
     )
-    return Score(true_positive_rate(members, others), draws)
+    return Score(value, draws)

@@ -25,6 +25,8 @@ from bloomdiff.metrics.points import ZScore, as_points, same_dimension
 Labels = npt.NDArray[np.str_]
 Sums = dict[KernelName, KernelSums]
 
+MIN_GROUPS = 5
+
 
 @dataclass(eq=False)
 class Reference:
@@ -40,6 +42,9 @@ class Reference:
         Of the Gaussian kernel: the median distance among training rows.
     y_train, y_test
         Their labels, or None where there are none.
+    test_groups
+        Slide or patient of the held-out rows `(t,)`, which the bootstrap keeps together; None
+        draws the rows one by one.
     seed
         Seed of the bootstrap and of every thinning.
     n_bootstrap
@@ -54,6 +59,7 @@ class Reference:
     bandwidth: float
     y_train: Labels | None
     y_test: Labels | None
+    test_groups: Labels | None
     seed: int
     n_bootstrap: int
     k: int
@@ -66,6 +72,7 @@ class Reference:
         *,
         y_train: Labels | None = None,
         y_test: Labels | None = None,
+        test_groups: Labels | None = None,
         seed: int,
         n_bootstrap: int = 200,
         k: int = 5,
@@ -88,6 +95,7 @@ class Reference:
             bandwidth=median_bandwidth(a),
             y_train=check_labels(y_train, len(a), "training"),
             y_test=check_labels(y_test, len(b), "test"),
+            test_groups=check_labels(test_groups, len(b), "test group"),
             seed=seed,
             n_bootstrap=n_bootstrap,
             k=k,
@@ -107,14 +115,31 @@ class Reference:
             train, test = self.y_train == name, self.y_test == name
             if min(train.sum(), test.sum()) >= 2:
                 parts[name] = replace(
-                    self, train=self.train[train], test=self.test[test], y_train=None, y_test=None
+                    self,
+                    train=self.train[train],
+                    test=self.test[test],
+                    y_train=None,
+                    y_test=None,
+                    test_groups=None if self.test_groups is None else self.test_groups[test],
                 )
         return parts
 
+    @property
+    def n_test_groups(self) -> int:
+        """Slides or patients among the held-out rows, each row one where none are told."""
+        return len(self.test if self.test_groups is None else np.unique(self.test_groups))
+
     @cached_property
     def test_counts(self) -> Singles:
-        """Bootstrap counts of the held-out rows `(t, b)`."""
-        return bootstrap_counts(len(self.test), self.n_bootstrap, self.rng(1))
+        """Bootstrap counts of the held-out rows `(t, b)`; NaN, hence no interval, with few groups.
+
+        A handful of slides cannot say how slides differ; resampling them would only look like it.
+        """
+        if self.n_test_groups < MIN_GROUPS:
+            return np.full((len(self.test), self.n_bootstrap), np.nan, dtype=np.float32)
+        return bootstrap_counts(
+            len(self.test), self.n_bootstrap, self.rng(1), groups=self.test_groups
+        )
 
     @cached_property
     def test_scan(self) -> tuple[Doubles, Sums]:

@@ -89,7 +89,10 @@ def beta_recall(real: npt.NDArray[Any], synthetic: npt.NDArray[Any]) -> float:
 
 def _score(levels: Doubles, counts: npt.NDArray[np.float32]) -> Score:
     below = _below(levels)
-    draws = _integrated((counts.T @ below).astype(np.float64) / len(levels))
+    shares = (counts.T @ below).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        shares /= counts.sum(axis=0, dtype=np.float64)[:, None]
+    draws = _integrated(shares)
     return Score(float(_integrated(below.mean(axis=0, dtype=np.float64))), draws)
 
 

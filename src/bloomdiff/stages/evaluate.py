@@ -56,6 +56,7 @@ def evaluate_one(project: Project, folder: Path, fold: str) -> None:
         rows.test.X,
         y_train=rows.train.label,
         y_test=rows.test.label,
+        test_groups=rows.test.group,
         seed=params.seed,
         n_bootstrap=params.evaluate.n_bootstrap,
         k=params.evaluate.k,
