@@ -95,6 +95,7 @@ def test_planted_label_noise_is_caught(fold: dict) -> None:
     found = judged(fold, X, noisy)
     assert worse_than_floor(found["label_agreement"])
     assert worse_than_floor(found["conditional_mmd"])
+    assert worse_than_floor(found["train_real_test_synthetic"])
 
 
 def test_a_collapsed_and_a_shifted_generator_are_caught(fold: dict) -> None:

@@ -14,6 +14,7 @@ from bloomdiff.metrics import (
     sliced,
     supports,
     two_sample,
+    usefulness,
     vendi,
 )
 from bloomdiff.metrics.base import METRICS

@@ -69,6 +69,9 @@ class Metric:
         Rows that each side needs, overall and within a class.
     full_rank
         Within a class it needs more rows than dimensions.
+    unseen_floor
+        The floor is the held-out rows in the place of synthetic ones, not training rows, which
+        whoever looks at the training rows would know.
     checks
         Where the controls must land (see `controls`): "worse" (clearly worse than the floor),
         "not_better" (not clearly better than the floor), "clears_copycat" (clearly better than
@@ -83,6 +86,7 @@ class Metric:
     family: Family
     minimum: int
     full_rank: bool
+    unseen_floor: bool
     checks: Mapping[str, Check]
     compute: Callable[[SetComparison], Score]
 
@@ -117,6 +121,7 @@ def metric(
     family: Family,
     minimum: int = 10,
     full_rank: bool = False,
+    unseen_floor: bool = False,
     checks: Mapping[str, Check] | None = None,
 ) -> Callable[[Callable[[SetComparison], Score]], Callable[[SetComparison], Score]]:
     """File a function of a `SetComparison` as the metric `name`; the function stays itself."""
@@ -124,7 +129,17 @@ def metric(
     def add(compute: Callable[[SetComparison], Score]) -> Callable[[SetComparison], Score]:
         chosen = DEFAULT_CHECKS[family] if checks is None else checks
         METRICS.register(name)(
-            Metric(name, title, better, family, minimum, full_rank, chosen, compute)
+            Metric(
+                name,
+                title,
+                better,
+                family,
+                minimum,
+                full_rank,
+                unseen_floor or family == "memorisation",
+                chosen,
+                compute,
+            )
         )
         return compute
 

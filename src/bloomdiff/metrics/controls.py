@@ -1,8 +1,8 @@
 """Floors and controls: a metric is believed on this data only if they land where they should.
 
 The *floor* is what real cells score: training rows, as many as there are synthetic ones, against
-the held-out rows; for memorisation the held-out rows, which no generator has seen, against the
-training rows and one another. The *controls* are generators whose faults are known:
+the held-out rows; where the metric looks at the training rows, the held-out rows themselves, which
+no generator has seen. The *controls* are generators whose faults are known:
 
 copycat
     Training rows, drawn with replacement. Memorisation metrics must catch it.
@@ -130,7 +130,7 @@ def run_controls(reference: Reference, n: int) -> Controls:
     for name in METRICS:
         metric = METRICS[name]
         scores[name] = {key: score(metric, one) for key, one in sets.items() if key != "floor"}
-        real = unseen if metric.family == "memorisation" else sets["floor"]
+        real = unseen if metric.unseen_floor else sets["floor"]
         scores[name]["floor"] = score(metric, real)
     return Controls(n, scores)
 
