@@ -59,6 +59,14 @@ class Centres:
             across=np.sqrt(keep_across * error)[:, 0],
         )
 
+    @property
+    def places(self) -> Doubles:
+        """Coordinates of the classes among one another, mean 0 and mean square 1, `(c, r)`."""
+        along = self.mean @ self.directions.T
+        along = along - along.mean(axis=0)
+        size = np.sqrt((along**2).mean()) if along.size else 0.0
+        return along / size if size > 0 else np.zeros((len(self.mean), 1))
+
     def scatter(self, index: int, noise: Doubles) -> Doubles:
         """Draws of the error of a class's mean, `(b, d)`, from standard normal `noise` `(b, d)`."""
         along = noise @ self.directions.T

@@ -18,9 +18,6 @@ class DiffusionConfig:
         Of the within-class covariance, in [0, 1]; None for Ledoit and Wolf's.
     width, depth
         Units and number of residual blocks; the width is raised to the dimension diffused.
-    class_prior
-        Rows of a class at which its own embedding counts half; a class of m rows has weight
-        m / (m + class_prior).
     balance
         Exponent of the class frequencies in training: 1 for natural, 0 for equal ones.
     n_steps, batch_size, learning_rate, weight_decay, ema_decay, label_dropout
@@ -43,16 +40,15 @@ class DiffusionConfig:
         Classifier-free guidance scale w: D = D_none + w (D_class - D_none); 1 for none.
     """
 
-    n_components: int | None = 32
+    n_components: int | None = 16
     shrinkage: float | None = None
-    width: int = 256
+    width: int = 128
     depth: int = 2
-    class_prior: float = 20.0
     balance: float = 0.5
-    n_steps: int = 1500
+    n_steps: int = 1200
     batch_size: int = 256
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.01
+    learning_rate: float = 3e-3
+    weight_decay: float = 3.0
     ema_decay: float = 0.995
     label_dropout: float = 0.2
     log_sigma_mean: float = 0.0

@@ -175,15 +175,13 @@ class ClassDiffusion:
         self.n_diffused = min(varying, config.n_components or varying)
         auto = "cuda" if torch.cuda.is_available() else "cpu"
         self.torch_device = torch.device(auto if self.device == "auto" else self.device)
-        strength = whitening.rows / (whitening.rows + config.class_prior)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = Denoiser(
                 max(self.n_diffused, 1),
-                self.n_classes,
+                torch.as_tensor(self.prior.centres.places, dtype=torch.float32),
                 width=max(config.width, self.n_diffused),
                 depth=config.depth,
-                strength=torch.as_tensor(strength, dtype=torch.float32),
             )
         self.network = network.to(self.torch_device).eval()
 

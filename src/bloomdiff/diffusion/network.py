@@ -37,13 +37,12 @@ class Denoiser(nn.Module):
     ----------
     dim
         Dimension k of the data.
-    n_classes
-        Classes c; index c stands for "no class".
+    places
+        What the network is told of each class, `(c, r)`: where it lies among the others. Classes
+        that lie close are denoised alike, so that a rare class profits from its neighbours. Index
+        c stands for "no class".
     width, depth
         Units and number of the residual blocks.
-    strength
-        Weight of each class's own embedding, `(c,)`: small for classes with few rows, which then
-        stay near the distribution that all classes share.
     n_condition
         Units of the conditioning vector.
     """
@@ -51,11 +50,10 @@ class Denoiser(nn.Module):
     def __init__(
         self,
         dim: int,
-        n_classes: int,
+        places: Tensor,
         *,
         width: int,
         depth: int,
-        strength: Tensor,
         n_condition: int = 64,
     ) -> None:
         super().__init__()
@@ -63,9 +61,10 @@ class Denoiser(nn.Module):
         self.frequency: Tensor
         self.register_buffer("frequency", 2.0 ** torch.linspace(-1, 4, n_condition // 2))
         self.noise = nn.Linear(n_condition, n_condition)
-        self.label = nn.Parameter(torch.zeros(n_classes, n_condition))
-        self.strength: Tensor
-        self.register_buffer("strength", strength.reshape(n_classes, 1))
+        self.places: Tensor
+        self.register_buffer("places", torch.cat([places, torch.zeros_like(places[:1])]))
+        self.place = nn.Linear(places.shape[1], n_condition, bias=False)
+        nn.init.zeros_(self.place.weight)
         self.blocks = nn.ModuleList(Block(width, n_condition) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, dim)
@@ -76,8 +75,7 @@ class Denoiser(nn.Module):
         """The network F at scaled input `x` `(b, k)`, `sigma` `(b,)`, class indices `(b,)`."""
         angle = torch.log(sigma)[:, None] / 4 * self.frequency
         noise = self.noise(torch.cat([angle.cos(), angle.sin()], dim=-1))
-        table = torch.cat([self.label * self.strength, torch.zeros_like(self.label[:1])])
-        condition = functional.silu(noise + table[label])
+        condition = functional.silu(noise + self.place(self.places[label]))
         h = self.enter(x)
         for block in self.blocks:
             h = block(h, condition)

@@ -149,7 +149,7 @@ class Trainer:
         u = torch.randn(plan.batch_size, generator=self.generator).to(Z.device)
         sigma = torch.exp(plan.log_sigma_mean + plan.log_sigma_std * u)
         dropped = torch.rand(plan.batch_size, generator=self.generator) < plan.label_dropout
-        no_class = self.model.label.shape[0]
+        no_class = len(self.model.places) - 1
         label = self.train.label[rows].masked_fill(dropped.to(Z.device), no_class)
         self.model.train()
         # A linear warm-up and a cosine to zero: the last average is then a converged one.

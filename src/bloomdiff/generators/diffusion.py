@@ -30,7 +30,6 @@ class DiffusionParams(GeneratorParams):
     shrinkage: float | None = Field(default=_DEFAULT.shrinkage, ge=0, le=1)
     width: int = Field(default=_DEFAULT.width, ge=8)
     depth: int = Field(default=_DEFAULT.depth, ge=1)
-    class_prior: float = Field(default=_DEFAULT.class_prior, ge=0)
     balance: float = Field(default=_DEFAULT.balance, ge=0, le=1)
     n_steps: int = Field(default=_DEFAULT.n_steps, ge=0)
     batch_size: int = Field(default=_DEFAULT.batch_size, ge=1)
@@ -70,10 +69,11 @@ class DiffusionGenerator(Generator):
     def search_space(trial: Any) -> dict[str, Any]:
         """Suggest what matters most."""
         return {
-            "n_components": trial.suggest_categorical("n_components", [32, 64, 128]),
-            "class_prior": trial.suggest_float("class_prior", 1.0, 200.0, log=True),
-            "learning_rate": trial.suggest_float("learning_rate", 3e-4, 3e-3, log=True),
-            "guidance": trial.suggest_float("guidance", 0.0, 3.0),
+            "n_components": trial.suggest_categorical("n_components", [8, 16, 32]),
+            "weight_decay": trial.suggest_float("weight_decay", 0.1, 10.0, log=True),
+            "guidance": trial.suggest_float("guidance", 0.0, 2.0),
+            "nuisance_scale": trial.suggest_float("nuisance_scale", 1.0, 2.0),
+            "pool_trust": trial.suggest_float("pool_trust", 0.05, 1.0, log=True),
         }
 
     @property
