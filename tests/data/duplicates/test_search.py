@@ -10,10 +10,12 @@ from PIL import Image
 from bloomdiff.data.duplicates import DuplicateParams, find_duplicates, group_duplicates
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.errors import InputError, ProblemsError
+from bloomdiff.files import read_json
 
 from .conftest import COPIES, draw_field, table
 
-SHARED = Path(__file__).parents[4] / "shared" / "data"
+ROOT = Path(__file__).parents[3]
+SHARED = ROOT.parent / "shared" / "data"
 NEAR = DuplicateParams(near=True)
 
 
@@ -150,3 +152,19 @@ def test_cells_in_two_folders_of_the_acevedo_set_are_joined(tmp_path):
     for path in twice:
         assert group[f"thirteen-{path.stem}"] == group[f"five-{path.stem}"]
     assert group.nunique() == len(twice) + len(others)
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs the real cells in ../shared/data")
+def test_augmented_copies_land_in_the_group_of_their_original(tmp_path):
+    truth = read_json(ROOT / "bench" / "results" / "duplicates_truth.json")
+    copies = [(c, o) for c, o in truth["original"].items() if o is not None][::20]
+    for path in {*(c for c, _ in copies), *(o for _, o in copies)}:
+        (tmp_path / path.replace("/", "-").replace(".jpeg", ".jpg")).symlink_to(SHARED / path)
+    cells = group_duplicates(table(tmp_path, {}), tmp_path, NEAR, jobs=1)
+    group = cells.set_index("cell_id")["group"]
+    names = {path: Path(path.replace("/", "-")).stem for pair in copies for path in pair}
+    home = [group[names[copy]] == group[names[original]] for copy, original in copies]
+    assert np.mean(home) > 0.95
+    scenes = {names[original]: truth["scene"][original] for _, original in copies}
+    joined = pd.Series(scenes).groupby(group[[*scenes]]).nunique()
+    assert (joined == 1).all()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _WORDS = 2048  # and as many mirrored ones
 _FEATURES_A_WORD = 8  # at least: features that are words themselves would meet no copy of theirs
-_BLOCK = 2**24  # similarities held at once
+_BLOCK = 2**22  # similarities held at once
 
 Index = npt.NDArray[np.intp]
 Pair = tuple[int, int, bool]  # two positions, and whether the second image is flipped
