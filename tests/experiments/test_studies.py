@@ -231,3 +231,14 @@ def test_four_processes_create_one_storage(tmp_path):
     assert [process.wait() for process in processes] == [0] * 4
     names = optuna.get_all_study_names(f"sqlite:///{path}")
     assert sorted(names) == [f"study-{k}" for k in range(4)]
+
+
+def test_first_trial_is_the_given_one(storage, tmp_path, template):
+    first = {"x": 1.0, "k": 7, "c": "a", "elsewhere": None}
+    result = study(storage, 4, first=first)
+    assert result.trials.loc[0, "params.x"] == 1.0
+    assert result.best_value == pytest.approx(0)
+    again = study(storage, 6, first=first)
+    assert (again.trials["params.x"] == 1.0).sum() == 1
+    straight = study(shutil.copy(template, tmp_path / "straight.db"), 6, first=first)
+    pd.testing.assert_frame_equal(again.trials, straight.trials)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -60,6 +60,7 @@ def run_study(
     direction: Literal["maximize", "minimize"],
     fingerprint: str,
     space: Callable[[Any], Any] | None = None,
+    first: Mapping[str, Any] | None = None,
 ) -> StudyResult:
     """Bring a study to `n_trials` finished trials; one that has them adds none.
 
@@ -82,6 +83,9 @@ def run_study(
         Digest of the data that the study may see.
     space
         The search space, where it shall be part of the study's identity.
+    first
+        Parameters of the first trial, such as the defaults: tuning is then never worse than none
+        on the data that it sees. Names outside the search space are passed over.
 
     Raises
     ------
@@ -112,6 +116,8 @@ def run_study(
                 seed=int(np.random.SeedSequence([seed, len(finished)]).generate_state(1)[0]),
                 multivariate=True,
             )
+            if first and not finished:
+                study.enqueue_trial(dict(first))
             trial = study.ask()
             trial.set_user_attr(_WRITER, this_process())
             try:

@@ -55,7 +55,7 @@ def summarise(
         if generator != REAL_ONLY:
             difference = paired_difference(values, baseline, test_fraction, confidence=confidence)
             adjective = _ADJECTIVE.get(allocation, allocation)
-            comparisons.append(Comparison(str(generator), float(ratio), adjective, difference))
+            comparisons.append(Comparison(str(generator), float(str(ratio)), adjective, difference))
             record |= {
                 "gain": difference.mean,
                 "gain_low": difference.low,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,62 @@ from bloomdiff.data.fingerprint import Fingerprint, assert_disjoint
 from bloomdiff.errors import InputError
 from bloomdiff.experiments.studies import StudyResult
 from bloomdiff.experiments.tracking import StageRun
-from bloomdiff.files import read_yaml, sha256_file, write_yaml
+from bloomdiff.files import read_json, read_yaml, sha256_file, write_json, write_yaml
 from bloomdiff.params import TuneParams
-from bloomdiff.stages.inputs import FoldRows
+from bloomdiff.stages.inputs import FoldRows, fold_names
 from bloomdiff.stages.project import Project
+from bloomdiff.stages.work import finish, key_of, run_units
+
+TuneOne = Callable[[Project, str, str], dict[str, Any]]
+
+
+def tune_all(
+    project: Project,
+    run: StageRun,
+    tune_one: TuneOne,
+    names: Sequence[str],
+    path: Path,
+    *depends: Any,
+) -> None:
+    """Tune every method in every fold and write what was chosen.
+
+    Parameters
+    ----------
+    project, run
+        Of the stage.
+    tune_one
+        Maps project, fold and method to an `entry`; runs in worker processes.
+    names
+        The methods.
+    path
+        YAML to write: `{fold: {method: entry}}` in a stable order.
+    depends
+        Plain data that the choice depends on, beside the embeddings, the folds and the seed.
+    """
+    units = [(fold, name) for fold in fold_names(project) for name in names]
+    working = project.working / run.stage
+    inputs = [sha256_file(project.embeddings), sha256_file(project.folds)]
+    done = run_units(
+        partial(_write_entry, project, tune_one),
+        units,
+        working=working,
+        key=key_of(project.params.seed, *inputs, *depends),
+        jobs=project.params.jobs,
+        describe=run.stage,
+    )
+    nested: dict[str, dict[str, Any]] = {}
+    for fold, name in units:
+        chosen = read_json(done((fold, name)) / "entry.json")
+        nested.setdefault(fold, {})[name] = chosen
+        if chosen["study"] is not None:
+            run.log_metrics({f"inner_macro_f1.{name}.{fold}": chosen["study"]["macro_f1"]})
+    write_yaml(path, nested)
+    finish(working)
+    run.log_artifact(path)
+
+
+def _write_entry(project: Project, tune_one: TuneOne, folder: Path, fold: str, name: str) -> None:
+    write_json(folder / "entry.json", tune_one(project, fold, name))
 
 
 def entry(
@@ -30,14 +83,6 @@ def entry(
             "pruned": result.n_pruned,
         }
     return {"params": dict(values), "study": study, "fitted_on": fingerprint.to_dict()}
-
-
-def write_tuned(path: Path, entries: Mapping[tuple[str, str], dict[str, Any]]) -> None:
-    """Write `{fold: {method: entry}}` in a stable order."""
-    nested: dict[str, dict[str, Any]] = {}
-    for (fold, name), value in entries.items():
-        nested.setdefault(fold, {})[name] = value
-    write_yaml(path, nested)
 
 
 def tuned_values(path: Path, fold: str, name: str, rows: FoldRows) -> dict[str, Any]:
@@ -74,13 +119,3 @@ def study_name(
 def study_storage(project: Project, tune: TuneParams) -> str:
     """URL of the studies' database: beside the tracker's, unless a parameter names another."""
     return tune.storage or f"sqlite:///{project.root / 'mlruns' / 'optuna.db'}"
-
-
-def track_studies(
-    run: StageRun, path: Path, entries: Mapping[tuple[str, str], dict[str, Any]]
-) -> None:
-    """Tell the tracker what was chosen, and the inner score that it was chosen by."""
-    for (fold, name), value in entries.items():
-        if value["study"] is not None:
-            run.log_metrics({f"inner_macro_f1.{name}.{fold}": value["study"]["macro_f1"]})
-    run.log_artifact(path)
