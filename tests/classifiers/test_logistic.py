@@ -12,7 +12,7 @@ from bloomdiff.classifiers import make_classifier
 @pytest.mark.parametrize("solver", ["newton-cg", "lbfgs"])
 def test_agrees_with_a_converged_solution(digits, C, solver):
     train, test = digits
-    ours = make_classifier("logistic", {"C": C}).fit(
+    ours = make_classifier("logistic", {"C": C * len(train)}).fit(
         train.X, train.label, fingerprint=train.fingerprint
     )
     Z, Z_test = ours._standardise(train.X), ours._standardise(test.X)
@@ -32,3 +32,15 @@ def _loss(coefficients, intercept, Z, label, C):
     logits = Z.astype(np.float64) @ coefficients.T.astype(np.float64) + intercept
     nll = logsumexp(logits, axis=1) - logits[np.arange(len(y)), y]
     return C * (weight * nll).sum() + 0.5 * (coefficients.astype(np.float64) ** 2).sum()
+
+
+def test_rows_repeated_change_nothing(digits):
+    """The penalty weighs against the mean loss: more rows of the same are not more evidence."""
+    train, test = digits
+    once, twice = (
+        make_classifier("logistic").fit(
+            np.tile(train.X, (n, 1)), np.tile(train.label, n), fingerprint=train.fingerprint
+        )
+        for n in (1, 2)
+    )
+    np.testing.assert_allclose(once.predict_proba(test.X), twice.predict_proba(test.X), atol=5e-3)

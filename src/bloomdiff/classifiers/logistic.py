@@ -22,13 +22,18 @@ from bloomdiff.data.embedding_set import Floats
 class LogisticParams(ClassifierParams):
     """Hyper-parameters of `LogisticRegression`."""
 
-    C: float = Field(0.01, gt=0, description="inverse strength of the L2 penalty")
+    C: float = Field(10.0, gt=0, description="strength of the mean loss against the L2 penalty")
     max_iter: int = Field(500, ge=1, description="L-BFGS iterations")
 
 
 @CLASSIFIERS.register("logistic")
 class LogisticRegression(Classifier):
-    """Softmax regression with an L2 penalty, by scikit-learn's L-BFGS in float32."""
+    """Softmax regression with an L2 penalty, by scikit-learn's L-BFGS in float32.
+
+    It minimises `C` times the weighted *mean* loss plus half the squared norm. scikit-learn's own
+    `C` multiplies the sum, so that adding synthetic rows would weaken the penalty, and a curve
+    over ratios would mix what the rows say with how strongly the model is regularised.
+    """
 
     name = "logistic"
     Params = LogisticParams
@@ -37,7 +42,8 @@ class LogisticRegression(Classifier):
     def _fit(self, Z: Floats, y: Indices, weight: Floats, n_classes: int) -> None:
         from sklearn.linear_model import LogisticRegression as SkLogisticRegression
 
-        model = SkLogisticRegression(C=self.params.C, tol=1e-4, max_iter=self.params.max_iter)
+        C = self.params.C / len(Z)
+        model = SkLogisticRegression(C=C, tol=1e-4, max_iter=self.params.max_iter)
         model.fit(Z, y, sample_weight=weight)
         coefficients, intercept = model.coef_, model.intercept_
         if n_classes == 2:  # scikit-learn keeps one row for two classes: the second's log-odds
@@ -58,5 +64,5 @@ class LogisticRegression(Classifier):
 
     @staticmethod
     def search_space(trial: Any) -> dict[str, Any]:
-        """`C` from 1e-4 to 10, logarithmically."""
-        return {"C": trial.suggest_float("C", 1e-4, 10.0, log=True)}
+        """`C` from 0.1 to 10,000, logarithmically."""
+        return {"C": trial.suggest_float("C", 0.1, 1e4, log=True)}
