@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from bloomdiff.errors import InputError, ParameterError
+from bloomdiff.errors import InputError
 from bloomdiff.files import read_json
 from bloomdiff.generators.base import GENERATORS, Generator
-from bloomdiff.registry import nearest
+from bloomdiff.validation import validated
 
 
 def make_generator(
@@ -35,18 +33,7 @@ def make_generator(
         An unknown name, an unknown key or a value of the wrong type or range.
     """
     kind = GENERATORS[name]
-    try:
-        checked = kind.Params(**(params or {}))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        valid = sorted(kind.Params.model_fields)
-        unknown = first["type"] == "extra_forbidden"
-        raise ParameterError(
-            f"generator {name!r}, parameter {key!r}",
-            "unknown key" if unknown else f"{first['msg']}, however: {first['input']!r}",
-            nearest(key, valid) if unknown else "mend the value",
-        ) from None
+    checked = validated(kind.Params, params or {}, f"generator {name!r}")
     return kind(checked, seed=seed, device=device)
 
 

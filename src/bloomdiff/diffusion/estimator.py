@@ -1,0 +1,137 @@
+"""The model as a scikit-learn estimator."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from bloomdiff.diffusion.config import DiffusionConfig
+from bloomdiff.diffusion.model import ClassDiffusion
+from bloomdiff.diffusion.whitening import Doubles, Floats
+
+_DEFAULT = DiffusionConfig()
+
+
+class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Class-conditional diffusion of vectors: fit on few rows, sample more.
+
+    Parameters
+    ----------
+    n_components, shrinkage, n_steps, guidance, nuisance_scale, pool_trust
+        As in `DiffusionConfig`.
+    random_state
+        Seed, or numpy's legacy generator, or None.
+    device
+        "cpu", "cuda" or "auto".
+
+    Attributes
+    ----------
+    classes_
+        Sorted class labels `(c,)`.
+    n_features_in_
+        Dimension d.
+    model_
+        The fitted `ClassDiffusion`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(60, 8)).astype("float32")
+    >>> y = np.repeat(["blast", "lymphocyte"], [50, 10])
+    >>> model = EmbeddingDiffusion(n_steps=0, random_state=0).fit(X, y)
+    >>> model.sample(["blast", "lymphocyte", "lymphocyte"], random_state=1).shape
+    (3, 8)
+    """
+
+    def __init__(
+        self,
+        *,
+        n_components: int | None = _DEFAULT.n_components,
+        shrinkage: float | None = _DEFAULT.shrinkage,
+        n_steps: int = _DEFAULT.n_steps,
+        guidance: float = _DEFAULT.guidance,
+        nuisance_scale: float = _DEFAULT.nuisance_scale,
+        pool_trust: float = _DEFAULT.pool_trust,
+        random_state: int | np.random.RandomState | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.n_components = n_components
+        self.shrinkage = shrinkage
+        self.n_steps = n_steps
+        self.guidance = guidance
+        self.nuisance_scale = nuisance_scale
+        self.pool_trust = pool_trust
+        self.random_state = random_state
+        self.device = device
+
+    def fit(self, X: Any, y: Any, X_unlabelled: Any = None) -> Self:
+        """Learn from rows `(n, d)` of classes `(n,)` and, if given, rows without labels `(m, d)`.
+
+        Raises
+        ------
+        ValueError
+            Rows that are not finite, or labels that are not classes.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float32)
+        check_classification_targets(y)
+        self.classes_, index = np.unique(y, return_inverse=True)
+        if X_unlabelled is not None:
+            X_unlabelled = validate_data(self, X_unlabelled, dtype=np.float32, reset=False)
+        config = DiffusionConfig(
+            n_components=self.n_components,
+            shrinkage=self.shrinkage,
+            n_steps=self.n_steps,
+            guidance=self.guidance,
+            nuisance_scale=self.nuisance_scale,
+            pool_trust=self.pool_trust,
+        )
+        self.model_ = ClassDiffusion(config, device=self.device).fit(
+            X, index, seed=_seed(self.random_state), pool=X_unlabelled
+        )
+        return self
+
+    def sample(self, y: Any, random_state: int | np.random.RandomState | None = None) -> Floats:
+        """Draw one row per entry of `y`, float32 `(n, d)`.
+
+        Raises
+        ------
+        ValueError
+            A class that was not fitted.
+        """
+        check_is_fitted(self)
+        y = np.asarray(y)
+        index = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        if (self.classes_[index] != y).any():
+            unknown = y[self.classes_[index] != y][0]
+            raise ValueError(f"class {unknown!r} was not fitted; classes are {self.classes_}")
+        out = np.empty((len(y), self.n_features_in_), dtype=np.float32)
+        seed = _seed(random_state)
+        for i in np.unique(index):
+            rows = np.flatnonzero(index == i)
+            out[rows] = self.model_.sample(int(i), len(rows), np.random.default_rng([seed, i]))
+        return out
+
+    def predict_proba(self, X: Any) -> Doubles:
+        """Class probabilities under equal frequencies, `(n, c)`, by Bayes' rule.
+
+        The likelihoods are those of the model before the network: the predictive Gaussians in the
+        directions in which the classes differ (`ClassPrior.posterior`).
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, reset=False)
+        return self.model_.prior.posterior(X)
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Return the likeliest class of each row, `(n,)`."""
+        likeliest = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[likeliest]
+
+
+def _seed(random_state: int | np.random.RandomState | None) -> int:
+    return int(check_random_state(random_state).randint(2**31 - 1))

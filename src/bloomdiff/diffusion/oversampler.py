@@ -1,0 +1,90 @@
+"""The model as an imbalanced-learn sampler."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from imblearn.over_sampling.base import BaseOverSampler
+from scipy import sparse
+from sklearn.utils import check_random_state
+
+from bloomdiff.diffusion.config import DiffusionConfig
+from bloomdiff.diffusion.estimator import EmbeddingDiffusion
+
+_DEFAULT = DiffusionConfig()
+
+
+class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
+    """Fills up the classes with rows from `EmbeddingDiffusion`.
+
+    Parameters
+    ----------
+    sampling_strategy
+        As everywhere in imbalanced-learn.
+    n_components, n_steps, guidance, nuisance_scale
+        As in `DiffusionConfig`.
+    random_state
+        Seed of fit and samples.
+    device
+        "cpu", "cuda" or "auto".
+
+    Attributes
+    ----------
+    generator_
+        The fitted `EmbeddingDiffusion`; it saw all rows given, and nothing else.
+    synthetic_
+        True for the rows of the result that were generated, bool `(n,)`; they follow the real
+        rows, which stay as and where they were.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseOverSampler._parameter_constraints,
+        "n_components": "no_validation",
+        "n_steps": "no_validation",
+        "guidance": "no_validation",
+        "nuisance_scale": "no_validation",
+        "random_state": ["random_state"],
+        "device": [str],
+    }
+
+    def __init__(
+        self,
+        *,
+        sampling_strategy: Any = "auto",
+        n_components: int | None = _DEFAULT.n_components,
+        n_steps: int = _DEFAULT.n_steps,
+        guidance: float = _DEFAULT.guidance,
+        nuisance_scale: float = _DEFAULT.nuisance_scale,
+        random_state: int | np.random.RandomState | None = None,
+        device: str = "cpu",
+    ) -> None:
+        super().__init__(sampling_strategy=sampling_strategy)
+        self.n_components = n_components
+        self.n_steps = n_steps
+        self.guidance = guidance
+        self.nuisance_scale = nuisance_scale
+        self.random_state = random_state
+        self.device = device
+
+    def _fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
+        random = check_random_state(self.random_state)
+        self.generator_ = EmbeddingDiffusion(
+            n_components=self.n_components,
+            n_steps=self.n_steps,
+            guidance=self.guidance,
+            nuisance_scale=self.nuisance_scale,
+            random_state=random,
+            device=self.device,
+        ).fit(X.toarray() if sparse.issparse(X) else X, y)
+        wanted = np.repeat(
+            np.asarray(list(self.sampling_strategy_), dtype=y.dtype),
+            list(self.sampling_strategy_.values()),
+        )
+        rows = self.generator_.sample(wanted, random_state=random).astype(X.dtype)
+        self.synthetic_ = np.repeat([False, True], [len(y), len(wanted)])
+        if sparse.issparse(X):
+            X_new = sparse.vstack([X, type(X)(rows)], format=X.format)
+        else:
+            X_new = np.concatenate([X, rows])
+        return X_new, np.concatenate([y, wanted])

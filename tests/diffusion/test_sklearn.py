@@ -1,0 +1,78 @@
+"""scikit-learn's and imbalanced-learn's own checks, and what they do not look at."""
+
+import warnings
+
+import numpy as np
+import pytest
+from imblearn.pipeline import make_pipeline
+from imblearn.utils.estimator_checks import parametrize_with_checks as parametrize_samplers
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from bloomdiff.diffusion.estimator import EmbeddingDiffusion
+from bloomdiff.diffusion.oversampler import DiffusionOverSampler
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@parametrize_with_checks([EmbeddingDiffusion(n_steps=5)])
+def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+# Some of the checks compare two calls, so the seed is given.
+@parametrize_samplers([DiffusionOverSampler(n_steps=5, random_state=0)])
+def test_sampler_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    y = np.repeat(["a", "b", "c"], [40, 10, 3])
+    return (rng.normal(size=(53, 5)) + 6 * (y == "b")[:, None]).astype(np.float32), y
+
+
+def test_the_oversampler_says_which_rows_it_made(data):
+    X, y = data
+    sampler = DiffusionOverSampler(n_steps=5, random_state=0)
+    X_new, y_new = sampler.fit_resample(X, y)
+    assert np.unique(y_new, return_counts=True)[1].tolist() == [40, 40, 40]
+    assert sampler.synthetic_.sum() == 30 + 37
+    np.testing.assert_array_equal(X_new[~sampler.synthetic_], X)
+    np.testing.assert_array_equal(y_new[~sampler.synthetic_], y)
+    np.testing.assert_allclose(X_new[sampler.synthetic_ & (y_new == "b")].mean(), 6, atol=1)
+
+
+def test_it_works_in_a_pipeline_under_a_grid_search(data):
+    X, y = data
+    pipeline = make_pipeline(DiffusionOverSampler(n_steps=5, random_state=0), LogisticRegression())
+    grid = {"diffusionoversampler__nuisance_scale": [1.0, 1.5]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search = GridSearchCV(pipeline, grid, cv=3).fit(X, y)
+    assert search.best_score_ > 0.5
+
+
+def test_same_random_state_same_rows(data):
+    X, y = data
+    model = EmbeddingDiffusion(n_steps=50, random_state=3)
+    one, other = (clone(model).fit(X, y).sample(y, random_state=1) for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+    assert (clone(model).fit(X, y).sample(y, random_state=2) != one).any()
+
+
+def test_a_pool_is_used(data):
+    X, y = data
+    pool = X + 0.1
+    alone = EmbeddingDiffusion(n_steps=0, random_state=0).fit(X, y)
+    with_pool = EmbeddingDiffusion(n_steps=0, random_state=0).fit(X, y, X_unlabelled=pool)
+    assert (with_pool.sample(["c"], 0) != alone.sample(["c"], 0)).any()
+
+
+def test_an_unknown_class_is_named(data):
+    model = EmbeddingDiffusion(n_steps=0, random_state=0).fit(*data)
+    with pytest.raises(ValueError, match="'blast'"):
+        model.sample(["a", "blast"])
