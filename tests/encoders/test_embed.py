@@ -95,7 +95,7 @@ class Constant:
 def test_constant_embeddings_are_refused_and_not_cached(images, stub, tmp_path: Path) -> None:
     cells, root = images
     stub._forward = Constant()
-    with pytest.raises(InputError, match="the same vector for all of"):
+    with pytest.raises(InputError, match="tells none apart"):
         embed_cells(cells, root, stub, cache_dir=tmp_path / "cache", jobs=0)
     assert not list(tmp_path.rglob("*.safetensors"))
     stub.learned = False

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import small_vit as helpers
 
@@ -13,7 +14,8 @@ from bloomdiff.errors import BloomDiffError, ParameterError
 
 
 def todo(n: int) -> Todo:
-    return Todo([Path(str(i)) for i in range(n)], [str(i) for i in range(n)])
+    names = [str(i) for i in range(n)]
+    return Todo(Path("root"), pd.DataFrame({"path": names, "sha256": names}))
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 100, 1000])
@@ -21,8 +23,8 @@ def test_partitions_cover_in_order_at_whole_batches(n: int, monkeypatch) -> None
     monkeypatch.setattr(ray_engine, "CHUNK_ROWS", 64)
     parts = ray_engine.partitions(todo(n), 8, 2)
     assert [s for part in parts for s in part.sha256] == todo(n).sha256
-    assert all(len(part.paths) % 8 == 0 for part in parts[:-1])
-    assert max(len(part.paths) for part in parts) <= 64
+    assert all(len(part) % 8 == 0 for part in parts[:-1])
+    assert max(len(part) for part in parts) <= 64
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch) -> None:
@@ -35,7 +37,7 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch) -> None:
 def cluster():
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'ray[data]'")
     pytest.importorskip("ray.data")
-    import cloudpickle
+    from ray import cloudpickle
 
     # The workers know nothing of the helpers beside the tests.
     cloudpickle.register_pickle_by_value(helpers)

@@ -13,11 +13,14 @@ def test_crop_is_torchvisions(shape: tuple[int, int], fraction: float) -> None:
     from bloomdiff.encoders.timm_import import import_torchvision
 
     import_torchvision()
-    from torchvision import transforms as T
+    from torchvision import transforms
 
     image = RNG.integers(0, 256, (*shape, 3), dtype=np.uint8)
-    theirs = T.Compose(
-        [T.Resize(int(224 / fraction), T.InterpolationMode.BICUBIC), T.CenterCrop(224)]
+    theirs = transforms.Compose(
+        [
+            transforms.Resize(int(224 / fraction), transforms.InterpolationMode.BICUBIC),
+            transforms.CenterCrop(224),
+        ]
     )(Image.fromarray(image))
     ours = Transform(224, "crop", crop_fraction=fraction)(image)
     np.testing.assert_array_equal(ours, np.asarray(theirs))

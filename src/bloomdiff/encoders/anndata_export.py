@@ -49,7 +49,7 @@ def write_anndata(
             # Object strings: the form that every released reader of .h5ad knows.
             obs[column] = obs[column].astype(object)
     obs.index = obs.index.astype(object)
-    names = [f"x{i}" for i in range(embeddings.dim)]
+    names = pd.Index([f"x{i}" for i in range(embeddings.dim)], dtype=object)
     data = anndata.AnnData(X=embeddings.X, obs=obs, var=pd.DataFrame(index=names))
     data.uns["bloomdiff"] = json.dumps(embeddings.header, sort_keys=True)
     with atomic_file(path) as temporary:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,12 @@ from bloomdiff.files import atomic_file, sha256_file, write_json
 
 # Digests are kept as 32 bytes; numpy sorts and searches fixed-width byte strings.
 Digests = npt.NDArray[np.bytes_]
-_OPEN_CHUNKS = 4
+_OPEN_CHUNKS = 2
 # Names start with a digit; a dot starts those that another process is still writing.
 _CHUNKS = "[0-9]*.safetensors"
 
 
-def as_digests(sha256: Sequence[str]) -> Digests:
+def as_digests(sha256: Iterable[str]) -> Digests:
     """Hexadecimal SHA-256 to `(n,)` of 32 bytes."""
     return np.frombuffer(bytes.fromhex("".join(sha256)), dtype="S32")
 
@@ -72,7 +72,10 @@ class EmbeddingCache:
 
     def missing(self, digests: Digests) -> npt.NDArray[np.bool_]:
         """Which of these images have no vector yet, `(n,)`."""
-        return ~np.isin(digests, self._digests, assume_unique=False)
+        if len(self) == 0:
+            return np.ones(len(digests), bool)
+        at = np.minimum(np.searchsorted(self._digests, digests), len(self) - 1)
+        return np.asarray(self._digests[at] != digests)
 
     def add(self, digests: Digests, X: Floats) -> None:
         """Write one chunk, atomically; `refresh` makes it readable."""

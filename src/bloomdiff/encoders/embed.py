@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ import pandas as pd
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.images import pixel_sha256, read_rgb
 from bloomdiff.encoders.base import Encoder, Floats
-from bloomdiff.encoders.cache import EmbeddingCache, as_digests
+from bloomdiff.encoders.cache import Digests, EmbeddingCache, as_digests
 from bloomdiff.encoders.decode import decoded_batches
 from bloomdiff.errors import InputError
 
@@ -27,10 +27,35 @@ CHUNK_ROWS = 16_384
 
 @dataclass(frozen=True)
 class Todo:
-    """Distinct images that the cache lacks, in the manifest's order."""
+    """Distinct images that the cache lacks, in the manifest's order.
 
-    paths: list[Path]
-    sha256: list[str]
+    Attributes
+    ----------
+    root
+        Folder that the paths are relative to.
+    cells
+        Columns `path` and `sha256`.
+    """
+
+    root: Path
+    cells: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def part(self, start: int, stop: int) -> Todo:
+        """The images from `start` to before `stop`."""
+        return Todo(self.root, self.cells.iloc[start:stop])
+
+    @property
+    def paths(self) -> list[Path]:
+        """Image files."""
+        return [self.root / path for path in self.cells["path"]]
+
+    @property
+    def sha256(self) -> list[str]:
+        """Digests of their pixels."""
+        return [str(value) for value in self.cells["sha256"]]
 
 
 def embed_cells(
@@ -68,9 +93,9 @@ def embed_cells(
         An image is missing, unreadable or changed, or the encoder gives vectors that are not
         finite or all alike.
     """
-    sha256 = fill_cache(cells, root, encoder, cache_dir=cache_dir, jobs=jobs)
-    X = EmbeddingCache(cache_dir, encoder).gather(as_digests(sha256))
-    check_not_constant(X, sha256, encoder)
+    digests = fill_cache(cells, root, encoder, cache_dir=cache_dir, jobs=jobs)
+    X = EmbeddingCache(cache_dir, encoder).gather(digests)
+    check_not_constant(X, digests, encoder)
     return EmbeddingSet(X, row_table(cells), encoder.header)
 
 
@@ -86,30 +111,27 @@ def fill_cache(
     *,
     cache_dir: str | Path,
     jobs: int = 2,
-) -> list[str]:
+) -> Digests:
     """Put the vector of every image into the cache; return the image digest of each row."""
-    paths = [Path(root) / path for path in cells["path"]]
-    sha256 = [str(value) for value in cells["sha256"].fillna("")]
-    for row, value in enumerate(sha256):
-        if not value:
-            sha256[row] = pixel_sha256(read_rgb(paths[row]))
-    todo = _todo(paths, sha256, EmbeddingCache(cache_dir, encoder))
-    if todo.paths:
-        if encoder.params.engine == "ray":
-            from bloomdiff.encoders.ray_engine import embed_on_ray
+    table = cells[["path", "sha256"]].reset_index(drop=True)
+    unknown = np.flatnonzero(table["sha256"].isna() | (table["sha256"] == ""))
+    if len(unknown):
+        sha256 = table["sha256"].tolist()
+        for row in unknown:
+            sha256[row] = pixel_sha256(read_rgb(Path(root) / table["path"].iloc[row]))
+        table["sha256"] = sha256
+    digests = as_digests(table["sha256"])
+    _, first = np.unique(digests, return_index=True)
+    first = np.sort(first)
+    first = first[EmbeddingCache(cache_dir, encoder).missing(digests[first])]
+    todo = Todo(Path(root), table.iloc[first])
+    if len(todo) and encoder.params.engine == "ray":
+        from bloomdiff.encoders.ray_engine import embed_on_ray
 
-            embed_on_ray(todo, encoder, cache_dir=cache_dir)
-        else:
-            embed_todo(todo, encoder, cache_dir=cache_dir, jobs=jobs)
-    return sha256
-
-
-def _todo(paths: Sequence[Path], sha256: Sequence[str], cache: EmbeddingCache) -> Todo:
-    if not sha256:
-        return Todo([], [])
-    first = pd.Series(sha256).drop_duplicates().index.to_numpy()
-    first = first[cache.missing(as_digests([sha256[i] for i in first]))]
-    return Todo([paths[i] for i in first], [sha256[i] for i in first])
+        embed_on_ray(todo, encoder, cache_dir=cache_dir)
+    elif len(todo):
+        embed_todo(todo, encoder, cache_dir=cache_dir, jobs=jobs)
+    return digests
 
 
 def embed_todo(
@@ -144,29 +166,28 @@ def embed_todo(
     start = done = 0
     flushed = time.monotonic()
     label = f"embed {encoder.name}"
-    with tqdm(total=len(todo.paths), desc=label, unit="cell", disable=whole) as bar:
+    with tqdm(total=len(todo), desc=label, unit="cell", disable=whole) as bar:
         for X in _encoded(todo, encoder, jobs, streams or encoder.streams):
             if done == 0:
-                check_not_constant(X, todo.sha256[: len(X)], encoder)
+                check_not_constant(X, as_digests(todo.part(0, len(X)).sha256), encoder)
             parts.append(X)
             done += len(X)
             bar.update(len(X))
             late = not whole and time.monotonic() - flushed > CHUNK_SECONDS
-            if late or done - start >= CHUNK_ROWS or done == len(todo.paths):
-                cache.add(as_digests(todo.sha256[start:done]), np.concatenate(parts))
+            if late or done - start >= CHUNK_ROWS or done == len(todo):
+                cache.add(as_digests(todo.part(start, done).sha256), np.concatenate(parts))
                 parts, start, flushed = [], done, time.monotonic()
 
 
 def _encoded(todo: Todo, encoder: Encoder, jobs: int, streams: int) -> Iterator[Floats]:
     size = encoder.batch_size
-    batches = (
-        (todo.paths[start : start + size], todo.sha256[start : start + size])
-        for start in range(0, len(todo.paths), size)
-    )
+    batches = (todo.part(start, start + size) for start in range(0, len(todo), size))
     with encoder.session(), ThreadPoolExecutor(streams) as pool:
         running: deque[Future[Floats]] = deque()
         try:
-            for images in decoded_batches(batches, encoder.transform, jobs):
+            for images in decoded_batches(
+                ((part.paths, part.sha256) for part in batches), encoder.transform, jobs
+            ):
                 running.append(pool.submit(encoder.encode_transformed, images))
                 if len(running) > streams:
                     yield running.popleft().result()
@@ -176,14 +197,15 @@ def _encoded(todo: Todo, encoder: Encoder, jobs: int, streams: int) -> Iterator[
             pool.shutdown(cancel_futures=True)
 
 
-def check_not_constant(X: Floats, sha256: Sequence[str], encoder: Encoder) -> None:
+def check_not_constant(X: Floats, digests: Digests, encoder: Encoder) -> None:
     """Raise `InputError` where a network tells no two different images apart."""
-    if not encoder.learned or len(set(sha256)) < 2:
+    different = int((digests != digests[:1]).sum())
+    if not encoder.learned or different == 0:
         return
     spread = float(np.ptp(X, axis=0).max())
     if spread <= 1e-6 * float(np.abs(X).max()):
         raise InputError(
             f"encoder {encoder.name!r}",
-            f"gives the same vector for all of {len(set(sha256))} different images",
+            f"gives {different} images the same vector as a different one, and tells none apart",
             "its weights are empty or damaged: fetch them again",
         )

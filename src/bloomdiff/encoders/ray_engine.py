@@ -13,6 +13,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from bloomdiff.encoders.base import Encoder
 from bloomdiff.encoders.embed import CHUNK_ROWS, Todo, embed_todo
 from bloomdiff.errors import BloomDiffError, ParameterError
@@ -60,7 +62,8 @@ def embed_on_ray(todo: Todo, encoder: Encoder, *, cache_dir: str | Path) -> None
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     if not ray.is_initialized():
         ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
-    gpu = getattr(encoder, "device", None) is not None and encoder.device.type == "cuda"
+    device = getattr(encoder, "device", None)
+    gpu = device is not None and device.type == "cuda"
     resources = ray.cluster_resources()
     workers = max(1, int(resources.get("GPU" if gpu else "CPU", 1)))
     parts = partitions(todo, encoder.batch_size, workers)
@@ -70,16 +73,16 @@ def embed_on_ray(todo: Todo, encoder: Encoder, *, cache_dir: str | Path) -> None
     # The reference is held here for as long as restarted workers may ask for it.
     packed = ray.put(_pack(encoder))
     rows = ray.data.from_items(
-        [{"paths": [str(p) for p in part.paths], "sha256": part.sha256} for part in parts],
+        [{"path": part.cells["path"].tolist(), "sha256": part.sha256} for part in parts],
         override_num_blocks=len(parts),
     ).map(
         _Worker,
-        fn_constructor_args=(packed, folder),
+        fn_constructor_args=(packed, str(todo.root.resolve()), folder),
         compute=ray.data.ActorPoolStrategy(size=min(workers, len(parts))),
         num_gpus=1 if gpu else None,
         num_cpus=1,
     )
-    with tqdm(total=len(todo.paths), desc=f"embed {encoder.name}", unit="cell") as bar:
+    with tqdm(total=len(todo), desc=f"embed {encoder.name}", unit="cell") as bar:
         for row in rows.iter_rows():
             if row["error"]:
                 raise BloomDiffError(*row["error"])
@@ -88,38 +91,34 @@ def embed_on_ray(todo: Todo, encoder: Encoder, *, cache_dir: str | Path) -> None
 
 def partitions(todo: Todo, batch_size: int, workers: int) -> list[Todo]:
     """Cut `todo` at multiples of the batch size, `_PER_WORKER` parts a worker or more."""
-    batches = -(-len(todo.paths) // batch_size)
+    batches = -(-len(todo) // batch_size)
     most = max(1, CHUNK_ROWS // batch_size)
     step = batch_size * min(most, max(1, batches // (workers * _PER_WORKER)))
-    return [
-        Todo(todo.paths[start : start + step], todo.sha256[start : start + step])
-        for start in range(0, len(todo.paths), step)
-    ]
+    return [todo.part(start, start + step) for start in range(0, len(todo), step)]
 
 
 class _Worker:
     """One encoder in one process of the cluster."""
 
-    def __init__(self, packed: Any, cache_dir: str) -> None:
+    def __init__(self, packed: Any, root: str, cache_dir: str) -> None:
         import ray
 
         self.encoder = _unpack(ray.get(packed) if isinstance(packed, ray.ObjectRef) else packed)
-        self.cache_dir = cache_dir
+        self.root, self.cache_dir = Path(root), cache_dir
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        todo = Todo([Path(p) for p in row["paths"]], [str(s) for s in row["sha256"]])
+        todo = Todo(self.root, pd.DataFrame({"path": row["path"], "sha256": row["sha256"]}))
         try:
             embed_todo(todo, self.encoder, cache_dir=self.cache_dir, jobs=0, streams=1, whole=True)
         except BloomDiffError as error:
             # Raised here it would reach the user in Ray's wrappings, pages long.
             return {"done": 0, "error": [error.where, error.problem, error.mend]}
-        return {"done": len(todo.paths), "error": []}
+        return {"done": len(todo), "error": []}
 
 
 def _pack(encoder: Encoder) -> tuple[bool, bytes]:
-    import cloudpickle
-
-    return encoder.learned, cloudpickle.dumps(encoder)
+    packed: bytes = import_ray().cloudpickle.dumps(encoder)
+    return encoder.learned, packed
 
 
 def _unpack(packed: tuple[bool, bytes]) -> Encoder:

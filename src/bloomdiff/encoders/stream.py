@@ -13,14 +13,14 @@ import pandas as pd
 
 from bloomdiff.data.embedding_set import _METADATA_KEY
 from bloomdiff.encoders.base import Encoder, Floats
-from bloomdiff.encoders.cache import EmbeddingCache, as_digests
+from bloomdiff.encoders.cache import EmbeddingCache
 from bloomdiff.encoders.embed import fill_cache, row_table
 from bloomdiff.files import atomic_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROW_GROUP = 16_384
+ROW_GROUP = 8192
 
 
 def embed_to_file(
@@ -37,9 +37,8 @@ def embed_to_file(
     At no time are more than a few row groups of vectors in memory; only the manifest and 40 bytes
     a cell of index grow with the number of cells.
     """
-    sha256 = fill_cache(cells, root, encoder, cache_dir=cache_dir, jobs=jobs)
+    digests = fill_cache(cells, root, encoder, cache_dir=cache_dir, jobs=jobs)
     cache = EmbeddingCache(cache_dir, encoder)
-    digests = as_digests(sha256)
 
     def vectors() -> Iterator[Floats]:
         for start in range(0, len(digests), ROW_GROUP):
