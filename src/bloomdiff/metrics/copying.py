@@ -66,7 +66,7 @@ def _cells(train: Doubles, sets: tuple[Doubles, ...], n_cells: int, seed: int) -
 
     if n_cells == 1:
         return [np.zeros(len(points), dtype=np.intp) for points in (train, *sets)]
-    found = KMeans(min(n_cells, len(train)), n_init=3, random_state=seed).fit(train)
+    found = KMeans(min(n_cells, len(train)), n_init=1, random_state=seed).fit(train)
     return [found.labels_.astype(np.intp), *(found.predict(p).astype(np.intp) for p in sets)]
 
 

@@ -143,7 +143,7 @@ class Reference:
 
     @cached_property
     def test_scan(self) -> tuple[Doubles, Sums]:
-        """Squared radii of the held-out rows' balls `(t,)` and their kernel sums."""
+        """Squared distances `(t, k)` among the held-out rows, and their kernel sums."""
         return self_scan(self.test, self.test_counts, self)
 
     @cached_property
@@ -154,7 +154,8 @@ class Reference:
     @property
     def test_spacing(self) -> Doubles:
         """Distance of each held-out row to its nearest other one, `(t,)`."""
-        return nearest(self.test, self.test, same=True)[0][:, 0]
+        spacing: Doubles = np.sqrt(self.test_scan[0][:, 0])
+        return spacing
 
     @cached_property
     def train_spacing(self) -> Doubles:
@@ -183,8 +184,8 @@ def kernel_sums(
 
 
 def self_scan(X: Doubles, counts: Singles, reference: Reference) -> tuple[Doubles, Sums]:
-    """Squared radii of the balls of `X` `(n,)`, and its kernel sums."""
+    """Squared distances to the k nearest among `X` `(n, k)`, and its kernel sums."""
     neighbours = NearestNeighbours(X, X, reference.k, same=True)
     sums = kernel_sums(X, X, counts, counts, reference, same=True)
     scan(X, X, [neighbours, *sums.values()], same=True)
-    return neighbours.d2[:, -1], sums
+    return neighbours.d2, sums

@@ -63,13 +63,15 @@ class SetComparison:
 
     @cached_property
     def self_scan(self) -> tuple[Doubles, Sums]:
-        """Squared radii of the synthetic rows' balls `(n,)` and their kernel sums."""
+        """Squared distances `(n, k)` among the synthetic rows, and their kernel sums."""
         return self_scan(self.synthetic, self.counts, self.reference)
 
     @cached_property
     def _cross_scan(self) -> tuple[BallMembership, NearestNeighbours, Sums]:
         real, synthetic = self.reference.test, self.synthetic
-        balls = BallMembership(synthetic, real, self.self_scan[0], self.reference.test_scan[0])
+        balls = BallMembership(
+            synthetic, real, self.self_scan[0][:, -1], self.reference.test_scan[0][:, -1]
+        )
         neighbours = NearestNeighbours(synthetic, real, self.reference.k)
         sums = kernel_sums(
             synthetic, real, self.counts, self.reference.test_counts, self.reference, same=False
