@@ -1,0 +1,250 @@
+"""Images per second of our `embed` beside its peers, in one run, interleaved.
+
+    python bench/embedding.py [--images FOLDER] [--n 64] [--rounds 5] [--device auto]
+
+Every contender turns the same JPEG files into class tokens of the same ViT-S/14 at 224 px:
+
+ours          `embed_cells` with a cold cache: decoding processes, no block run in vain
+bare          our network alone, images already in memory: what decoding may cost at most
+plain timm    one process, float32, batches of 32, torch's default threads, decoding in between
+one by one    one image at a time through a data loader, as DinoBloom's own script extracts them
+limit         the processor's measured matrix-product rate over the network's operations
+
+Contenders take turns in every round, so that a busy neighbour hurts all alike; wall-clock rates
+are told with the load average, and beside them images per processor-second, which a neighbour
+hardly changes. Results go to bench/results/embedding.json and .md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+import torch
+
+from bloomdiff.data.images import is_image, pixel_sha256, read_rgb
+from bloomdiff.encoders import EncoderParams, embed_cells, load_encoder
+from bloomdiff.encoders.dinov2_onnx import converted_weights
+from bloomdiff.encoders.network import NetworkEncoder, resolve_device
+from bloomdiff.encoders.precision import cosine_change, has_bfloat16
+from bloomdiff.encoders.threads import one_torch_thread, usable_cores
+from bloomdiff.encoders.timm_import import import_timm
+from bloomdiff.encoders.vit import IMAGENET_MEAN, IMAGENET_STD
+
+ROOT = Path(__file__).resolve().parents[1]
+MATRIX = (8 * 257, 384, 1536)  # tokens of a batch of 8 through the first layer of an MLP
+PLAIN_BATCH = 32
+
+
+def manifest(folder: Path, n: int) -> pd.DataFrame:
+    files = sorted(p for p in folder.rglob("*") if is_image(p))
+    paths = [files[i] for i in np.linspace(0, len(files) - 1, n).astype(int)]
+    cells = pd.DataFrame({"path": [str(p.relative_to(folder)) for p in paths]})
+    cells["cell_id"] = cells["group"] = cells["path"]
+    cells["label"] = cells["split"] = cells["source"] = ""
+    cells["sha256"] = [pixel_sha256(read_rgb(p)) for p in paths]
+    return cells
+
+
+def operations(depth: float, tokens: int = 257, d: int = 384) -> float:
+    """Multiplications and additions of ViT-S/14 on one image: patches, blocks, attention."""
+    linear, attention = 2 * 12 * d * d * tokens, 2 * 2 * tokens * tokens * d
+    return 2 * (tokens - 1) * 588 * d + depth * (linear + attention)
+
+
+def our_operations() -> float:
+    """Ten whole blocks, and keys and values of the eleventh."""
+    return operations(10) + 2 * 2 * 384 * 384 * 257
+
+
+class Contenders:
+    """The same images through each way of embedding them."""
+
+    def __init__(self, folder: Path, cells: pd.DataFrame, device: str, weights: Path) -> None:
+        self.folder, self.cells, self.weights = folder, cells, weights
+        self.device = resolve_device(device)
+        encoder = load_encoder(EncoderParams(), device=device, cache_dir=weights)
+        assert isinstance(encoder, NetworkEncoder)
+        self.encoder = encoder
+        timm = import_timm()
+        self.model = timm.create_model("vit_small_patch14_dinov2", num_classes=0, img_size=518)
+        self.model.load_state_dict(converted_weights(weights))
+        self.model.set_input_size(img_size=(224, 224))
+        self.model.eval().to(self.device)
+        from torchvision import transforms
+
+        self.transform = transforms.Compose(
+            [
+                transforms.Resize((224, 224), transforms.InterpolationMode.BICUBIC),
+                transforms.ToTensor(),
+                transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+            ]
+        )
+        self.images = [encoder.transform(read_rgb(folder / path)) for path in cells["path"]]
+
+    def load(self, index: int) -> torch.Tensor:
+        from PIL import Image
+
+        with Image.open(self.folder / self.cells["path"].iloc[index]) as image:
+            tensor: torch.Tensor = self.transform(image.convert("RGB"))
+        return tensor
+
+    def ours(self) -> None:
+        with tempfile.TemporaryDirectory() as cache:
+            embed_cells(self.cells, self.folder, self.encoder, cache_dir=cache, jobs=2)
+
+    def bare(self) -> None:
+        size = self.encoder.batch_size
+        batches = [self.images[i : i + size] for i in range(0, len(self.images), size)]
+        with self.encoder.session(), ThreadPoolExecutor(self.encoder.streams) as pool:
+            list(pool.map(self.encoder.encode_transformed, batches))
+
+    @torch.inference_mode()
+    def plain_timm(self) -> None:
+        for start in range(0, len(self.cells), PLAIN_BATCH):
+            stop = min(start + PLAIN_BATCH, len(self.cells))
+            x = torch.stack([self.load(i) for i in range(start, stop)]).to(self.device)
+            self.model.forward_features(x)[:, 0].cpu()
+
+    @torch.inference_mode()
+    def one_by_one(self) -> None:
+        dataset: Any = _Images(self)
+        for x in torch.utils.data.DataLoader(dataset, batch_size=1):
+            self.model.forward_features(x.to(self.device))[:, 0].cpu()
+
+
+class _Images(torch.utils.data.Dataset):
+    def __init__(self, contenders: Contenders) -> None:
+        self.contenders = contenders
+
+    def __len__(self) -> int:
+        return len(self.contenders.cells)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.contenders.load(index)
+
+
+def matrix_rate(streams: int, repeats: int = 40) -> Callable[[], float]:
+    """Floating-point operations per second of float32 products, one thread a core."""
+    a, b = torch.randn(MATRIX[:2]), torch.randn(MATRIX[1:])
+
+    def one(_: int) -> None:
+        for _repeat in range(repeats):
+            a @ b
+
+    def run() -> float:
+        with one_torch_thread(), ThreadPoolExecutor(streams) as pool:
+            started = time.perf_counter()
+            list(pool.map(one, range(streams)))
+            seconds = time.perf_counter() - started
+        return 2.0 * float(np.prod(MATRIX)) * repeats * streams / seconds
+
+    return run
+
+
+def processor_seconds() -> float:
+    """Of this process and its living children."""
+    here = psutil.Process()
+    times = [p.cpu_times() for p in (here, *here.children(recursive=True))]
+    return float(sum(t.user + t.system for t in times))
+
+
+def measure(run: Callable[[], None], n: int) -> dict[str, float]:
+    used, started = processor_seconds(), time.perf_counter()
+    run()
+    seconds = time.perf_counter() - started
+    used = processor_seconds() - used
+    return {"per_second": n / seconds, "per_processor_second": n / used}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=Path, default=ROOT.parent / "shared/data/pbc-five")
+    parser.add_argument("--n", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="auto")
+    given = parser.parse_args()
+    cells = manifest(given.images, given.n)
+    with tempfile.TemporaryDirectory() as weights:
+        contenders = Contenders(given.images, cells, given.device, Path(weights))
+        runs = {
+            "ours": contenders.ours,
+            "bare": contenders.bare,
+            "plain timm": contenders.plain_timm,
+            "one by one": contenders.one_by_one,
+        }
+        rate = matrix_rate(usable_cores())
+        contenders.ours()  # starts the decoding processes, which later rounds find running
+        rounds: list[dict[str, Any]] = []
+        for _ in range(given.rounds):
+            load = os.getloadavg()[0]
+            found: dict[str, Any] = {k: measure(run, given.n) for k, run in runs.items()}
+            rounds.append({"load_average": load, "matrix_flops": rate(), **found})
+        result = {
+            "images": given.images.name,
+            "n": given.n,
+            "cores": usable_cores(),
+            "device": contenders.device.type,
+            "torch": torch.__version__,
+            "dtype": contenders.encoder.preprocessing["dtype"],
+            "bfloat16_in_hardware": has_bfloat16(contenders.device),
+            "bfloat16_cosine_change": cosine_change(contenders.model, 224, contenders.device),
+            "operations_plain": operations(12),
+            "operations_ours": our_operations(),
+            "rounds": rounds,
+        }
+    report(result)
+
+
+def report(result: dict[str, Any]) -> None:
+    rounds = result["rounds"]
+    limit = median(r["matrix_flops"] for r in rounds)
+    loads = ", ".join(f"{r['load_average']:.1f}" for r in rounds)
+    lines = [
+        f"{result['n']} JPEG files of {result['images']}, ViT-S/14 at 224 px, "
+        f"{result['cores']} cores, {result['device']}, {result['dtype']}, torch {result['torch']}. "
+        f"Load average at the start of each round: {loads}.",
+        "",
+        "| | images/s: median (range) | images per processor-second |",
+        "|---|---|---|",
+    ]
+    for name in ("ours", "bare", "plain timm", "one by one"):
+        wall = sorted(r[name]["per_second"] for r in rounds)
+        own = median(r[name]["per_processor_second"] for r in rounds)
+        spread = f"{wall[0]:.1f} to {wall[-1]:.1f}"
+        lines.append(f"| {name} | {median(wall):.1f} ({spread}) | {own:.1f} |")
+    for name, key in (("ours", "operations_ours"), ("plain timm", "operations_plain")):
+        flops = f"{limit / 1e9:.0f} Gflop/s / {result[key] / 1e9:.1f} Gflop"
+        lines.append(f"| limit of {name} ({flops}) | {limit / result[key]:.1f} | |")
+    lines.append("")
+    for name in ("plain timm", "bare", "one by one"):
+        ratio = median(r["ours"]["per_second"] / r[name]["per_second"] for r in rounds)
+        own = median(
+            r["ours"]["per_processor_second"] / r[name]["per_processor_second"] for r in rounds
+        )
+        lines.append(f"- ours / {name}: {ratio:.2f} (per processor-second {own:.2f})")
+    lines.append(
+        f"- bfloat16 in hardware: {result['bfloat16_in_hardware']}; largest cosine change of the "
+        f"probe images {result['bfloat16_cosine_change']:.1e}"
+    )
+    text = "\n".join(lines) + "\n"
+    folder = ROOT / "bench" / "results"
+    folder.mkdir(exist_ok=True)
+    (folder / "embedding.md").write_text(text, encoding="utf-8")
+    (folder / "embedding.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
