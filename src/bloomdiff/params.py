@@ -6,11 +6,10 @@ except inside the blocks whose models belong to a room (folds, duplicates, encod
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from bloomdiff.data.duplicates import DuplicateParams
 from bloomdiff.data.folds import FoldParams
@@ -19,6 +18,7 @@ from bloomdiff.encoders import EncoderParams
 from bloomdiff.errors import BloomDiffError, ParameterError, raise_all
 from bloomdiff.experiments.ratios import Allocation
 from bloomdiff.files import read_yaml
+from bloomdiff.validation import validated
 
 
 class Block(BaseModel):
@@ -122,47 +122,9 @@ def load_params(path: str | Path) -> Params:
     content = read_yaml(path)
     if not isinstance(content, dict):
         raise ParameterError(str(path), "is not a mapping of parameters", "restore it from git")
-    try:
-        params = Params(**content)
-    except ValidationError as error:
-        raise_all([_explain(path, Params, problem) for problem in error.errors()])
-        raise AssertionError("a validation error has at least one problem") from error
+    params = validated(Params, content, str(path))
     _check_registered(path, params)
     return params
-
-
-def validated(model: type[BaseModel], values: dict[str, Any], where: str) -> Any:
-    """Build `model` from plain values; a problem is a `ParameterError` at `where`."""
-    try:
-        return model(**values)
-    except ValidationError as error:
-        problems = [_explain(where, model, problem) for problem in error.errors()]
-        raise_all(problems)
-        raise
-
-
-def _explain(path: str | Path, root: type[BaseModel], problem: Any) -> BloomDiffError:
-    keys = [str(part) for part in problem["loc"]]
-    where = f"{path}: {'.'.join(keys)}"
-    if problem["type"] == "extra_forbidden":
-        known = _known_keys(root, keys)
-        near = difflib.get_close_matches(keys[-1], known, n=1)
-        mend = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-        return ParameterError(where, "is not a known key", mend)
-    if problem["type"] == "missing":
-        return ParameterError(where, "is missing", "add it; the comments in params.yaml say how")
-    reason = problem["msg"][:1].lower() + problem["msg"][1:]
-    return ParameterError(where, f"is {problem['input']!r}", reason)
-
-
-def _known_keys(root: type[BaseModel], keys: list[str]) -> list[str]:
-    model: Any = root
-    for key in keys[:-1]:
-        annotation = model.model_fields[key].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return sorted(model.model_fields)
 
 
 def _check_registered(path: str | Path, params: Params) -> None:

@@ -78,7 +78,7 @@ def test_options_reach_the_importer(lab: Path, tmp_path: Path) -> None:
     ("words", "told"),
     [
         (("import", "foldr", "{lab}"), "did you mean 'folder'"),
-        (("import", "folder", "{lab}", "--margin", "1"), "option 'margin': is unknown"),
+        (("import", "folder", "{lab}", "--margin", "1"), "margin: is not a known key"),
         (("import", "folder", "{lab}", "--map", "EOS"), "--map 'EOS': has no '='"),
         (("import", "folder", "{lab}", "--set", "group"), "--set 'group': has no '='"),
         (("import", "folder", "{lab}", "--set", "group=[a"), "is not YAML"),

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from bloomdiff.classifiers import gradient_boosting, knn, logistic, mlp
 from bloomdiff.classifiers.base import CLASSIFIERS, Classifier, ClassifierParams
-from bloomdiff.errors import InputError, ParameterError
+from bloomdiff.errors import InputError
 from bloomdiff.files import read_json
+from bloomdiff.validation import validated
 
 __all__ = [
     "CLASSIFIERS",
@@ -32,16 +31,7 @@ def make_classifier(
         An unknown name, an unknown parameter, or a value out of range.
     """
     cls = CLASSIFIERS[name]
-    try:
-        checked = cls.Params(**(params or {}))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ParameterError(
-            f"classifier {name!r}, parameter {key!r}",
-            f"{first['msg']}, however: {first['input']!r}",
-            f"valid: {', '.join(sorted(cls.Params.model_fields))}",
-        ) from None
+    checked = validated(cls.Params, params or {}, f"classifier {name!r}")
     return cls(checked, seed=seed, device=device)
 
 

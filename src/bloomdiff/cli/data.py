@@ -127,7 +127,8 @@ def phantom(
     """Draw a stained smear whose true distribution is known, by `phantom` in params.yaml."""
     from bloomdiff.data.manifest import read_manifest
     from bloomdiff.data.phantom import PhantomParams, write_phantom
-    from bloomdiff.params import load_params, validated
+    from bloomdiff.params import load_params
+    from bloomdiff.validation import validated
 
     values: dict[str, Any] = {}
     if (project / "params.yaml").exists():

@@ -182,9 +182,9 @@ def test_unknown_kinds_options_and_paths(lab: Path, load) -> None:
         ParameterError, match="importer 'foldr': unknown name; did you mean 'folder'"
     ):
         load("foldr", lab)
-    with pytest.raises(ParameterError, match="option 'grup': is unknown; did you mean 'group'"):
+    with pytest.raises(ParameterError, match="grup: is not a known key; did you mean 'group'"):
         load("folder", lab, {"grup": "x"})
-    with pytest.raises(ParameterError, match=r"option 'group': .*not a regular expression"):
+    with pytest.raises(ParameterError, match=r"group: .*not a regular expression"):
         load("folder", lab, {"group": "("})
     with pytest.raises(InputError, match="no such file or folder"):
         load("folder", lab / "none")

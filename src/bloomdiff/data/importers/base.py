@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from bloomdiff.data.records import Record
-from bloomdiff.errors import BloomDiffError, ParameterError, raise_all
-from bloomdiff.registry import Registry, nearest
+from bloomdiff.registry import Registry
+from bloomdiff.validation import validated
 
 logger = logging.getLogger(__name__)
 
@@ -76,23 +76,7 @@ IMPORTERS: Registry[type[Importer]] = Registry("importer")
 
 
 def make_importer(kind: str, params: dict[str, Any] | None = None) -> Importer:
-    """An importer by name; an unknown name or option is a `ParameterError`."""
+    """Make an importer by name; an unknown name or option is a `ParameterError`."""
     importer = IMPORTERS[kind]
-    try:
-        checked = importer.Params(**(params or {}))
-    except ValidationError as error:
-        valid = sorted(importer.Params.model_fields)
-        problems: list[BloomDiffError] = []
-        for problem in error.errors():
-            key = ".".join(str(part) for part in problem["loc"])
-            unknown = problem["type"] == "extra_forbidden"
-            hint = nearest(key, valid) if valid else "it has none"
-            problems.append(
-                ParameterError(
-                    f"importer {kind!r}, option {key!r}",
-                    "is unknown" if unknown else f"{problem['msg']}: {problem['input']!r}",
-                    hint if unknown else "mend the value",
-                )
-            )
-        raise_all(problems)
+    checked = validated(importer.Params, params or {}, f"importer {kind!r}")
     return importer(checked)
