@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bloomdiff.diffusion.whitening import Doubles
+from bloomdiff.diffusion.whitening import Doubles, Floats
 
 FLOORS = np.geomspace(1e-3, 1e4, 71)
 
@@ -67,11 +67,12 @@ class Centres:
         size = np.sqrt((along**2).mean()) if along.size else 0.0
         return along / size if size > 0 else np.zeros((len(self.mean), 1))
 
-    def scatter(self, index: int, noise: Doubles) -> Doubles:
-        """Draws of the error of a class's mean, `(b, d)`, from standard normal `noise` `(b, d)`."""
-        along = noise @ self.directions.T
-        across = noise - along @ self.directions
-        return across * self.across[index] + (along * self.along[index]) @ self.directions
+    def scatter(self, index: int, noise: Floats) -> Floats:
+        """Draws of the error of a class's mean from standard normal `noise`, float32 `(b, d)`."""
+        directions = self.directions.astype(np.float32)
+        across = np.float32(self.across[index])
+        beyond = (self.along[index] - self.across[index]).astype(np.float32)
+        return across * noise + ((noise @ directions.T) * beyond) @ directions
 
 
 def between(observed: Doubles, rows: Doubles) -> tuple[Doubles, Doubles, Doubles]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from bloomdiff.diffusion.centres import Centres
 from bloomdiff.diffusion.config import DiffusionConfig
+from bloomdiff.diffusion.noise import balanced_noise
 from bloomdiff.diffusion.pool import join, pseudo_labels
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index, Whitening
@@ -106,20 +107,14 @@ class ClassDiffusion:
     def sample(self, index: int, n: int, rng: np.random.Generator) -> Floats:
         """Draw rows of class `index`, float32 `(n, d)`; row k does not depend on `n`.
 
-        Rows come in antithetic pairs, one from noise z and the next from -z (Hammersley and Morton
-        1956, doi:10.1017/S0305004100031455): each row has the full distribution, while the mean of
-        a few rows lies far nearer to that of the class than the mean of independent rows would.
-
-        A matrix product's last bits depend on the shape of the whole product, so every block is
-        drawn whole.
+        Rows are balanced in eights (`balanced_noise`). A matrix product's last bits depend on the
+        shape of the whole product, so every block is drawn whole.
         """
         blocks = [self._sample_block(index, rng) for _ in range(-(-n // BLOCK))]
         return np.ascontiguousarray(np.concatenate(blocks)[:n])
 
     def _sample_block(self, index: int, rng: np.random.Generator) -> Floats:
-        dim = self.prior.whitening.dim
-        half = rng.standard_normal((BLOCK // 2, 1, 2, dim), dtype=np.float32)
-        noise = np.concatenate([half, -half], axis=1).reshape(BLOCK, 2, dim)
+        noise = balanced_noise(BLOCK, 2 * self.prior.whitening.dim, rng).reshape(BLOCK, 2, -1)
         return self.prior.place(
             self._residuals(noise[:, 0], index),
             index,
@@ -133,9 +128,10 @@ class ClassDiffusion:
 
         from bloomdiff.diffusion.samplers import dpm_solver, noise_levels
 
-        k, Z = self.n_diffused, Z.copy()
-        if k == 0:
+        # Where training found nothing better than the Gaussian, the noise is the residual already.
+        if self.losses[1] >= self.losses[0]:
             return Z
+        k, Z = self.n_diffused, Z.copy()
         config = self.config
         sigma_max = config.sigma_max or 2 * np.sqrt(k)
         levels = noise_levels(config.sampling_steps, config.sigma_min, sigma_max)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -66,10 +67,18 @@ class ClassPrior:
             Factor of the residual in the directions in which the classes do not differ.
         """
         if nuisance_scale != 1:
-            directions = self.centres.directions
+            directions = self.centres.directions.astype(np.float32)
             along = (Z @ directions.T) @ directions
             Z = (along + nuisance_scale * (Z - along)).astype(np.float32)
-        # The centre is shifted, not set: a direction without spread keeps its observed mean.
-        shift = self.centres.mean[index] - self.whitening.whiten(self.whitening.means[index])
-        error = self.centres.scatter(index, noise.astype(np.float64))
-        return self.whitening.colour(Z + shift + error, index)
+        return self.whitening.colour(
+            Z + self._shift[index] + self.centres.scatter(index, noise), index
+        )
+
+    @cached_property
+    def _shift(self) -> Floats:
+        """From the observed to the shrunk centres, `(c, d)`.
+
+        The centre is shifted, not set: a direction without spread keeps its observed mean.
+        """
+        shift = self.centres.mean - self.whitening.whiten(self.whitening.means)
+        return shift.astype(np.float32)

@@ -9,6 +9,7 @@ pooled within the classes leaves a residual whose distribution all classes share
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -113,10 +114,18 @@ class Whitening:
         rows = np.bincount(y, weight, n_classes).astype(np.float64)
         return cls(class_means(X, y, n_classes, weight), rows, vector * sign, np.sqrt(value))
 
+    @cached_property
+    def _inwards(self) -> Doubles:
+        inverse = np.divide(1, self.scale, out=np.zeros_like(self.scale), where=self.scale > 0)
+        return self.basis * inverse
+
+    @cached_property
+    def _outwards(self) -> Floats:
+        return np.ascontiguousarray((self.basis * self.scale).T, dtype=np.float32)
+
     def whiten(self, X: npt.NDArray[np.floating]) -> Doubles:
         """Rotate and scale differences of rows, float64 `(n, d)`."""
-        inverse = np.divide(1, self.scale, out=np.zeros_like(self.scale), where=self.scale > 0)
-        return X @ (self.basis * inverse)
+        return X @ self._inwards
 
     def residuals(self, X: Floats, y: Index) -> Floats:
         """Whitened residuals of rows of known class, float32 `(n, d)`, unbiased in scale.
@@ -129,4 +138,4 @@ class Whitening:
 
     def colour(self, Z: npt.NDArray[np.floating], index: int) -> Floats:
         """Rows of class `index` from whitened residuals, float32 `(n, d)`."""
-        return (self.means[index] + (Z * self.scale) @ self.basis.T).astype(np.float32)
+        return self.means[index].astype(np.float32) + Z.astype(np.float32) @ self._outwards
