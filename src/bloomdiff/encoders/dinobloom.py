@@ -68,7 +68,7 @@ def load_size(
     if params.checkpoint or usual.exists():
         where, state = str(path), dinov2_layout(_from_file(size, path))
     else:
-        from bloomdiff.encoders.timm_models import fetch_pretrained
+        from bloomdiff.encoders.hub import fetch_pretrained
 
         model = fetch_pretrained(
             name, size.hub, f"the checkpoint of {RECORD} as {usual}, or set `checkpoint` to it"

@@ -14,22 +14,6 @@ if TYPE_CHECKING:
     from bloomdiff.encoders.checkpoints import State
 
 
-def fetch_pretrained(name: str, model_name: str, mend: str, **options: Any) -> Any:
-    """Timm model with weights from the hub; without a network, one line says what to fetch."""
-    from bloomdiff.encoders.timm_import import import_timm
-
-    timm = import_timm()
-    try:
-        return timm.create_model(model_name, pretrained=True, num_classes=0, **options)
-    except Exception as error:  # the hub client has no common base for what a network can do
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
-        raise InputError(
-            f"encoder {name!r}",
-            f"its weights cannot be fetched ({type(error).__name__}: {reason})",
-            f"with no network, put {mend}",
-        ) from None
-
-
 @register_encoder(
     "timm:",
     EncoderCard(
@@ -43,6 +27,7 @@ def fetch_pretrained(name: str, model_name: str, mend: str, **options: Any) -> A
 def load_timm(params: EncoderParams, device: str, cache_dir: Path) -> Encoder:
     """Any timm model: its own pooled features, or the tokens of a vision transformer."""
     from bloomdiff.encoders.checkpoints import load_strictly, read_state, state_digest
+    from bloomdiff.encoders.hub import fetch_pretrained
     from bloomdiff.encoders.network import NetworkEncoder
     from bloomdiff.encoders.timm_import import import_timm
     from bloomdiff.encoders.transform import Transform
