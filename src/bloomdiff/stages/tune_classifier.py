@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bloomdiff.classifiers import CLASSIFIERS, make_classifier
+from bloomdiff.data.folds import inner_folds
 from bloomdiff.experiments.objectives import classifier_objective
 from bloomdiff.experiments.studies import run_study
 from bloomdiff.experiments.tracking import StageRun
@@ -37,7 +38,8 @@ def tune_one(project: Project, fold: str, name: str) -> dict[str, Any]:
     tune = params.tune_classifier
     train = load_fold(project, fold).train
     values = dict(params.sweep.classifiers[name])
-    if not tune.enabled:
+    # Too few groups to hold any out: nothing can be compared, and the given values stand.
+    if not tune.enabled or not inner_folds(train, tune.inner_folds, params.seed):
         return entry(values, train.fingerprint, None)
     objective = classifier_objective(
         name, values, train, n_splits=tune.inner_folds, seed=params.seed, device=params.device

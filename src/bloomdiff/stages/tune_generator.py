@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bloomdiff.data.folds import inner_folds
 from bloomdiff.experiments.objectives import generator_objective, is_tunable
 from bloomdiff.experiments.studies import run_study
 from bloomdiff.experiments.tracking import StageRun
@@ -34,7 +35,9 @@ def tune_one(project: Project, fold: str, name: str) -> dict[str, Any]:
     tune, sweep = params.tune_generator, params.sweep
     rows = load_fold(project, fold)
     values = dict(params.generators[name])
-    if not (tune.enabled and is_tunable(GENERATORS[name])):
+    wanted = tune.enabled and is_tunable(GENERATORS[name])
+    # Too few groups to hold any out: nothing can be compared, and the given values stand.
+    if not wanted or not inner_folds(rows.train, tune.inner_folds, params.seed):
         return entry(values, rows.fingerprint, None)
     primary = (params.primary, sweep.classifiers[params.primary])
     objective = generator_objective(
