@@ -31,7 +31,7 @@ SETS = {
     "blood": RealSet(("acevedo", "pbc-thirteen")),
     "bone_marrow": RealSet(("bone-marrow", "bone-marrow")),
     "bccd": RealSet(
-        ("voc", "bccd", "--types", "bccd/wbc_types.csv", "--drop", "basophil"),
+        ("voc", "bccd", "--types", "bccd/wbc_types.csv", "--drop", "BASOPHIL", "--common-classes"),
     ),
 }
 
