@@ -233,6 +233,12 @@ def test_four_processes_create_one_storage(tmp_path):
     assert sorted(names) == [f"study-{k}" for k in range(4)]
 
 
+def test_first_trial_leaves_open_what_is_not_given(storage):
+    result = study(storage, 2, first={"x": 1.0, "k": None})
+    assert result.trials.loc[0, "params.x"] == 1.0
+    assert 1 <= result.trials.loc[0, "params.k"] <= 50
+
+
 def test_first_trial_is_the_given_one(storage, tmp_path, template):
     first = {"x": 1.0, "k": 7, "c": "a", "elsewhere": None}
     result = study(storage, 4, first=first)

@@ -85,7 +85,7 @@ def run_study(
         The search space, where it shall be part of the study's identity.
     first
         Parameters of the first trial, such as the defaults: tuning is then never worse than none
-        on the data that it sees. Names outside the search space are passed over.
+        on the data that it sees. Names outside the search space, and None, are passed over.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def run_study(
                 multivariate=True,
             )
             if first and not finished:
-                study.enqueue_trial(dict(first))
+                study.enqueue_trial({k: v for k, v in first.items() if v is not None})
             trial = study.ask()
             trial.set_user_attr(_WRITER, this_process())
             try:
