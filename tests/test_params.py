@@ -80,6 +80,7 @@ def set_at(path, value):
         ("sweep.classifiers.logistic", {"D": 3}, "sweep.classifiers.logistic"),
         ("embed.imagesize", 3, "embed"),
         ("encoder", "dinov9", "dinov9"),
+        ("report.ratio", 3, "report.ratio: 3.0 is not run"),
     ],
 )
 def test_each_mistake_is_one_line(edited, key, value, says):
@@ -107,7 +108,11 @@ def test_all_mistakes_are_told_at_once(edited):
 
 
 def test_inf_is_a_ratio(edited):
-    params = load_params(edited(set_at("sweep.ratios", [0, "inf"])))
+    def change(content):
+        content["sweep"]["ratios"] = [0, "inf"]
+        content["report"]["ratio"] = "inf"
+
+    params = load_params(edited(change))
     assert params.sweep.ratios == (0.0, float("inf"))
 
 

@@ -69,6 +69,8 @@ class ReportParams(Block):
     """What the report states."""
 
     confidence: float = Field(gt=0, lt=1)
+    generator: str
+    ratio: float = Field(gt=0)
 
 
 class TrackingParams(Block):
@@ -135,6 +137,13 @@ def _check_registered(path: str | Path, params: Params) -> None:
 
     validated(EncoderParams, {"name": params.encoder, **params.embed}, f"{path}: embed")
     problems: list[BloomDiffError] = []
+    for key, value, known in (
+        ("generator", params.report.generator, list(params.generators)),
+        ("ratio", params.report.ratio, list(params.sweep.ratios)),
+    ):
+        if value not in known:
+            mend = f"name one of: {', '.join(map(str, known))}"
+            problems.append(ParameterError(f"{path}: report.{key}", f"{value} is not run", mend))
     try:
         head, colon, _ = params.encoder.partition(":")
         ENCODERS[head + colon]

@@ -26,7 +26,7 @@ def page(
     Parameters
     ----------
     sentence
-        The headline, of `summarise` for the primary classifier.
+        The answer, of `summarise` for the primary classifier.
     summaries
         Classifier name to the table of `summarise`; the primary one first.
     per_class
@@ -43,7 +43,7 @@ def page(
         Coverage of the intervals.
     """
     percent = f"{100 * confidence:g} %"
-    parts = ["# Did synthetic cells help?", f"**{sentence[0].upper()}{sentence[1:]}.**"]
+    parts = ["# Did synthetic cells help?", f"**{sentence}**"]
     parts += [f"> **Warning:** {line}" for line in warnings]
     parts += ["![macro-F1 against the ratio](ratio_curves.png)"]
     for number, (name, table) in enumerate(summaries.items()):

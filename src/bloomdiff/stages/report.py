@@ -40,14 +40,14 @@ def run(project: Project, run: StageRun) -> None:
             metric="macro_f1",
             allocation=params.sweep.allocation,
             confidence=params.report.confidence,
+            beforehand=(params.report.generator, params.report.ratio),
         )
     head, rows = ratio_grid(summaries[primary])
     title = (
         f"Macro-F1 in points, mean [{100 * params.report.confidence:g} % interval], "
         f"{primary} classifier, on real test cells only"
     )
-    answer = sentences[primary][0].upper() + sentences[primary][1:]
-    text = "\n".join([title, text_table(head, rows), LEGEND, f"{answer}."])
+    text = "\n".join([title, text_table(head, rows), LEGEND, sentences[primary]])
     with atomic_dir(project.report) as folder:
         ratio_curves(
             summaries[primary], folder / CURVES, score="macro-F1", title=f"{primary} classifier"
