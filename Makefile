@@ -31,7 +31,7 @@ test: $(STAMP)
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest
+	pytest -n 2 --dist loadfile
 
 # The whole street on small parameters, in a copy of the tracked files under build/.
 demo: $(STAMP)
