@@ -181,8 +181,7 @@ def main() -> None:
             "plain timm": contenders.plain_timm,
             "one by one": contenders.one_by_one,
         }
-        products = usable_cores() * (200 // usable_cores())
-        matrix = multiply(usable_cores())
+        matrix, products = multiply(cores := usable_cores()), cores * (200 // cores)
         contenders.ours()  # starts the decoding processes, which later rounds find running
         rounds: list[dict[str, Any]] = []
         for _ in range(given.rounds):

@@ -53,7 +53,7 @@ def decoded_batches(
     # the standard library's other ways run a caller's unguarded script a second time.
     from joblib.externals.loky import get_reusable_executor
 
-    pool = get_reusable_executor(max_workers=jobs, timeout=60)
+    pool = get_reusable_executor(max_workers=jobs, timeout=300)
     waiting: deque[Future[list[Pixels]]] = deque()
     try:
         for paths, sha256 in batches:

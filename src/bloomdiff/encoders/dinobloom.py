@@ -7,7 +7,6 @@ two projection heads; its position embedding is that of 224 px, 16 x 16 patches 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,11 +110,9 @@ def _register(letter: str) -> None:
         trained_on="13 sets of blood and bone-marrow cells",
     )
 
+    @register_encoder(f"dinobloom-{letter}", card)
     def load(params: EncoderParams, device: str, cache_dir: Path) -> Encoder:
         return load_size(letter, params, device, cache_dir)
-
-    decorate: Callable[[Any], Any] = register_encoder(f"dinobloom-{letter}", card)
-    decorate(load)
 
 
 for _letter in SIZES:
