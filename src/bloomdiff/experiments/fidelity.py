@@ -55,6 +55,8 @@ def reading_table(table: pd.DataFrame) -> pd.DataFrame:
     controls = by_metric[CONTROLS].mean()
     checked = overall.dropna(subset=["trustworthy"]).drop_duplicates(["metric", "fold"])
     held = checked.groupby("metric")["trustworthy"].agg(lambda one: f"{int(sum(one))}/{len(one)}")
+    # A metric that no fold had enough cells for says nothing.
+    generators = generators.dropna(how="all")
     joined = generators.join(controls).assign(trusted=held)
     joined.insert(0, "better", by_metric["better"].first())
     return joined.reset_index().rename(columns={name: name.replace("_", " ") for name in CONTROLS})

@@ -43,8 +43,8 @@ def ratio_curves(table: pd.DataFrame, path: str | Path, *, score: str, title: st
     axes.set_xticks(range(len(ratios)), names)
     axes.set_xlabel("synthetic rows per real training cell")
     axes.set_ylabel(f"{score} on real test cells")
-    axes.set_title(title)
-    axes.legend(frameon=False, ncols=2)
+    figure.suptitle(title)
+    axes.legend(frameon=False, ncols=6, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     axes.spines[["top", "right"]].set_visible(False)
     with atomic_file(path) as temporary:
         # Without the software's name and version, equal figures give equal bytes.
