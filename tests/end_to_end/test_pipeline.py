@@ -16,7 +16,8 @@ from bloomdiff.data.fingerprint import assert_disjoint
 from bloomdiff.errors import LeakageError
 from bloomdiff.params import load_params
 
-pytestmark = pytest.mark.slow
+# A pipeline run takes minutes, more where the machine is shared.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 STAGES = [
     "prepare",
     "embed",

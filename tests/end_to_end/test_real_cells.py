@@ -8,6 +8,7 @@ from workspace import REAL_CELLS, Workspace
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(not REAL_CELLS.exists(), reason=f"no real cells at {REAL_CELLS}"),
 ]
 PER_CLASS = 16
