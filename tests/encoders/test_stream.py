@@ -54,11 +54,11 @@ def test_a_wrong_number_of_vectors_leaves_no_file(images, stub, tmp_path: Path) 
 
 
 MEMORY = """
-import resource, sys
+import sys
 sys.path[:0] = [{tests!r}, {bench!r}]
-from stream_memory import write_archive
-base = write_archive({folder!r}, {n}, dim={dim})
-print(base, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+from stream_memory import peak_resident_bytes, write_archive
+write_archive({folder!r}, {n}, dim={dim})
+print(peak_resident_bytes())
 """
 
 

@@ -111,7 +111,7 @@ def test_another_layout_is_one_line(tmp_path: Path, draw: Draw) -> None:
 
 
 def test_an_unknown_choice_of_classes_is_one_line(archive: Path, tmp_path: Path) -> None:
-    with pytest.raises(BloomDiffError, match="option 'classes'"):
+    with pytest.raises(BloomDiffError, match="classes: is 'coarse'"):
         import_cells("acevedo", archive, tmp_path / "data", {"classes": "coarse"}, jobs=1)
 
 

@@ -96,7 +96,7 @@ def test_tables_that_do_not_fit(tmp_path: Path, load) -> None:
         load("csv", file)
     with pytest.raises(ParameterError, match=r"no column 'pfd' for path; .*did you mean 'pfad'"):
         load("csv", file, {"columns": {"path": "pfd"}})
-    with pytest.raises(ParameterError, match=r"option 'columns\.colour"):
+    with pytest.raises(ParameterError, match=r"columns\.colour"):
         load("csv", file, {"columns": {"colour": "x"}})
     file.write_text("path,box_x\na.png,3\n")
     with pytest.raises(InputError, match="a part of a box: no box_y, box_width, box_height"):
