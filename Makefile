@@ -1,4 +1,4 @@
-# make repro · make test · make demo · make ui · make bench
+# make repro · make test · make demo · make ui · make lint
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: repro data test demo ui bench lint
+.PHONY: repro data test demo ui lint
 
 repro: $(STAMP) data
 	dvc repro
@@ -27,10 +27,7 @@ $(STAMP): pyproject.toml constraints.txt
 data: $(STAMP)
 	@test -e data/manifest.csv || bloomdiff data phantom
 
-test: $(STAMP)
-	ruff check .
-	ruff format --check .
-	mypy
+test: lint
 	pytest -n 2 --dist loadfile
 
 # The whole street on small parameters, in a copy of the tracked files under build/.
