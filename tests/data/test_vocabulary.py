@@ -139,7 +139,7 @@ def test_shared_classes_of_labels_that_occur() -> None:
         "neutrophil",
         "eosinophil",
     ]
-    assert shared_classes([{"own class"}, {"own class"}]) == []
+    assert shared_classes([{"own class", "x"}, {"own class", "BNE"}]) == ["own class"]
 
 
 def test_coarsen() -> None:
@@ -147,6 +147,7 @@ def test_coarsen() -> None:
     assert coarsen("BNE", ["neutrophil_band"]) == "neutrophil_band"
     assert coarsen("neutrophil", ["neutrophil_band"]) is None
     assert coarsen("own class", ["neutrophil"]) is None
+    assert coarsen("own class", ["neutrophil", "own class"]) == "own class"
 
 
 @pytest.mark.parametrize(

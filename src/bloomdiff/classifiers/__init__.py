@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bloomdiff.artifacts import registered_kind
 from bloomdiff.classifiers import gradient_boosting, knn, logistic, mlp
 from bloomdiff.classifiers.base import CLASSIFIERS, Classifier, ClassifierParams
-from bloomdiff.errors import InputError
-from bloomdiff.files import read_json
 from bloomdiff.validation import validated
 
 __all__ = [
@@ -45,7 +44,4 @@ def load_classifier(path: str | Path, *, device: str = "cpu") -> Classifier:
     IntegrityError
         Its state is damaged.
     """
-    card = read_json(Path(path) / "classifier.json")
-    if not isinstance(card, dict) or card.get("classifier") not in CLASSIFIERS:
-        raise InputError(str(path), "holds no known classifier", "run the stage that writes it")
-    return CLASSIFIERS[card["classifier"]].load(path, device=device)
+    return registered_kind(path, CLASSIFIERS).load(path, device=device)

@@ -16,13 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from bloomdiff.artifacts import Arrays, read_artifact, write_artifact
 from bloomdiff.data.embedding_set import EmbeddingSet, Floats, Labels, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint, assert_disjoint
-from bloomdiff.errors import InputError, IntegrityError, LeakageError, ParameterError
-from bloomdiff.files import atomic_dir, read_json, sha256_file, write_json
+from bloomdiff.errors import InputError, LeakageError, ParameterError
 from bloomdiff.registry import Registry
 
-Arrays = dict[str, npt.NDArray[Any]]
 Indices = npt.NDArray[np.intp]
 Probabilities = npt.NDArray[np.float64]
 
@@ -207,44 +206,25 @@ class Classifier(ABC):
 
     def save(self, path: str | Path) -> None:
         """Write the folder `path` (safetensors and JSON, no pickles), atomically."""
-        from safetensors.numpy import save_file
-
         self._check_fitted()
+        card = {
+            "classifier": self.name,
+            "params": self.params.model_dump(mode="json"),
+            "seed": self.seed,
+            "classes": self.classes_.tolist(),
+            "fingerprint": self.fingerprint.to_dict(),
+        }
         state = {"mean": self._mean, "scale": self._scale, "columns": self._columns}
         state |= {f"model.{key}": value for key, value in self._state().items()}
-        with atomic_dir(path) as folder:
-            save_file(
-                {key: np.ascontiguousarray(state[key]) for key in sorted(state)},
-                folder / "state.safetensors",
-            )
-            card = {
-                "classifier": self.name,
-                "params": self.params.model_dump(mode="json"),
-                "seed": self.seed,
-                "classes": self.classes_.tolist(),
-                "fingerprint": self.fingerprint.to_dict(),
-                "sha256": sha256_file(folder / "state.safetensors"),
-            }
-            write_json(folder / "classifier.json", card)
+        write_artifact(path, "classifier", card, state)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> Self:
         """Read a folder written by `save`; a damaged state is an `IntegrityError`."""
-        from safetensors.numpy import load_file
-
-        folder = Path(path)
-        card = read_json(folder / "classifier.json")
-        if card["classifier"] != cls.name:
-            raise InputError(str(path), f"holds a {card['classifier']!r}", f"load it as {cls.name}")
-        state_path = folder / "state.safetensors"
-        if not state_path.exists() or sha256_file(state_path) != card["sha256"]:
-            raise IntegrityError(
-                str(state_path), "is missing or damaged", "delete the folder and run its stage"
-            )
+        card, state = read_artifact(path, "classifier", cls.name)
         self = cls(cls.Params(**card["params"]), seed=card["seed"], device=device)
         self.classes_ = np.asarray(card["classes"], dtype=str)
         self.fingerprint = Fingerprint.from_dict(card["fingerprint"], where=str(path))
-        state = load_file(state_path)
         self._mean, self._scale = state.pop("mean"), state.pop("scale")
         self._columns = state.pop("columns")
         self._restore({key.removeprefix("model."): value for key, value in state.items()})

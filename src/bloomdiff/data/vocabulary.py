@@ -107,7 +107,7 @@ def lineage(label: str) -> str:
 def _and_broader(name: str) -> list[str]:
     """The class and those that contain it, narrowest first."""
     chain = [name]
-    while broader := VOCABULARY[chain[-1]].broader:
+    while chain[-1] in VOCABULARY and (broader := VOCABULARY[chain[-1]].broader):
         chain.append(broader)
     return chain
 
@@ -127,8 +127,8 @@ def shared_classes(labels: Iterable[Iterable[str]]) -> list[str]:
     """The finest classes to which every set of labels can be brought, in the table's order.
 
     Who tells band from segmented neutrophils can tell neutrophils as well; where a class and one
-    that it contains are both shared, the narrower one is kept. Labels that the vocabulary does not
-    know are shared by none.
+    that it contains are both shared, the narrower one is kept. A label that the vocabulary does not
+    know is shared where every source has it by the same name; such labels come last, sorted.
 
     Parameters
     ----------
@@ -136,21 +136,24 @@ def shared_classes(labels: Iterable[Iterable[str]]) -> list[str]:
         One collection a source: the labels that occur there.
     """
     told = [
-        {broad for label in some if (name := known_name(label)) for broad in _and_broader(name)}
+        {broad for label in some for broad in _and_broader(known_name(label) or label)}
         for some in labels
     ]
     if not told:
         raise ParameterError("common classes", "no source is named", "name two or more")
     shared = set.intersection(*told)
     contains_another = {broad for name in shared for broad in _and_broader(name)[1:]}
-    return [name for name in VOCABULARY if name in shared - contains_another]
+    finest = shared - contains_another
+    return [name for name in VOCABULARY if name in finest] + sorted(finest - VOCABULARY.keys())
 
 
 def coarsen(label: str, classes: Iterable[str]) -> str | None:
     """The one of `classes` that is the label's class or contains it; None where none does.
 
+    A label that the vocabulary does not know is a class of its own.
+
     Relabels a manifest to `shared_classes`: cells that become None are left out.
     """
     wanted = set(classes)
-    name = known_name(label)
-    return next((broad for broad in _and_broader(name) if broad in wanted), None) if name else None
+    chain = _and_broader(known_name(label) or label)
+    return next((name for name in chain if name in wanted), None)

@@ -14,13 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from bloomdiff.artifacts import Arrays, read_artifact, write_artifact
 from bloomdiff.data.embedding_set import Floats, Labels, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint
-from bloomdiff.errors import InputError, IntegrityError, ParameterError
-from bloomdiff.files import atomic_dir, read_json, sha256_file, write_json
+from bloomdiff.errors import InputError, ParameterError
 from bloomdiff.registry import Registry
-
-Arrays = dict[str, npt.NDArray[Any]]
 
 
 class GeneratorParams(BaseModel):
@@ -180,42 +178,26 @@ class Generator(ABC):
 
     def save(self, path: str | Path) -> None:
         """Write the folder `path` (safetensors and JSON, no pickles), atomically."""
-        from safetensors.numpy import save_file
-
         self._check_fitted()
-        with atomic_dir(path) as folder:
-            state = {k: np.ascontiguousarray(v) for k, v in sorted(self._state().items())}
-            save_file(state, folder / "state.safetensors")
-            card = {
-                "generator": self.name,
-                "params": self.params.model_dump(mode="json"),
-                "seed": self.seed,
-                "classes": self.classes_.tolist(),
-                "dim": self.dim_,
-                "fingerprint": self.fingerprint.to_dict(),
-                "sha256": sha256_file(folder / "state.safetensors"),
-            }
-            write_json(folder / "generator.json", card)
+        card = {
+            "generator": self.name,
+            "params": self.params.model_dump(mode="json"),
+            "seed": self.seed,
+            "classes": self.classes_.tolist(),
+            "dim": self.dim_,
+            "fingerprint": self.fingerprint.to_dict(),
+        }
+        write_artifact(path, "generator", card, self._state())
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> Self:
         """Read a folder written by `save`; a damaged state is an `IntegrityError`."""
-        from safetensors.numpy import load_file
-
-        folder = Path(path)
-        card = read_json(folder / "generator.json")
-        if card["generator"] != cls.name:
-            raise InputError(str(path), f"holds a {card['generator']!r}", f"load it as {cls.name}")
-        state_path = folder / "state.safetensors"
-        if not state_path.exists() or sha256_file(state_path) != card["sha256"]:
-            raise IntegrityError(
-                str(state_path), "is missing or damaged", "delete the folder and run its stage"
-            )
+        card, state = read_artifact(path, "generator", cls.name)
         self = cls(cls.Params(**card["params"]), seed=card["seed"], device=device)
         self.classes_ = np.asarray(card["classes"], dtype=str)
         self.dim_ = int(card["dim"])
         self.fingerprint = Fingerprint.from_dict(card["fingerprint"], where=str(path))
-        self._restore(load_file(state_path))
+        self._restore(state)
         return self
 
     def _check_fitted(self) -> None:

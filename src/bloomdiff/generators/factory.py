@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bloomdiff.errors import InputError
-from bloomdiff.files import read_json
+from bloomdiff.artifacts import registered_kind
 from bloomdiff.generators.base import GENERATORS, Generator
 from bloomdiff.validation import validated
 
@@ -47,9 +46,4 @@ def load_generator(path: str | Path, *, device: str = "cpu") -> Generator:
     IntegrityError
         Its state is missing or damaged.
     """
-    card = read_json(Path(path) / "generator.json")
-    if not isinstance(card, dict) or card.get("generator") not in GENERATORS:
-        raise InputError(
-            f"{path}/generator.json", "does not name a generator", "run the stage that writes it"
-        )
-    return GENERATORS[card["generator"]].load(path, device=device)
+    return registered_kind(path, GENERATORS).load(path, device=device)

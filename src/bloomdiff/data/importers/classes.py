@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -68,40 +68,19 @@ class ClassRules:
         InputError
             The sources have no class in common.
         """
+        from bloomdiff.data.vocabulary import coarsen, shared_classes
+
         labelled = cells[cells["label"] != ""]
+        if labelled.empty:
+            return cells
         have = {str(name): set(part) for name, part in labelled.groupby("source")["label"]}
-        shared = _common(list(have.values()))
+        shared = shared_classes(have.values())
         if not shared:
             told = "; ".join(f"{name} has {', '.join(sorted(have[name]))}" for name in have)
             raise InputError("--common-classes", f"no class is shared ({told})", "use --map")
         names = {"": ""}
         for label in sorted(set(labelled["label"])):
-            if (name := _coarsen(label, shared)) is not None:
+            if (name := coarsen(label, shared)) is not None:
                 names[label] = name
         cells = cells[cells["label"].isin(names)].reset_index(drop=True)
         return cells.assign(label=[names[label] for label in cells["label"]])
-
-
-def _coarsen(label: str, classes: Sequence[str]) -> str | None:
-    from bloomdiff.data.vocabulary import coarsen, known_name
-
-    if known_name(label) is None:
-        return label if label in classes else None
-    return coarsen(label, classes)
-
-
-def _common(sources: Sequence[set[str]]) -> list[str]:
-    """The finest classes to which every one of the sources has a label that belongs."""
-    from bloomdiff.data.vocabulary import VOCABULARY, known_name
-
-    own = sorted(label for label in set().union(*sources) if known_name(label) is None)
-    shared = [
-        name
-        for name in (*VOCABULARY, *own)
-        if all(any(_coarsen(label, [name]) for label in labels) for labels in sources)
-    ]
-    return [
-        name
-        for name in shared
-        if not any(_coarsen(finer, [name]) for finer in shared if finer != name)
-    ]

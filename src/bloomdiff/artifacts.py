@@ -1,0 +1,78 @@
+"""Fitted generators and classifiers on disk: one folder of safetensors and JSON, no pickles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bloomdiff.errors import InputError, IntegrityError
+from bloomdiff.files import atomic_dir, read_json, sha256_file, write_json
+from bloomdiff.registry import Registry
+
+T = TypeVar("T")
+Arrays = dict[str, npt.NDArray[Any]]
+_STATE = "state.safetensors"
+
+
+def write_artifact(path: str | Path, noun: str, card: dict[str, Any], state: Arrays) -> None:
+    """Write the folder `path`, atomically; equal content gives equal bytes.
+
+    Parameters
+    ----------
+    path
+        The folder; one that is there is replaced.
+    noun
+        What it holds ("generator"); its card is `<noun>.json`.
+    card
+        Plain data; `card[noun]` is the registered name. The state's SHA-256 is added.
+    state
+        Everything learned, as named arrays.
+    """
+    from safetensors.numpy import save_file
+
+    with atomic_dir(path) as folder:
+        save_file({k: np.ascontiguousarray(state[k]) for k in sorted(state)}, folder / _STATE)
+        write_json(folder / f"{noun}.json", {**card, "sha256": sha256_file(folder / _STATE)})
+
+
+def read_artifact(path: str | Path, noun: str, name: str) -> tuple[dict[str, Any], Arrays]:
+    """Card and state of a folder written by `write_artifact`.
+
+    Raises
+    ------
+    InputError
+        No such folder, or it holds something other than the `noun` called `name`.
+    IntegrityError
+        The state is missing or not what was written.
+    """
+    from safetensors.numpy import load_file
+
+    folder = Path(path)
+    card = read_json(folder / f"{noun}.json")
+    if card[noun] != name:
+        raise InputError(str(path), f"holds a {card[noun]!r}", f"load it as {name}")
+    if not (folder / _STATE).exists() or sha256_file(folder / _STATE) != card["sha256"]:
+        raise IntegrityError(
+            str(folder / _STATE), "is missing or damaged", "delete the folder and run its stage"
+        )
+    return card, load_file(folder / _STATE)
+
+
+def registered_kind(path: str | Path, registry: Registry[T]) -> T:
+    """The registered thing whose fitted state the folder `path` holds.
+
+    Raises
+    ------
+    InputError
+        The folder holds none of the registry's.
+    """
+    card_path = Path(path) / f"{registry.noun}.json"
+    card = read_json(card_path)
+    if not isinstance(card, dict) or card.get(registry.noun) not in registry:
+        raise InputError(
+            str(card_path), f"does not name a {registry.noun}", "run the stage that writes it"
+        )
+    return registry[card[registry.noun]]
