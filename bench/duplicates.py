@@ -24,7 +24,7 @@ from bloomdiff.data.duplicates import (
     find_duplicates,
     join_families,
 )
-from bloomdiff.data.images import pixel_sha256, read_rgb
+from bloomdiff.data.images import pixel_digest, read_rgb
 from bloomdiff.data.manifest import read_manifest
 from bloomdiff.data.phantom import PhantomParams, write_phantom
 from bloomdiff.errors import InputError
@@ -68,8 +68,8 @@ def manifest(root: Path, patterns: Sequence[str]) -> pd.DataFrame:
     paths = sorted(path for pattern in patterns for path in root.glob(pattern))
     names = [path.relative_to(root).as_posix() for path in paths]
     cells = pd.DataFrame({"cell_id": names, "path": names, "label": "", "group": names})
-    digest = [pixel_sha256(read_rgb(path)) for path in paths]
-    return cells.assign(split="", source=root.name, sha256=digest)
+    digest = [pixel_digest(read_rgb(path)) for path in paths]
+    return cells.assign(split="", source=root.name, blake3=digest)
 
 
 def search(cells: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, pd.DataFrame, Result]:
@@ -174,7 +174,7 @@ def bench_phantom() -> Result:
         write_phantom(folder, PhantomParams(), seed=0, jobs=1)
         cells = read_manifest(Path(folder) / "manifest.csv")
         paths = [Path(folder) / path for path in cells["path"]]
-        cells["sha256"] = [pixel_sha256(read_rgb(path)) for path in paths]
+        cells["blake3"] = [pixel_digest(read_rgb(path)) for path in paths]
         cells["group"] = cells["cell_id"]
         pairs, grouped, cost = search(cells, Path(folder))
     joined = grouped["group"].duplicated(keep=False).mean()

@@ -33,7 +33,7 @@ import pandas as pd
 import psutil
 import torch
 
-from bloomdiff.data.images import is_image, pixel_sha256, read_rgb
+from bloomdiff.data.images import is_image, pixel_digest, read_rgb
 from bloomdiff.encoders import EncoderParams, embed_cells, load_encoder
 from bloomdiff.encoders.dinov2_onnx import converted_weights
 from bloomdiff.encoders.network import NetworkEncoder, resolve_device
@@ -53,7 +53,7 @@ def manifest(folder: Path, n: int) -> pd.DataFrame:
     cells = pd.DataFrame({"path": [str(p.relative_to(folder)) for p in paths]})
     cells["cell_id"] = cells["group"] = cells["path"]
     cells["label"] = cells["split"] = cells["source"] = ""
-    cells["sha256"] = [pixel_sha256(read_rgb(p)) for p in paths]
+    cells["blake3"] = [pixel_digest(read_rgb(p)) for p in paths]
     return cells
 
 

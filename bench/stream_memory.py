@@ -45,11 +45,13 @@ def write_archive(folder: str | Path, n: int, dim: int = 384) -> int:
     """Fill the cache chunk by chunk, then write `cells.parquet`; return the file's bytes."""
     folder = Path(folder)
     encoder = Stub(dim)
-    sha256 = pd.Series((hashlib.sha256(str(i).encode()).hexdigest() for i in range(n)), dtype="str")
+    digests = pd.Series(
+        (hashlib.sha256(str(i).encode()).hexdigest() for i in range(n)), dtype="str"
+    )
     cache = EmbeddingCache(folder, encoder)
     for start in range(0, n, CHUNK_ROWS):
         rng = np.random.default_rng(start)
-        part = sha256.iloc[start : start + CHUNK_ROWS]
+        part = digests.iloc[start : start + CHUNK_ROWS]
         cache.add(as_digests(part), rng.standard_normal((len(part), dim), np.float32))
     cells = pd.DataFrame(
         {
@@ -59,7 +61,7 @@ def write_archive(folder: str | Path, n: int, dim: int = 384) -> int:
             "group": [f"patient{i // 1000}" for i in range(n)],
             "split": "",
             "source": "archive",
-            "sha256": sha256,
+            "blake3": digests,
         }
     )
     path = folder / "cells.parquet"

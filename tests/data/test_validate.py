@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bloomdiff.data.images import pixel_sha256
+from bloomdiff.data.images import pixel_digest
 from bloomdiff.data.manifest import read_manifest, write_manifest
 from bloomdiff.data.schema import is_inside
 from bloomdiff.data.validate import validate_manifest
@@ -40,7 +40,7 @@ def cells(root: Path) -> pd.DataFrame:
             "source": "lab",
             "width": "",
             "height": "",
-            "sha256": "",
+            "blake3": "",
         }
     )
 
@@ -56,7 +56,7 @@ def test_sizes_digests_and_lone_groups_are_filled_in(cells: pd.DataFrame, root: 
     for number, row in enumerate(found.itertuples()):
         rgb = np.asarray(Image.open(root / row.path))
         assert (row.height, row.width) == rgb.shape[:2] == (7, 5 + number)
-        assert row.sha256 == pixel_sha256(rgb)
+        assert row.blake3 == pixel_digest(rgb)
     assert found["width"].dtype == found["height"].dtype == np.int64
     assert found["group"].tolist() == ["p", "p", "q", "c3", "q", "q"]
     unchanged = ["cell_id", "path", "label", "split", "source"]
@@ -108,8 +108,8 @@ def test_other_columns_and_the_order_of_rows_stay(cells: pd.DataFrame, root: Pat
         ("width", "6", "row 2: width is 6, but the image's is 5"),
         ("height", "0", "row 2: height '0' is not a size"),
         ("height", "8", "row 2: height is 8, but the image's is 7"),
-        ("sha256", "abc", "row 2: sha256 'abc' is not a SHA-256"),
-        ("sha256", "0" * 64, f"row 2: sha256 is {'0' * 64}, but the image's is "),
+        ("blake3", "abc", "row 2: blake3 'abc' is not a BLAKE3 digest"),
+        ("blake3", "0" * 64, f"row 2: blake3 is {'0' * 64}, but the image's is "),
     ],
 )
 def test_each_check_can_fail(
@@ -155,7 +155,7 @@ def test_a_digest_catches_a_changed_image(cells: pd.DataFrame, root: Path) -> No
     rgb[0, 0, 0] ^= 1
     Image.fromarray(rgb).save(path)
     (line,) = told(full, root)
-    assert "row 6: sha256 is" in line
+    assert "row 6: blake3 is" in line
 
 
 def test_known_labels(cells: pd.DataFrame, root: Path) -> None:
@@ -174,8 +174,8 @@ def test_signs_tell_labels_apart(cells: pd.DataFrame, root: Path) -> None:
 def test_tables_without_rows_or_columns(cells: pd.DataFrame, root: Path) -> None:
     with pytest.raises(InputError, match="lists no cell"):
         validate_manifest(cells.iloc[:0], root)
-    with pytest.raises(InputError, match="lacks split, sha256"):
-        validate_manifest(cells.drop(columns=["split", "sha256"]), root)
+    with pytest.raises(InputError, match="lacks split, blake3"):
+        validate_manifest(cells.drop(columns=["split", "blake3"]), root)
 
 
 def test_two_processes_find_what_one_finds(cells: pd.DataFrame, root: Path) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bloomdiff.data.images import pixel_sha256, read_rgb
+from bloomdiff.data.images import pixel_digest, read_rgb
 from bloomdiff.data.manifest import CELL_COLUMNS
 from bloomdiff.encoders.base import Encoder
 from bloomdiff.encoders.params import EncoderParams
@@ -54,7 +54,7 @@ def write_images(folder: Path, n: int, *, seed: int = 0, size: int = 20) -> pd.D
         Image.fromarray(pixels).save(folder / name)
         rows.append((name[:-4], name, "ab"[i % 2], f"g{i % 5}", "", "test", size + i % 3, size))
     cells = pd.DataFrame(rows, columns=list(CELL_COLUMNS[:-1]))
-    cells["sha256"] = [pixel_sha256(read_rgb(folder / path)) for path in cells["path"]]
+    cells["blake3"] = [pixel_digest(read_rgb(folder / path)) for path in cells["path"]]
     return cells
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bloomdiff.data.images import pixel_sha256, read_rgb
+from bloomdiff.data.images import pixel_digest, read_rgb
 from bloomdiff.encoders import EncoderParams, embed_cells, load_encoder
 from bloomdiff.errors import ParameterError
 
@@ -66,7 +66,7 @@ def test_dinov2_beats_colour_on_real_cells_and_colour_is_strong(
             "group": [p.stem for p in paths],
             "split": "",
             "source": "pbc-examples",
-            "sha256": [pixel_sha256(read_rgb(p)) for p in paths],
+            "blake3": [pixel_digest(read_rgb(p)) for p in paths],
         }
     )
     score = {}

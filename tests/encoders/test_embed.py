@@ -60,7 +60,7 @@ def test_equal_images_are_computed_once(images, stub, tmp_path: Path) -> None:
 def test_a_manifest_without_digests_is_completed(images, stub, tmp_path: Path) -> None:
     cells, root = images
     with_digests = embed_cells(cells, root, stub, cache_dir=tmp_path / "a", jobs=0)
-    without = embed_cells(cells.assign(sha256=""), root, stub, cache_dir=tmp_path / "b", jobs=0)
+    without = embed_cells(cells.assign(blake3=""), root, stub, cache_dir=tmp_path / "b", jobs=0)
     np.testing.assert_array_equal(with_digests.X, without.X)
 
 

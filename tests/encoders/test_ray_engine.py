@@ -15,14 +15,14 @@ from bloomdiff.errors import BloomDiffError, ParameterError
 
 def todo(n: int) -> Todo:
     names = [str(i) for i in range(n)]
-    return Todo(Path("root"), pd.DataFrame({"path": names, "sha256": names}))
+    return Todo(Path("root"), pd.DataFrame({"path": names, "blake3": names}))
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 100, 1000])
 def test_partitions_cover_in_order_at_whole_batches(n: int, monkeypatch) -> None:
     monkeypatch.setattr(ray_engine, "CHUNK_ROWS", 64)
     parts = ray_engine.partitions(todo(n), 8, 2)
-    assert [s for part in parts for s in part.sha256] == todo(n).sha256
+    assert [s for part in parts for s in part.blake3] == todo(n).blake3
     assert all(len(part) % 8 == 0 for part in parts[:-1])
     assert max(len(part) for part in parts) <= 64
 

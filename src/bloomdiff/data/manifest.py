@@ -16,7 +16,7 @@ from bloomdiff.files import atomic_file
 # cell_id  unique name              path    image file, relative to the manifest's folder
 # label    class name, '' unknown   group   patient, slide or duplicates; never straddles folds
 # split    official split or ''     source  data set the cell came from
-# width, height  pixels             sha256  of the decoded RGB pixels and their shape
+# width, height  pixels             blake3  of the decoded RGB pixels and their shape
 CELL_COLUMNS = (
     "cell_id",
     "path",
@@ -26,11 +26,11 @@ CELL_COLUMNS = (
     "source",
     "width",
     "height",
-    "sha256",
+    "blake3",
 )
 # Where a cell was cut from a field of view: the field's name and the box in its pixels.
 BOX_COLUMNS = ("field", "box_x", "box_y", "box_width", "box_height")
-TEXT_COLUMNS = ("cell_id", "path", "label", "group", "split", "source", "sha256", "field")
+TEXT_COLUMNS = ("cell_id", "path", "label", "group", "split", "source", "blake3", "field")
 
 
 def write_manifest(cells: pd.DataFrame, path: str | Path) -> None:

@@ -15,7 +15,7 @@ from bloomdiff.data.images import (
     Pixels,
     decode_rgb,
     encode_png,
-    pixel_sha256,
+    pixel_digest,
     read_bytes,
 )
 from bloomdiff.errors import BloomDiffError, InputError
@@ -147,7 +147,7 @@ def _write_one(
         source,
         rgb.shape[1],
         rgb.shape[0],
-        pixel_sha256(rgb),
+        pixel_digest(rgb),
     )
     written.rows.append((*cell, *place))
 

@@ -26,7 +26,7 @@ _MENDS = {
     "source": "write the name of the data set",
     "width": "write the width in pixels, or nothing",
     "height": "write the height in pixels, or nothing",
-    "sha256": "write the digest of the pixels, or nothing",
+    "blake3": "write the digest of the pixels, or nothing",
 }
 
 # The row's position in the table, or None for what belongs to no row; and what is wrong.
@@ -100,7 +100,7 @@ def _schema(columns: Iterable[str]) -> Any:
     inside = pa.Check(lambda path: path.map(is_inside), error="leaves the manifest's folder")
     split = pa.Check.isin(SPLITS, error="is not a split")
     size = matches(_WHOLE, "is not a size")
-    digest = matches(r"^([0-9a-f]{64})?$", "is not a SHA-256")
+    digest = matches(r"^([0-9a-f]{64})?$", "is not a BLAKE3 digest")
     number = matches(_NUMBER, "is not a number of pixels")
     checks = {
         "cell_id": pa.Column(str, filled, unique=True),
@@ -111,7 +111,7 @@ def _schema(columns: Iterable[str]) -> Any:
         "source": pa.Column(str, filled),
         "width": pa.Column(str, size),
         "height": pa.Column(str, size),
-        "sha256": pa.Column(str, digest),
+        "blake3": pa.Column(str, digest),
         "field": pa.Column(str, trimmed),
     }
     return pa.DataFrameSchema({name: checks.get(name, pa.Column(str, number)) for name in columns})

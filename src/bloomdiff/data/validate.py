@@ -13,7 +13,7 @@ from bloomdiff.data.schema import Problem, as_text, is_inside, table_problems, w
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.parallel import map_chunks
 
-_READ = ["width", "height", "sha256"]
+_READ = ["width", "height", "blake3"]
 
 
 def validate_manifest(
@@ -40,7 +40,7 @@ def validate_manifest(
     Returns
     -------
     pandas.DataFrame
-        The same rows in the same order, with `width` and `height` as int64, `sha256` filled in,
+        The same rows in the same order, with `width` and `height` as int64, `blake3` filled in,
         and each cell without a group as a group of its own.
 
     Raises
@@ -88,7 +88,7 @@ def _mismatches(text: pd.DataFrame, read: pd.DataFrame, manifest: Path) -> list[
     problems: list[Problem] = []
     for name in _READ:
         given = text.loc[read.index, name]
-        if name == "sha256":
+        if name == "blake3":
             # The schema tells of digests that are none.
             wrong = (given.str.len() == 64) & (given != read[name])
             mend = "restore the image, or empty the field if the change was meant"

@@ -26,9 +26,9 @@ _OPEN_CHUNKS = 2
 _CHUNKS = "[0-9]*.safetensors"
 
 
-def as_digests(sha256: Iterable[str]) -> Digests:
-    """Hexadecimal SHA-256 to `(n,)` of 32 bytes."""
-    return np.frombuffer(bytes.fromhex("".join(sha256)), dtype="S32")
+def as_digests(hexadecimal: Iterable[str]) -> Digests:
+    """Hexadecimal digests to `(n,)` of 32 bytes."""
+    return np.frombuffer(bytes.fromhex("".join(hexadecimal)), dtype="S32")
 
 
 class EmbeddingCache:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
-from bloomdiff.data.images import pixel_sha256, read_rgb
+from bloomdiff.data.images import pixel_digest, read_rgb
 from bloomdiff.encoders.transform import Pixels, Transform
 from bloomdiff.errors import InputError
 
@@ -16,7 +16,7 @@ _AHEAD = 2
 
 
 def decode_batch(
-    paths: Sequence[Path], sha256: Sequence[str], transform: Transform
+    paths: Sequence[Path], digests: Sequence[str], transform: Transform
 ) -> list[Pixels]:
     """Read, verify and transform images.
 
@@ -26,9 +26,9 @@ def decode_batch(
         An image cannot be read, or its pixels are not those of the manifest.
     """
     images = []
-    for path, expected in zip(paths, sha256, strict=True):
+    for path, expected in zip(paths, digests, strict=True):
         rgb = read_rgb(path)
-        if pixel_sha256(rgb) != expected:
+        if pixel_digest(rgb) != expected:
             raise InputError(
                 str(path),
                 "has changed since the manifest was written",
@@ -46,8 +46,8 @@ def decoded_batches(
     With `jobs` 0 the calling process decodes.
     """
     if jobs == 0:
-        for paths, sha256 in batches:
-            yield decode_batch(paths, sha256, transform)
+        for paths, digests in batches:
+            yield decode_batch(paths, digests, transform)
         return
     # loky starts its workers afresh: forking a process that runs torch's threads can deadlock, and
     # the standard library's other ways run a caller's unguarded script a second time.
@@ -56,8 +56,8 @@ def decoded_batches(
     pool = get_reusable_executor(max_workers=jobs, timeout=300)
     waiting: deque[Future[list[Pixels]]] = deque()
     try:
-        for paths, sha256 in batches:
-            waiting.append(pool.submit(decode_batch, paths, sha256, transform))
+        for paths, digests in batches:
+            waiting.append(pool.submit(decode_batch, paths, digests, transform))
             if len(waiting) > _AHEAD * jobs:
                 yield waiting.popleft().result()
         while waiting:

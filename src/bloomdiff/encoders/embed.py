@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet
-from bloomdiff.data.images import pixel_sha256, read_rgb
+from bloomdiff.data.images import pixel_digest, read_rgb
 from bloomdiff.encoders.base import Encoder, Floats
 from bloomdiff.encoders.cache import Digests, EmbeddingCache, as_digests
 from bloomdiff.encoders.decode import decoded_batches
@@ -34,7 +34,7 @@ class Todo:
     root
         Folder that the paths are relative to.
     cells
-        Columns `path` and `sha256`.
+        Columns `path` and `blake3`.
     """
 
     root: Path
@@ -53,9 +53,9 @@ class Todo:
         return [self.root / path for path in self.cells["path"]]
 
     @property
-    def sha256(self) -> list[str]:
+    def blake3(self) -> list[str]:
         """Digests of their pixels."""
-        return [str(value) for value in self.cells["sha256"]]
+        return [str(value) for value in self.cells["blake3"]]
 
 
 def embed_cells(
@@ -71,7 +71,7 @@ def embed_cells(
     Parameters
     ----------
     cells
-        Manifest. Cells with equal `sha256` share one computation; where it is empty, the pixels
+        Manifest. Cells with equal `blake3` share one computation; where it is empty, the pixels
         are read for it.
     root
         Folder that the manifest's paths are relative to.
@@ -113,14 +113,14 @@ def fill_cache(
     jobs: int = 2,
 ) -> Digests:
     """Put the vector of every image into the cache; return the image digest of each row."""
-    table = cells[["path", "sha256"]].reset_index(drop=True)
-    unknown = np.flatnonzero(table["sha256"].isna() | (table["sha256"] == ""))
+    table = cells[["path", "blake3"]].reset_index(drop=True)
+    unknown = np.flatnonzero(table["blake3"].isna() | (table["blake3"] == ""))
     if len(unknown):
-        sha256 = table["sha256"].tolist()
+        filled = table["blake3"].tolist()
         for row in unknown:
-            sha256[row] = pixel_sha256(read_rgb(Path(root) / table["path"].iloc[row]))
-        table["sha256"] = sha256
-    digests = as_digests(table["sha256"])
+            filled[row] = pixel_digest(read_rgb(Path(root) / table["path"].iloc[row]))
+        table["blake3"] = filled
+    digests = as_digests(table["blake3"])
     _, first = np.unique(digests, return_index=True)
     first = np.sort(first)
     first = first[EmbeddingCache(cache_dir, encoder).missing(digests[first])]
@@ -169,13 +169,13 @@ def embed_todo(
     with tqdm(total=len(todo), desc=label, unit="cell", disable=whole) as bar:
         for X in _encoded(todo, encoder, jobs, streams or encoder.streams):
             if done == 0:
-                check_not_constant(X, as_digests(todo.part(0, len(X)).sha256), encoder)
+                check_not_constant(X, as_digests(todo.part(0, len(X)).blake3), encoder)
             parts.append(X)
             done += len(X)
             bar.update(len(X))
             late = not whole and time.monotonic() - flushed > CHUNK_SECONDS
             if late or done - start >= CHUNK_ROWS or done == len(todo):
-                cache.add(as_digests(todo.part(start, done).sha256), np.concatenate(parts))
+                cache.add(as_digests(todo.part(start, done).blake3), np.concatenate(parts))
                 parts, start, flushed = [], done, time.monotonic()
 
 
@@ -186,7 +186,7 @@ def _encoded(todo: Todo, encoder: Encoder, jobs: int, streams: int) -> Iterator[
         running: deque[Future[Floats]] = deque()
         try:
             for images in decoded_batches(
-                ((part.paths, part.sha256) for part in batches), encoder.transform, jobs
+                ((part.paths, part.blake3) for part in batches), encoder.transform, jobs
             ):
                 running.append(pool.submit(encoder.encode_transformed, images))
                 if len(running) > streams:

@@ -73,7 +73,7 @@ def embed_on_ray(todo: Todo, encoder: Encoder, *, cache_dir: str | Path) -> None
     # The reference is held here for as long as restarted workers may ask for it.
     packed = ray.put(_pack(encoder))
     rows = ray.data.from_items(
-        [{"path": part.cells["path"].tolist(), "sha256": part.sha256} for part in parts],
+        [{"path": part.cells["path"].tolist(), "blake3": part.blake3} for part in parts],
         override_num_blocks=len(parts),
     ).map(
         _Worker,
@@ -107,7 +107,7 @@ class _Worker:
         self.root, self.cache_dir = Path(root), cache_dir
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        todo = Todo(self.root, pd.DataFrame({"path": row["path"], "sha256": row["sha256"]}))
+        todo = Todo(self.root, pd.DataFrame({"path": row["path"], "blake3": row["blake3"]}))
         try:
             embed_todo(todo, self.encoder, cache_dir=self.cache_dir, jobs=0, streams=1, whole=True)
         except BloomDiffError as error:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from bloomdiff.data.images import pixel_sha256, read_rgb
+from bloomdiff.data.images import pixel_digest, read_rgb
 
 
 def draw_field(seed: int, size: int = 180) -> Image.Image:
@@ -31,9 +31,9 @@ def table(root: Path, labels: dict[str, str]) -> pd.DataFrame:
     for path in sorted([*root.glob("*.png"), *root.glob("*.jpg")]):
         rgb = read_rgb(path)
         name = path.stem
-        rows.append((name, path.name, labels.get(name, ""), name, pixel_sha256(rgb)))
+        rows.append((name, path.name, labels.get(name, ""), name, pixel_digest(rgb)))
     cells = pd.DataFrame(
-        rows, columns=["cell_id", "path", "label", "group", "sha256"], dtype=object
+        rows, columns=["cell_id", "path", "label", "group", "blake3"], dtype=object
     )
     return cells.assign(split="", source="drawn", width=180, height=180)
 

@@ -133,8 +133,8 @@ def test_images_without_features_are_joined_with_nothing(tmp_path):
 
 
 def test_pixels_without_a_digest_are_refused(drawn):
-    with pytest.raises(InputError, match="'all': has no sha256; validate"):
-        find_duplicates(table(drawn, {}).assign(sha256=""), drawn, NEAR)
+    with pytest.raises(InputError, match="'all': has no blake3; validate"):
+        find_duplicates(table(drawn, {}).assign(blake3=""), drawn, NEAR)
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="needs the real cells in ../shared/data")

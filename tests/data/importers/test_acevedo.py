@@ -88,7 +88,7 @@ def test_equal_images_of_one_class_are_kept_for_grouping(archive: Path, tmp_path
     original = next((archive / "basophil").glob("BA_*.jpg"))
     shutil.copy(original, original.with_name("BA_7.jpg"))
     cells = import_cells("acevedo", archive, tmp_path / "data", jobs=1)
-    assert cells["sha256"].duplicated().sum() == 1
+    assert cells["blake3"].duplicated().sum() == 1
 
 
 def test_a_name_that_contradicts_its_folder_is_told(

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import bloomdiff.data.importers
-from bloomdiff.data.images import pixel_sha256, read_rgb
+from bloomdiff.data.images import pixel_digest, read_rgb
 from bloomdiff.data.importers import (
     IMPORTERS,
     ClassRules,
@@ -59,7 +59,7 @@ def test_whole_files_are_copied_byte_for_byte_and_described(lab: Path, load, sna
     for cell in cells.itertuples():
         rgb = read_rgb(out / cell.path)
         assert (cell.height, cell.width) == rgb.shape[:2] == (10, 12)
-        assert cell.sha256 == pixel_sha256(rgb)
+        assert cell.blake3 == pixel_digest(rgb)
         assert cell.label == cell.cell_id.split("/")[1]
         assert cell.group == cell.cell_id
         assert cell.source == "lab"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bloomdiff.data.images import pixel_sha256, read_rgb
+from bloomdiff.data.images import pixel_digest, read_rgb
 from bloomdiff.data.manifest import read_manifest
 from bloomdiff.data.phantom import PhantomParams, write_phantom
 from bloomdiff.data.phantom.cell_types import TYPES
@@ -30,7 +30,7 @@ def test_same_seed_same_bytes_for_any_number_of_jobs(phantom, small, tmp_path):
 def test_another_seed_draws_other_cells(phantom, small, tmp_path):
     write_phantom(tmp_path, small, seed=1, jobs=1)
     ours, theirs = (read_manifest(p / "manifest.csv") for p in (phantom, tmp_path))
-    assert not set(ours.sha256) & set(theirs.sha256)
+    assert not set(ours.blake3) & set(theirs.blake3)
 
 
 def test_a_smaller_phantom_is_part_of_a_larger_one(phantom, small, tmp_path):
@@ -45,13 +45,13 @@ def test_the_manifest_tells_the_truth(phantom, small):
     cells = read_manifest(phantom / "manifest.csv")
     assert len(cells) == small.n_cells
     assert cells.cell_id.is_unique
-    assert cells.sha256.is_unique
+    assert cells.blake3.is_unique
     assert set(cells.source) == {"phantom"}
     assert set(cells.split) == {""}
     for row in cells.itertuples():
         rgb = read_rgb(phantom / row.path)
         assert rgb.shape == (row.height, row.width, 3) == (96, 96, 3)
-        assert pixel_sha256(rgb) == row.sha256
+        assert pixel_digest(rgb) == row.blake3
         assert row.path == f"images/phantom/{row.label}/{row.cell_id}.png"
     assert {p for p in content(phantom) if p.endswith(".png")} == set(cells.path)
 

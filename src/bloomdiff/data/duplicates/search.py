@@ -83,7 +83,7 @@ def find_duplicates(
     Parameters
     ----------
     cells
-        Validated manifest: its `sha256` are filled in.
+        Validated manifest: its `blake3` are filled in.
     root
         The folder that `path` is relative to.
     params
@@ -106,9 +106,9 @@ def find_duplicates(
         A cell whose pixels have no digest yet, or an image that cannot be read.
     """
     cells = cells.sort_values("cell_id", ignore_index=True)
-    if (cells["sha256"] == "").any():
-        cell = cells.loc[cells["sha256"] == "", "cell_id"].iloc[0]
-        raise InputError(f"manifest cell {cell!r}", "has no sha256", "validate the manifest first")
+    if (cells["blake3"] == "").any():
+        cell = cells.loc[cells["blake3"] == "", "cell_id"].iloc[0]
+        raise InputError(f"manifest cell {cell!r}", "has no blake3", "validate the manifest first")
     pairs = _exact(cells)
     if params.near:
         near = _near(cells, Path(root), params, jobs, embeddings)
@@ -117,7 +117,7 @@ def find_duplicates(
 
 
 def _exact(cells: pd.DataFrame) -> pd.DataFrame:
-    first = cells.groupby("sha256")["cell_id"].transform("first")
+    first = cells.groupby("blake3")["cell_id"].transform("first")
     again = cells[cells["cell_id"] != first]
     pairs = pd.DataFrame({"cell_a": first[again.index], "cell_b": again["cell_id"]})
     return pairs.assign(
@@ -132,7 +132,7 @@ def _near(
     jobs: int,
     embeddings: EmbeddingSet | None,
 ) -> pd.DataFrame:
-    cells = cells.drop_duplicates("sha256", ignore_index=True)
+    cells = cells.drop_duplicates("blake3", ignore_index=True)
     ids = cells["cell_id"].to_numpy(dtype=str)
     with tempfile.TemporaryDirectory(prefix="bloomdiff-") as folder:
         store = Path(folder) / "features.npy"

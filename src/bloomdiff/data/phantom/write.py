@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bloomdiff.data.images import pixel_sha256
+from bloomdiff.data.images import pixel_digest
 from bloomdiff.data.manifest import write_manifest
 from bloomdiff.data.phantom.cell_types import TYPES
 from bloomdiff.data.phantom.params import PhantomParams
@@ -80,7 +80,7 @@ def _draw(
         "source": SOURCE,
         "width": picture.rgb.shape[1],
         "height": picture.rgb.shape[0],
-        "sha256": pixel_sha256(picture.rgb),
+        "blake3": pixel_digest(picture.rgb),
         **picture.truth,
     }
 
@@ -169,7 +169,7 @@ def write_phantom(out: str | Path, params: PhantomParams, *, seed: int, jobs: in
         (out / MANIFEST).unlink(missing_ok=True)
     table = pd.DataFrame(rows).sort_values("cell_id", ignore_index=True)
     manifest_columns = list(table.columns[:9])
-    truth = table.drop(columns=["path", "split", "source", "width", "height", "sha256"])
+    truth = table.drop(columns=["path", "split", "source", "width", "height", "blake3"])
     with atomic_file(out / MORPHOLOGY) as temporary:
         truth.to_parquet(temporary, index=False)
     write_manifest(table[manifest_columns], out / MANIFEST)
