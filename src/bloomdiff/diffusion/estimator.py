@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logsumexp, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bloomdiff.diffusion.config import DiffusionConfig
-from bloomdiff.diffusion.model import ClassDiffusion
-from bloomdiff.diffusion.whitening import Doubles, Floats
+from bloomdiff.diffusion.model import ClassDiffusion, ClassifierKind
+from bloomdiff.diffusion.whitening import Doubles, Floats, Index
 
+if TYPE_CHECKING:
+    from bloomdiff.diffusion.likelihood import Divergence
+
+Frequencies = Literal["equal", "training"]
 _DEFAULT = DiffusionConfig()
 
 
@@ -25,6 +30,12 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     n_components, shrinkage, n_steps, guidance, nuisance_scale, pool_trust
         As in `DiffusionConfig`.
+    classifier
+        What `predict_proba` applies Bayes' rule to. "prior": the predictive Gaussians of the model
+        before the network, in the directions in which the classes differ. "flow": the same times
+        what the network's probability flow makes a row likelier. "denoising": the same with the
+        network's denoising errors at noise shared by all classes (Li et al. 2023,
+        arXiv:2303.16203).
     random_state
         Seed, or numpy's legacy generator, or None.
     device
@@ -58,6 +69,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         guidance: float = _DEFAULT.guidance,
         nuisance_scale: float = _DEFAULT.nuisance_scale,
         pool_trust: float = _DEFAULT.pool_trust,
+        classifier: ClassifierKind = "prior",
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
     ) -> None:
@@ -67,6 +79,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.guidance = guidance
         self.nuisance_scale = nuisance_scale
         self.pool_trust = pool_trust
+        self.classifier = classifier
         self.random_state = random_state
         self.device = device
 
@@ -105,32 +118,82 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             A class that was not fitted.
         """
         check_is_fitted(self)
-        y = np.asarray(y)
-        index = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
-        if (self.classes_[index] != y).any():
-            unknown = y[self.classes_[index] != y][0]
-            raise ValueError(f"class {unknown!r} was not fitted; classes are {self.classes_}")
-        out = np.empty((len(y), self.n_features_in_), dtype=np.float32)
+        index = self._index(y)
+        out = np.empty((len(index), self.n_features_in_), dtype=np.float32)
         seed = _seed(random_state)
         for i in np.unique(index):
             rows = np.flatnonzero(index == i)
             out[rows] = self.model_.sample(int(i), len(rows), np.random.default_rng([seed, i]))
         return out
 
-    def predict_proba(self, X: Any) -> Doubles:
-        """Class probabilities under equal frequencies, `(n, c)`, by Bayes' rule.
+    def score_samples(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        frequencies: Frequencies = "equal",
+        divergence: Divergence = "auto",
+    ) -> Doubles:
+        """Log-likelihood of rows by the probability flow, nats, float64 `(n,)` (Song et al. 2021).
 
-        The likelihoods are those of the model before the network: the predictive Gaussians in the
-        directions in which the classes differ (`ClassPrior.posterior`).
+        The density is that of the data as learned, with the uncertainty of the class centres, and
+        without guidance and `nuisance_scale`, which take samples away from the data.
+
+        Parameters
+        ----------
+        X
+            Rows `(n, d)`.
+        y
+            Class of each row `(n,)`; None for the mixture of all classes.
+        frequencies
+            Weights of the classes in the mixture: "equal", or as in "training" (a pool counts).
+        divergence
+            How the flow's divergence is taken: "exact", "hutchinson" (estimated along random
+            signs), or "auto": exact up to 64 diffused dimensions.
+
+        Raises
+        ------
+        ValueError
+            A class that was not fitted.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
-        return self.model_.prior.posterior(X)
+        if y is None:
+            count = self.model_.prior.whitening.rows
+            share = (
+                count / count.sum()
+                if frequencies == "training"
+                else np.full(len(count), 1 / len(count))
+            )
+            nats = [
+                self.model_.log_likelihood(X, i, divergence=divergence) for i in range(len(count))
+            ]
+            return np.asarray(logsumexp(np.stack(nats, axis=1) + np.log(share), axis=1))
+        index = self._index(y)
+        out = np.empty(len(X))
+        for i in np.unique(index):
+            rows = np.flatnonzero(index == i)
+            out[rows] = self.model_.log_likelihood(X[rows], int(i), divergence=divergence)
+        return out
+
+    def predict_proba(self, X: Any) -> Doubles:
+        """Class probabilities under equal frequencies, `(n, c)`, by Bayes' rule (`classifier`)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, reset=False)
+        return softmax(self.model_.class_scores(X, self.classifier), axis=1)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Return the likeliest class of each row, `(n,)`."""
         likeliest = self.predict_proba(X).argmax(axis=1)
         return self.classes_[likeliest]
+
+    def _index(self, y: Any) -> Index:
+        y = np.asarray(y)
+        index = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        if (self.classes_[index] != y).any():
+            unknown = y[self.classes_[index] != y][0]
+            raise ValueError(f"class {unknown!r} was not fitted; classes are {self.classes_}")
+        return index
 
 
 def _seed(random_state: int | np.random.RandomState | None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +17,13 @@ from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index, Whitening
 
 if TYPE_CHECKING:
-    import torch
-
-    from bloomdiff.diffusion.samplers import Denoise
+    from bloomdiff.diffusion.likelihood import Divergence, GainKind
     from bloomdiff.diffusion.training import Checkpoint, Trainer
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 
+ClassifierKind = Literal["prior", "flow", "denoising"]
 BLOCK = 256
 """Rows sampled together."""
 HELD_OUT = 0.15
@@ -115,54 +114,54 @@ class ClassDiffusion:
 
     def _sample_block(self, index: int, rng: np.random.Generator) -> Floats:
         noise = balanced_noise(BLOCK, 2 * self.prior.whitening.dim, rng).reshape(BLOCK, 2, -1)
-        return self.prior.place(
-            self._residuals(noise[:, 0], index),
-            index,
-            noise[:, 1],
-            nuisance_scale=self.config.nuisance_scale,
-        )
+        Z, k = noise[:, 0], self.n_diffused
+        if self.learned:
+            Z = Z.copy()
+            Z[:, :k] = self.flow.draw(Z[:, :k], index)
+        return self.prior.place(Z, index, noise[:, 1], nuisance_scale=self.config.nuisance_scale)
 
-    def _residuals(self, Z: Floats, index: int) -> Floats:
-        """Turn standard normal noise `(BLOCK, d)` into whitened residuals of class `index`."""
-        import torch
+    @property
+    def learned(self) -> bool:
+        """Whether training found more than the Gaussian; where not, noise is the residual."""
+        return bool(self.losses[1] < self.losses[0])
 
-        from bloomdiff.diffusion.samplers import dpm_solver, noise_levels
+    def log_likelihood(self, X: Floats, index: int, *, divergence: Divergence = "auto") -> Doubles:
+        """Log density of rows `(n, d)` in class `index`, nats, float64 `(n,)`.
 
-        # Where training found nothing better than the Gaussian, the noise is the residual already.
-        if self.losses[1] >= self.losses[0]:
-            return Z
-        k, Z = self.n_diffused, Z.copy()
-        config = self.config
-        sigma_max = config.sigma_max or 2 * np.sqrt(k)
-        levels = noise_levels(config.sampling_steps, config.sigma_min, sigma_max)
-        # The noisy data, not the noise alone: unit variance plus that of the noise.
-        x = torch.from_numpy(Z[:, :k].copy()).to(self.torch_device) * np.sqrt(1 + sigma_max**2)
-        with torch.inference_mode():
-            clean = dpm_solver(self._denoiser(index), x, levels.to(self.torch_device))
-        Z[:, :k] = clean.cpu().numpy()
-        return Z
+        The density is that of the data as learned, whatever guidance and `nuisance_scale` do to
+        the samples: the probability flow in the diffused directions, a Gaussian in the others,
+        both about the shrunk centre and, by a change of variables that makes the covariance the
+        predictive one, with the centre's uncertainty. Directions without spread in the training
+        rows are left out.
+        """
+        Z, log_det = self.prior.standardize(self.prior.whitening.whiten(X), index)
+        gaussian = log_det - (Z**2).sum(axis=1) / 2
+        return gaussian + self._gain(Z, index, "flow", divergence)
 
-    def _denoiser(self, index: int) -> Denoise:
-        """The denoiser of one class with classifier-free guidance (Ho and Salimans 2022)."""
-        import torch
+    def class_scores(self, X: Floats, classifier: ClassifierKind) -> Doubles:
+        """Log-likelihoods of the classes up to a constant of each row, float64 `(n, c)`.
 
-        w, network = self.config.guidance, self.network
-        own = torch.full((BLOCK,), index, device=self.torch_device)
-        none = torch.full((BLOCK,), self.n_classes, device=self.torch_device)
+        The predictive Gaussians in the directions in which the classes differ, and on top what
+        the network adds: by its flow, by its denoising bound, or (prior) not at all.
+        """
+        scores = self.prior.scores(X)
+        if classifier == "prior" or not self.learned:
+            return scores
+        whitened = self.prior.whitening.whiten(X)
+        for i in range(self.n_classes):
+            Z, _ = self.prior.standardize(whitened, i)
+            scores[:, i] += self._gain(Z, i, classifier, "auto")
+        return scores
 
-        def denoise(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-            sigmas = sigma.expand(len(x))
-            clean = network(x, sigmas, own)
-            if w == 1:
-                return clean
-            shared = network(x, sigmas, none)
-            return torch.lerp(shared, clean, w)
-
-        return denoise
+    def _gain(self, Z: Doubles, index: int, by: GainKind, divergence: Divergence) -> Doubles:
+        if not self.learned:
+            return np.zeros(len(Z))
+        return self.flow.gain(Z[:, : self.n_diffused], index, by, divergence)
 
     def _build(self, *, seed: int) -> None:
         import torch
 
+        from bloomdiff.diffusion.flow import ResidualFlow
         from bloomdiff.diffusion.network import Denoiser
 
         config, whitening = self.config, self.prior.whitening
@@ -180,6 +179,7 @@ class ClassDiffusion:
                 depth=config.depth,
             )
         self.network = network.to(self.torch_device).eval()
+        self.flow = ResidualFlow(self.network, config)
 
     def _trainer(
         self, Z: Floats, y: Index, weight: Doubles, rng: np.random.Generator

@@ -45,12 +45,39 @@ class ClassPrior:
         """
         from scipy.special import softmax
 
+        return softmax(self.scores(X) / temperature, axis=1)
+
+    def scores(self, X: Floats) -> Doubles:
+        """Log-likelihoods in the directions in which the classes differ, `(n, c)`, but for 2 π."""
         centres = self.centres
         along = self.whitening.whiten(X) @ centres.directions.T
         offset = along[:, None] - (centres.mean @ centres.directions.T)[None]
         variance = 1 + centres.along**2
-        log_likelihood = -((offset**2 / variance) + np.log(variance)).sum(axis=2) / 2
-        return softmax(log_likelihood / temperature, axis=1)
+        return -((offset**2 / variance) + np.log(variance)).sum(axis=2) / 2
+
+    def standardize(self, whitened: Doubles, index: int) -> tuple[Doubles, float]:
+        """Coordinates in which class `index` is standard normal, and the log density at their zero.
+
+        Parameters
+        ----------
+        whitened
+            Rows as `Whitening.whiten` gives them, `(n, d)`.
+        index
+            The class.
+
+        Returns
+        -------
+        float64 `(n, d)`, and the logarithm of its predictive Gaussian's density at the centre.
+        """
+        centres, scale = self.centres, self.whitening.scale[self.whitening.scale > 0]
+        offset = whitened - centres.mean[index]
+        across = np.sqrt(1 + centres.across[index] ** 2)
+        along = np.sqrt(1 + centres.along[index] ** 2)
+        directions = centres.directions
+        Z = offset / across + ((offset @ directions.T) * (1 / along - 1 / across)) @ directions
+        beyond = len(scale) - len(along)
+        volume = np.log(scale).sum() + np.log(along).sum() + beyond * np.log(across)
+        return Z, float(-volume - len(scale) * np.log(2 * np.pi) / 2)
 
     def place(self, Z: Floats, index: int, noise: Floats, *, nuisance_scale: float = 1.0) -> Floats:
         """Rows of class `index`, float32 `(n, d)`.
