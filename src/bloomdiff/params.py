@@ -9,15 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bloomdiff.data.duplicates import DuplicateParams
 from bloomdiff.data.folds import FoldParams
 from bloomdiff.data.phantom import PhantomParams
 from bloomdiff.encoders import EncoderParams
 from bloomdiff.errors import BloomDiffError, ParameterError, raise_all
+from bloomdiff.experiments.objectives import ObjectiveName
 from bloomdiff.experiments.ratios import Allocation
 from bloomdiff.files import read_yaml
+from bloomdiff.metrics.costs import CostParams
 from bloomdiff.validation import validated
 
 
@@ -47,6 +49,15 @@ class TuneGeneratorParams(TuneParams):
     """The generators' studies: usefulness at one ratio on the inner folds."""
 
     ratio: float = Field(gt=0, allow_inf_nan=False)
+    objectives: tuple[ObjectiveName, ...] = Field(min_length=1)
+    max_frechet: float | None = Field(gt=0)
+
+    @field_validator("objectives")
+    @classmethod
+    def _macro_f1_decides(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value[0] != "macro_f1" or len(set(value)) < len(value):
+            raise ValueError("macro_f1 comes first, since it decides, and each name comes once")
+        return value
 
 
 class EvaluateParams(Block):
@@ -62,6 +73,7 @@ class SweepParams(Block):
     ratios: tuple[float, ...] = Field(min_length=1)
     n_seeds: int = Field(ge=1)
     allocation: Allocation
+    calibration_folds: int = Field(ge=0)
     classifiers: dict[str, dict[str, Any]] = Field(min_length=1)
 
 
@@ -71,6 +83,8 @@ class ReportParams(Block):
     confidence: float = Field(gt=0, lt=1)
     generator: str
     ratio: float = Field(gt=0)
+    slide_cells: int = Field(ge=1)
+    costs: CostParams
 
 
 class TrackingParams(Block):

@@ -46,7 +46,12 @@ def storage(tmp_path, template):
 
 
 def study(storage, n_trials, function=objective, **changes):
-    settings = {"seed": 3, "direction": "maximize", "fingerprint": "data", **changes}
+    settings = {
+        "seed": 3,
+        "directions": {"value": "maximize"},
+        "fingerprint": "data",
+        **changes,
+    }
     return run_study("s", function, storage=storage, n_trials=n_trials, **settings)
 
 
@@ -57,7 +62,7 @@ def undisturbed(tmp_path_factory, template):
 
 def assert_same(one, other):
     pd.testing.assert_frame_equal(one.trials, other.trials, check_exact=True)
-    assert (one.best_params, one.best_value) == (other.best_params, other.best_value)
+    assert (one.best_params, one.best_values) == (other.best_params, other.best_values)
     assert (one.n_complete, one.n_pruned) == (other.n_complete, other.n_pruned)
 
 
@@ -67,7 +72,7 @@ def test_result_is_consistent(undisturbed):
     assert undisturbed.n_pruned > 0
     assert trials["value"].isna().sum() == undisturbed.n_pruned
     best = trials.loc[trials["value"].idxmax()]
-    assert best["value"] == undisturbed.best_value
+    assert best["value"] == undisturbed.best_values["value"]
     assert {k: best[f"params.{k}"] for k in "xkc"} == undisturbed.best_params
     assert trials["params.x"].nunique() == 16  # no point drawn twice
 
@@ -111,7 +116,7 @@ def test_fewer_trials_do_not_look_at_the_rest(storage, tmp_path, template):
 def test_killed_and_resumed_equals_undisturbed(storage, undisturbed, hang_at):
     code = "import sys\nfrom bloomdiff.experiments.studies import report, run_study\n" + OBJECTIVE
     code += "run_study('s', objective, storage=sys.argv[1], n_trials=16, seed=3,"
-    code += " direction='maximize', fingerprint='data')\n"
+    code += " directions={'value': 'maximize'}, fingerprint='data')\n"
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(storage)],
         stdout=subprocess.PIPE,
@@ -169,7 +174,9 @@ def test_no_complete_trial_is_told(storage):
 
 
 def test_direction_and_ties(storage):
-    result = study(storage, 5, lambda t: t.suggest_int("x", 0, 1000) * 0.0, direction="minimize")
+    result = study(
+        storage, 5, lambda t: t.suggest_int("x", 0, 1000) * 0.0, directions={"value": "minimize"}
+    )
     assert result.best_params["x"] == result.trials["params.x"][0]  # the earliest of equals
 
 
@@ -222,7 +229,7 @@ def test_four_processes_create_one_storage(tmp_path):
     code = (
         "import sys\nfrom bloomdiff.experiments.studies import run_study\n"
         "run_study(sys.argv[2], lambda t: t.suggest_float('x', 0, 1), storage=sys.argv[1],"
-        " n_trials=3, seed=1, direction='maximize', fingerprint='d')"
+        " n_trials=3, seed=1, directions={'value': 'maximize'}, fingerprint='d')"
     )
     path = tmp_path / "mlruns" / "optuna.db"
     processes = [
@@ -243,7 +250,7 @@ def test_first_trial_is_the_given_one(storage, tmp_path, template):
     first = {"x": 1.0, "k": 7, "c": "a", "elsewhere": None}
     result = study(storage, 4, first=first)
     assert result.trials.loc[0, "params.x"] == 1.0
-    assert result.best_value == pytest.approx(0)
+    assert result.best_values["value"] == pytest.approx(0)
     again = study(storage, 6, first=first)
     assert (again.trials["params.x"] == 1.0).sum() == 1
     straight = study(shutil.copy(template, tmp_path / "straight.db"), 6, first=first)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bloomdiff.cli import data, embeddings, encoders, results, stage
+from bloomdiff.cli import data, embeddings, encoders, results, stage, tune
 from bloomdiff.errors import BloomDiffError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.add_typer(data.app, name="data")
 encoders.register(app)
 app.add_typer(embeddings.app, name="embeddings")
 app.add_typer(stage.app, name="stage")
+app.add_typer(tune.app, name="tune")
 results.register(app)
 
 

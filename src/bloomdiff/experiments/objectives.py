@@ -1,9 +1,14 @@
-"""What a study maximises: macro-F1 on inner validation rows, of the outer training part alone."""
+"""What a study optimises, on inner validation rows of the outer training part alone.
+
+Macro-F1 decides. A generator may also be held to the data: its samples' Fréchet distance to the
+inner validation rows, as a multiple of what the real inner training rows have to them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,11 +16,19 @@ from bloomdiff.classifiers import CLASSIFIERS, make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.folds import inner_folds
 from bloomdiff.experiments.ratios import Allocation, allocate
-from bloomdiff.experiments.studies import report
+from bloomdiff.experiments.studies import Direction, report
 from bloomdiff.generators import GENERATORS, make_generator
 from bloomdiff.metrics.classification import score_classification
+from bloomdiff.metrics.frechet import Moments, frechet_between
+from bloomdiff.metrics.points import ZScore
 
-Objective = Callable[[Any], float]
+ObjectiveName = Literal["macro_f1", "frechet", "seconds"]
+DIRECTIONS: dict[ObjectiveName, Direction] = {
+    "macro_f1": "maximize",
+    "frechet": "minimize",
+    "seconds": "minimize",
+}
+Objective = Callable[[Any], float | Sequence[float]]
 Values = Mapping[str, Any]
 
 
@@ -31,20 +44,47 @@ def generator_objective(
     n_splits: int,
     seed: int,
     device: str,
+    objectives: Sequence[ObjectiveName] = ("macro_f1",),
+    max_frechet: float | None = None,
 ) -> Objective:
     """Usefulness of a generator at one ratio, mean over the inner folds.
 
-    The trial reports the running mean after each inner fold, so that a median pruner can stop it.
-    Hyper-parameters that the search space leaves alone keep their `base` value.
-    """
+    The trial reports the running mean after each inner fold, so that a median pruner can stop it;
+    one whose samples lie outside `max_frechet` sets no bar for the others. Hyper-parameters that
+    the search space leaves alone keep their `base` value.
 
-    def objective(trial: Any) -> float:
+    Parameters
+    ----------
+    name, base
+        The generator and its hyper-parameters as given.
+    train, pool
+        The outer training part, and cells without a label that may help.
+    classifier
+        Name and hyper-parameters of the classifier that judges.
+    ratio, allocation
+        Synthetic rows per real training row, and how they are shared among the classes.
+    n_splits
+        Inner folds.
+    seed, device
+        Of the generator and the classifier.
+    objectives
+        The values that a trial returns: `macro_f1`; `frechet`, the samples' Fréchet distance to
+        the inner validation rows divided by that of the real inner training rows (1: as near as
+        real cells); `seconds`, the wall time of fitting and sampling.
+    max_frechet
+        A trial whose `frechet` is larger breaks the trial's constraint; None sets none.
+    """
+    measures = max_frechet is not None or "frechet" in objectives
+    nearness: dict[int, _Nearness] = {}
+
+    def objective(trial: Any) -> float | Sequence[float]:
         values = {**base, **GENERATORS[name].search_space(trial)}
-        scores: list[float] = []
+        told: dict[ObjectiveName, list[float]] = {"macro_f1": [], "frechet": [], "seconds": []}
         for step, (fit, validate) in enumerate(inner_folds(train, n_splits, seed)):
             inner, held_out = train.take(fit), train.take(validate)
             # What a subsample set aside may share a slide with the cells that validate.
             unseen = pool.take(~np.isin(pool.group, held_out.group))
+            begun = time.perf_counter()
             generator = make_generator(name, values, seed=seed, device=device)
             generator.fit(
                 inner.X,
@@ -56,11 +96,45 @@ def generator_objective(
             shares = allocate({c: labels.count(c) for c in sorted(set(labels))}, ratio, allocation)
             asked = np.repeat(np.array(list(shares)), list(shares.values()))
             synthetic = generator.synthesize(asked, seed=seed)
-            scores.append(_validate(classifier, inner, held_out, synthetic, seed, device))
-            report(trial, float(np.mean(scores)), step)
-        return float(np.mean(scores))
+            told["seconds"].append(time.perf_counter() - begun)
+            if measures:
+                # As many of each class as the real rows: the distance depends on the numbers.
+                alike = generator.synthesize(np.sort(inner.label), seed=seed)
+                if step not in nearness:
+                    nearness[step] = _Nearness(inner.X, held_out.X)
+                told["frechet"].append(nearness[step].of(alike.X))
+            score = _validate(classifier, inner, held_out, synthetic, seed, device)
+            told["macro_f1"].append(score)
+            if max_frechet is None or np.mean(told["frechet"]) <= max_frechet:
+                report(trial, float(np.mean(told["macro_f1"])), step)
+        means = {key: float(np.mean(values)) for key, values in told.items() if values}
+        for key in ("frechet", "seconds"):
+            if key in means:
+                trial.set_user_attr(key, means[key])
+        if max_frechet is not None:
+            trial.set_constraint("frechet", means["frechet"] - max_frechet)
+        found = [means[key] for key in objectives]
+        return found if len(found) > 1 else found[0]
 
     return objective
+
+
+class _Nearness:
+    """How near samples lie to held-out rows, beside the real training rows."""
+
+    def __init__(self, train: Any, held_out: Any) -> None:
+        self._scale = ZScore.of(train.astype(np.float64))
+        self._held_out = Moments.of(self._scale(held_out.astype(np.float64)))
+        self._floor = frechet_between(
+            Moments.of(self._scale(train.astype(np.float64))), self._held_out
+        )
+
+    def of(self, synthetic: Any) -> float:
+        """Fréchet distance as a multiple of the floor."""
+        distance = frechet_between(
+            Moments.of(self._scale(synthetic.astype(np.float64))), self._held_out
+        )
+        return distance / self._floor
 
 
 def classifier_objective(

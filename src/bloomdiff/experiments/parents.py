@@ -14,6 +14,7 @@ from bloomdiff.files import read_json, write_json
 
 PARENT = "mlflow.parentRunId"
 WRITER = "process"
+TRIAL = "trial"
 PAGE = 1000
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bloomdiff.experiments.lineage import inputs_digest, stage_names
-from bloomdiff.experiments.parents import PARENT, search
+from bloomdiff.experiments.parents import PARENT, TRIAL, search
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +51,8 @@ def runs_table(client: Any, experiment_id: str, root: Path, *, without: str) -> 
             f"tags.`{PARENT}` = '{parent.info.run_id}' and tags.stage = '{stage}'",
         )
         for child in children:
+            if child.data.tags.get("kind") == TRIAL:
+                continue  # a study that resumes spreads its trials over executions
             name = child.info.run_name
             rows.append({"stage": stage, "run": name, **_columns(child, "")})
     table = pd.DataFrame(rows, columns=None if rows else ["stage", "run"])

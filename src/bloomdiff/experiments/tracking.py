@@ -7,7 +7,6 @@ interface would let `MLFLOW_RUN_ID` and friends in the environment override the 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,14 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bloomdiff.errors import InputError
 from bloomdiff.experiments.lineage import dvc_inputs, git_tags, inputs_digest
-from bloomdiff.experiments.mlflow_store import check_server, database, default_uri, tracking_uri
 from bloomdiff.experiments.parents import PARENT, WRITER, close_orphans, parent_of_execution
 from bloomdiff.experiments.processes import this_process
 from bloomdiff.experiments.run_artifacts import Content, write_artifacts
 from bloomdiff.experiments.runs_table import runs_table
-from bloomdiff.experiments.sqlite import use_write_ahead_log
+from bloomdiff.experiments.tracking_client import client_of, open_store
 from bloomdiff.files import atomic_file
 
 
@@ -78,7 +75,7 @@ def pipeline_run(
     folder = root / "mlruns"
     folder.mkdir(exist_ok=True)
     with FileLock(folder / ".lock"):  # two processes that create one database crash each other
-        client, experiment_id = _connect(root, experiment)
+        client, experiment_id = open_store(root, experiment)
         close_orphans(client, experiment_id)
         lineage = {
             "stage": stage,
@@ -105,6 +102,18 @@ def pipeline_run(
         client.set_terminated(run_id, worst.upper())
 
 
+@dataclass(frozen=True)
+class RunHandle:
+    """What another process needs to tell runs under the same parent."""
+
+    uri: str
+    experiment_id: str
+    run_id: str
+    stage: str
+    root: Path
+    tags: Mapping[str, str]
+
+
 class StageRun:
     """The parent run as one stage sees it: keys are prefixed with the stage's name.
 
@@ -123,6 +132,23 @@ class StageRun:
         self.stage = stage
         self._root = root
         self._tags: dict[str, str] = {}
+
+    @property
+    def handle(self) -> RunHandle:
+        """Plain data that `attach` makes this run of again, in a worker process."""
+        uri = str(self._client.tracking_uri)
+        return RunHandle(
+            uri, self._experiment_id, self.run_id, self.stage, self._root, dict(self._tags)
+        )
+
+    @classmethod
+    def attach(cls, handle: RunHandle) -> StageRun:
+        """The run of a handle."""
+        run = cls(
+            client_of(handle.uri), handle.experiment_id, handle.run_id, handle.stage, handle.root
+        )
+        run._tags = dict(handle.tags)
+        return run
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Tell parameters of the stage."""
@@ -144,8 +170,11 @@ class StageRun:
     def log_artifact(self, path: str | Path, folder: str = "") -> None:
         """Attach a file to the parent run, under `folder`, by default the stage's name."""
         path = Path(path)
-        info = self._client.get_run(self.run_id).info
-        write_artifacts(self._client, info, {f"{folder or self.stage}/{path.name}": path})
+        self.log_content({f"{folder or self.stage}/{path.name}": path})
+
+    def log_content(self, artifacts: Mapping[str, Content]) -> None:
+        """Attach files to the parent run: path inside the run to content, or to its file."""
+        write_artifacts(self._client, self._client.get_run(self.run_id).info, artifacts)
 
     def log_children(self, children: Iterable[ChildRun]) -> list[str]:
         """Tell a run for each record, nested under the parent; return their ids in order."""
@@ -153,6 +182,25 @@ class StageRun:
 
         bar = tqdm(list(children), desc=f"{self.stage}: telling MLflow", unit="run", disable=None)
         return [self._log_child(child) for child in bar]
+
+    def open_child(self, name: str, tags: Mapping[str, str]) -> str:
+        """Begin a run nested under the parent, to be told by `close_child`; return its id."""
+        own = {**self._tags, **tags, PARENT: self.run_id, WRITER: this_process()}
+        run = self._client.create_run(self._experiment_id, tags=own, run_name=name)
+        return str(run.info.run_id)
+
+    def close_child(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        status: str = "FINISHED",
+    ) -> None:
+        """Tell all about a run that `open_child` began, in one batch, and end it."""
+        self._log(run_id, params=params, metrics=metrics, tags=tags)
+        self._client.set_terminated(run_id, status)
 
     def log_model(self, name: str, folder: str | Path, *, run_id: str | None = None) -> str:
         """Log a folder as an MLflow 3 model of a run, the parent by default; return its id."""
@@ -206,36 +254,3 @@ class StageRun:
             params=[Param(k, str(v)) for k, v in (params or {}).items()],
             tags=[RunTag(k, str(v)) for k, v in (tags or {}).items()],
         )
-
-
-def _connect(root: Path, experiment: str) -> tuple[Any, str]:
-    """Open the store and the experiment, each created where missing."""
-    uri = tracking_uri(root)
-    check_server(uri)
-    _quiet()
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    client = MlflowClient(tracking_uri=uri)
-    try:
-        if uri == default_uri(root):
-            client.search_experiments(max_results=1)  # creates the database
-            use_write_ahead_log(database(root))
-        found = client.get_experiment_by_name(experiment)
-        if found is not None:
-            return client, found.experiment_id
-        served = uri.startswith("http")  # a server knows where its artefacts belong
-        location = None if served else (root / "mlruns" / "artifacts").as_uri()
-        return client, client.create_experiment(experiment, artifact_location=location)
-    except MlflowException as error:
-        reason = str(error).splitlines()[0][:200]
-        raise InputError(
-            f"MLflow store {uri}", reason, "mend the store, or MLFLOW_TRACKING_URI that names it"
-        ) from None
-
-
-def _quiet() -> None:
-    """Keep MLflow from phoning home and from chatting."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

@@ -6,16 +6,15 @@ judged by the classifier that suits the real rows best: the comparison leans to 
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from bloomdiff.classifiers import CLASSIFIERS, make_classifier
 from bloomdiff.data.folds import inner_folds
 from bloomdiff.experiments.objectives import classifier_objective
-from bloomdiff.experiments.studies import run_study
 from bloomdiff.experiments.tracking import StageRun
 from bloomdiff.stages.inputs import load_fold
 from bloomdiff.stages.project import Project
-from bloomdiff.stages.tuned import entry, study_name, study_storage, tune_all
+from bloomdiff.stages.tuning import TuningTask, tune_all
 
 
 def run(project: Project, run: StageRun) -> None:
@@ -24,35 +23,34 @@ def run(project: Project, run: StageRun) -> None:
     tune_all(
         project,
         run,
-        tune_one,
-        list(params.sweep.classifiers),
+        make_task,
+        methods(project),
         project.classifier_params,
+        params.tune_classifier,
         params.sweep.classifiers,
-        params.tune_classifier.model_dump(mode="json"),
     )
 
 
-def tune_one(project: Project, fold: str, name: str) -> dict[str, Any]:
-    """Tune one classifier in one fold, or keep its given values where tuning is off."""
+def methods(project: Project) -> list[str]:
+    """Names of the classifiers."""
+    return list(project.params.sweep.classifiers)
+
+
+def make_task(project: Project, fold: str, name: str) -> TuningTask:
+    """What there is to tune for one classifier in one fold."""
     params = project.params
     tune = params.tune_classifier
     train = load_fold(project, fold).train
     values = dict(params.sweep.classifiers[name])
+    given = TuningTask("classifier", name, fold, values, train.fingerprint, tune)
     # Too few groups to hold any out: nothing can be compared, and the given values stand.
     if not tune.enabled or not inner_folds(train, tune.inner_folds, params.seed):
-        return entry(values, train.fingerprint, None)
-    objective = classifier_objective(
-        name, values, train, n_splits=tune.inner_folds, seed=params.seed, device=params.device
-    )
-    result = run_study(
-        study_name("classifier", name, fold, project, tune, values),
-        objective,
-        storage=study_storage(project, tune),
-        n_trials=tune.n_trials,
-        seed=params.seed,
-        direction="maximize",
-        fingerprint=train.fingerprint.digest,
+        return given
+    return replace(
+        given,
+        objective=classifier_objective(
+            name, values, train, n_splits=tune.inner_folds, seed=params.seed, device=params.device
+        ),
         space=CLASSIFIERS[name].search_space,
         first=make_classifier(name, values, seed=0).params.model_dump(mode="json"),
     )
-    return entry({**values, **result.best_params}, train.fingerprint, result)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from bloomdiff.data.folds import inner_folds
 from bloomdiff.experiments.objectives import generator_objective, is_tunable
-from bloomdiff.experiments.studies import run_study
 from bloomdiff.experiments.tracking import StageRun
 from bloomdiff.generators import GENERATORS, make_generator
 from bloomdiff.stages.inputs import load_fold
 from bloomdiff.stages.project import Project
-from bloomdiff.stages.tuned import entry, study_name, study_storage, tune_all
+from bloomdiff.stages.tuning import TuningTask, tune_all
 
 
 def run(project: Project, run: StageRun) -> None:
@@ -20,25 +19,31 @@ def run(project: Project, run: StageRun) -> None:
     tune_all(
         project,
         run,
-        tune_one,
-        list(params.generators),
+        make_task,
+        methods(project),
         project.generator_params,
+        params.tune_generator,
         params.generators,
-        params.tune_generator.model_dump(mode="json"),
         params.sweep.model_dump(mode="json", include={"allocation", "classifiers"}),
     )
 
 
-def tune_one(project: Project, fold: str, name: str) -> dict[str, Any]:
-    """Tune one generator in one fold, or keep its given values where tuning is off."""
+def methods(project: Project) -> list[str]:
+    """Names of the generators."""
+    return list(project.params.generators)
+
+
+def make_task(project: Project, fold: str, name: str) -> TuningTask:
+    """What there is to tune for one generator in one fold."""
     params = project.params
     tune, sweep = params.tune_generator, params.sweep
     rows = load_fold(project, fold)
     values = dict(params.generators[name])
+    given = TuningTask("generator", name, fold, values, rows.fingerprint, tune)
     wanted = tune.enabled and is_tunable(GENERATORS[name])
     # Too few groups to hold any out: nothing can be compared, and the given values stand.
     if not wanted or not inner_folds(rows.train, tune.inner_folds, params.seed):
-        return entry(values, rows.fingerprint, None)
+        return given
     primary = (params.primary, sweep.classifiers[params.primary])
     objective = generator_objective(
         name,
@@ -51,16 +56,14 @@ def tune_one(project: Project, fold: str, name: str) -> dict[str, Any]:
         n_splits=tune.inner_folds,
         seed=params.seed,
         device=params.device,
+        objectives=tune.objectives,
+        max_frechet=tune.max_frechet,
     )
-    result = run_study(
-        study_name("generator", name, fold, project, tune, values, primary, sweep.allocation),
-        objective,
-        storage=study_storage(project, tune),
-        n_trials=tune.n_trials,
-        seed=params.seed,
-        direction="maximize",
-        fingerprint=rows.fingerprint.digest,
+    return replace(
+        given,
+        objective=objective,
+        objectives=tune.objectives,
         space=GENERATORS[name].search_space,
         first=make_generator(name, values, seed=0).params.model_dump(mode="json"),
+        depends=(primary, sweep.allocation),
     )
-    return entry({**values, **result.best_params}, rows.fingerprint, result)

@@ -1,0 +1,71 @@
+"""`bloomdiff tune`: the studies of the two tuning stages, by hand or from many workers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Run the studies of the tuning stages; `dvc repro` takes up what they found.",
+    no_args_is_help=True,
+)
+
+ProjectFolder = Annotated[
+    Path, typer.Option("--project", help="Folder of params.yaml.", show_default="current folder")
+]
+Folds = Annotated[
+    list[str] | None, typer.Option("--fold", help="Outer fold; all where none is named.")
+]
+Names = Annotated[
+    list[str] | None, typer.Option("--name", help="Method; all of params.yaml where none is named.")
+]
+Trials = Annotated[
+    int | None,
+    typer.Option("--trials", min=1, help="Finished trials a study; else as in params.yaml."),
+]
+
+
+@app.command()
+def generator(
+    project: ProjectFolder = Path(), fold: Folds = None, name: Names = None, trials: Trials = None
+) -> None:
+    """Tune the generators; any number of workers may do so at once."""
+    _tune("generator", project, fold, name, trials)
+
+
+@app.command()
+def classifier(
+    project: ProjectFolder = Path(), fold: Folds = None, name: Names = None, trials: Trials = None
+) -> None:
+    """Tune the classifiers on real rows; any number of workers may do so at once."""
+    _tune("classifier", project, fold, name, trials)
+
+
+@app.command()
+def spaces() -> None:
+    """Print the search space of every generator and classifier."""
+    from bloomdiff.stages.tuning import search_spaces
+
+    rows = [("kind", "method", "hyper-parameter", "range"), *search_spaces()]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for *left, spelled in rows:
+        typer.echo("  ".join([*map(str.ljust, left, widths), spelled]))
+
+
+def _tune(
+    kind: str, project: Path, folds: list[str] | None, names: list[str] | None, trials: int | None
+) -> None:
+    from bloomdiff.stages.project import Project
+    from bloomdiff.stages.tuning import tune_now
+
+    found = tune_now(
+        Project(project.resolve()), kind, folds=folds or [], names=names or [], n_trials=trials
+    )
+    for task, result in found:
+        values = ", ".join(f"{key} {value:.4g}" for key, value in result.best_values.items())
+        chosen = ", ".join(f"{key}={value}" for key, value in result.best_params.items())
+        typer.echo(f"{task.fold}  {task.name}  {values}  ({chosen})")
+    if not found:
+        typer.echo("nothing to tune: tuning is off, or no method here has a search space")

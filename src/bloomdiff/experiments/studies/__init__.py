@@ -1,0 +1,17 @@
+"""Optuna studies that resume, on one machine or many. The only room that knows Optuna."""
+
+from bloomdiff.experiments.studies.plots import studies_page
+from bloomdiff.experiments.studies.result import Direction, StudyResult
+from bloomdiff.experiments.studies.spaces import space_digest, space_table
+from bloomdiff.experiments.studies.study import TrialLog, report, run_study
+
+__all__ = [
+    "Direction",
+    "StudyResult",
+    "TrialLog",
+    "report",
+    "run_study",
+    "space_digest",
+    "space_table",
+    "studies_page",
+]

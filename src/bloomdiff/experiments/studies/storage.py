@@ -1,0 +1,123 @@
+"""Where studies are kept: an SQLite file, a journal file, or a database server for many machines.
+
+Workers die. On a database server the storage itself finds out: each running trial sends a
+heartbeat, and one that falls silent is failed and queued again. The two kinds of files belong to
+one machine, whose processes can be asked instead.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from pathlib import Path
+from typing import Any
+
+from bloomdiff.errors import InputError
+from bloomdiff.experiments.processes import is_alive
+from bloomdiff.experiments.sqlite import use_write_ahead_log
+
+WRITER = "process"
+SQLITE = "sqlite:///"
+JOURNAL = "journal:///"
+MAX_RETRIES = 3
+
+
+def open_storage(storage: str, *, heartbeat: int = 30) -> Any:
+    """Open a storage, creating its tables or its file where missing.
+
+    Parameters
+    ----------
+    storage
+        `sqlite:///PATH` or a plain path, `journal:///PATH`, or SQLAlchemy's URL of a database
+        server, such as `postgresql+psycopg://user@host/database`.
+    heartbeat
+        Seconds between the signs of life of a trial, on a server; four of them missing in a row
+        fail it. A failed trial is queued again, at most three times.
+
+    Raises
+    ------
+    InputError
+        The database server refuses or its driver is not installed.
+    """
+    import optuna
+    from filelock import FileLock
+    from optuna.storages.journal import JournalFileBackend
+
+    url = storage if "://" in storage else f"{SQLITE}{storage}"
+    if url.startswith(JOURNAL):
+        path = Path(url.removeprefix(JOURNAL.rstrip("/")))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+    if url.startswith(SQLITE):
+        path = Path(url.removeprefix(SQLITE))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):  # one process at a time creates the file
+            opened = optuna.storages.RDBStorage(
+                url, engine_kwargs={"connect_args": {"timeout": 60}}
+            )
+            use_write_ahead_log(path)
+        return opened
+    return _open_server(url, heartbeat)
+
+
+def _open_server(url: str, heartbeat: int) -> Any:
+    import optuna
+    import sqlalchemy.exc
+
+    retry = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES)
+    for attempt in range(5):
+        try:
+            return optuna.storages.RDBStorage(
+                url,
+                heartbeat_interval=heartbeat,
+                grace_period=4 * heartbeat,
+                heartbeat_stale_trial_callback=retry,
+            )
+        except (ImportError, sqlalchemy.exc.SQLAlchemyError) as error:
+            # Workers that start at once race to create the tables; the losers find them there.
+            raced = (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError)
+            if isinstance(error, raced) and attempt < 4:
+                time.sleep(0.5)
+                continue
+            reason = str(error).strip().splitlines()[0][:200]
+            raise InputError(
+                f"storage {_without_password(url)}",
+                f"cannot be opened ({reason})",
+                "start the server, mend the URL, or install its driver: "
+                "pip install 'bloomdiff[cluster]'",
+            ) from None
+    raise AssertionError("unreachable")
+
+
+def _without_password(url: str) -> str:
+    import sqlalchemy
+
+    try:
+        return sqlalchemy.make_url(url).render_as_string(hide_password=True)
+    except sqlalchemy.exc.ArgumentError:
+        return url.partition("://")[0] + "://..."
+
+
+def fail_orphans(study: Any, storage: Any) -> None:
+    """Fail the trials that a killed process left running.
+
+    On a server that is the heartbeat's part; elsewhere the trials' own processes are looked for,
+    and the failed ones need not be queued: the next trial has their rank, hence their parameters.
+    """
+    import optuna
+    from optuna.trial import TrialState
+
+    if getattr(storage, "heartbeat_interval", None) is not None:
+        optuna.storages.fail_stale_trials(study)
+        return
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        writer = trial.user_attrs.get(WRITER)
+        orphan = _is_old(trial) if writer is None else not is_alive(writer)
+        if orphan:
+            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+
+def _is_old(trial: Any) -> bool:
+    """Whether a trial without a writer had a minute to name one."""
+    age = datetime.datetime.now() - trial.datetime_start
+    return bool(age > datetime.timedelta(minutes=1))

@@ -1,0 +1,52 @@
+"""MLflow's client on the project's store, quiet and offline."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from bloomdiff.errors import InputError
+from bloomdiff.experiments.mlflow_store import check_server, database, default_uri, tracking_uri
+from bloomdiff.experiments.sqlite import use_write_ahead_log
+
+
+def open_store(root: Path, experiment: str) -> tuple[Any, str]:
+    """Open the store and the experiment, each created where missing."""
+    uri = tracking_uri(root)
+    check_server(uri)
+    quiet()
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    client = MlflowClient(tracking_uri=uri)
+    try:
+        if uri == default_uri(root):
+            client.search_experiments(max_results=1)  # creates the database
+            use_write_ahead_log(database(root))
+        found = client.get_experiment_by_name(experiment)
+        if found is not None:
+            return client, found.experiment_id
+        served = uri.startswith("http")  # a server knows where its artefacts belong
+        location = None if served else (root / "mlruns" / "artifacts").as_uri()
+        return client, client.create_experiment(experiment, artifact_location=location)
+    except MlflowException as error:
+        reason = str(error).splitlines()[0][:200]
+        raise InputError(
+            f"MLflow store {uri}", reason, "mend the store, or MLFLOW_TRACKING_URI that names it"
+        ) from None
+
+
+def quiet() -> None:
+    """Keep MLflow from phoning home and from chatting."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+
+def client_of(uri: str) -> Any:
+    """The client of a store that exists."""
+    quiet()
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)

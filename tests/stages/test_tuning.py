@@ -1,0 +1,177 @@
+"""The two tuning stages and `bloomdiff tune`, which share one implementation."""
+
+import optuna
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from bloomdiff.cli import app
+from bloomdiff.errors import ParameterError
+from bloomdiff.experiments.studies import run_study
+from bloomdiff.experiments.tracking_client import client_of
+from bloomdiff.files import read_yaml
+from bloomdiff.params import load_params
+from bloomdiff.stages import run_stage
+from bloomdiff.stages.project import Project
+from bloomdiff.stages.tuning import search_spaces, tune_now
+
+
+def set_params(project, block, **values):
+    path = project.root / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    params[block] |= values
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    return Project(project.root)
+
+
+def studies_of(project):
+    storage = f"sqlite:///{project.root}/mlruns/optuna.db"
+    return {
+        name: optuna.load_study(study_name=name, storage=storage)
+        for name in optuna.get_all_study_names(storage)
+    }
+
+
+def runs_of(project, kind="trial"):
+    client = client_of(f"sqlite:///{project.root}/mlruns/mlflow.db")
+    (experiment,) = client.search_experiments(filter_string="name = 'bloomdiff'")
+    return client.search_runs([experiment.experiment_id], f"tags.kind = '{kind}'")
+
+
+def test_stage_takes_up_what_the_command_found(project):
+    runner = CliRunner()
+    done = runner.invoke(app, ["tune", "generator", "--project", str(project.root)])
+    assert done.exit_code == 0, done.output
+    printed = [line.split() for line in done.stdout.splitlines()]
+    assert [line[:3] for line in printed] == [
+        [fold, name, "macro_f1"] for fold in ("r0f0", "r0f1") for name in ("jitter", "smote")
+    ]
+    assert not project.generator_params.exists()
+    trials = {name: len(study.trials) for name, study in studies_of(project).items()}
+    assert set(trials.values()) == {project.params.tune_generator.n_trials}
+
+    run_stage("tune_generator", project.root)
+    assert {name: len(study.trials) for name, study in studies_of(project).items()} == trials
+    written = read_yaml(project.generator_params)
+    for fold, name, _, value, *_ in printed:
+        assert written[fold][name]["study"]["macro_f1"] == pytest.approx(
+            float(value.rstrip(",")), rel=1e-3
+        )
+    assert written["r0f0"]["none"]["study"] is None
+
+
+def test_trial_and_run_name_each_other(project):
+    run_stage("tune_classifier", project.root)
+    runs = {run.info.run_id: run for run in runs_of(project)}
+    seen = set()
+    for study in studies_of(project).values():
+        for trial in study.trials:
+            run = runs[trial.user_attrs["mlflow_run"]]
+            seen.add(run.info.run_id)
+            assert run.data.tags["optuna.study"] == study.study_name
+            assert run.data.tags["optuna.trial"] == str(trial.number)
+            assert run.data.tags["optuna.state"] == trial.state.name
+            assert run.data.metrics["macro_f1"] == trial.value
+            assert run.data.params == {key: str(value) for key, value in trial.params.items()}
+            assert run.info.status == "FINISHED"
+    assert seen == set(runs)
+    assert len(runs) == 2 * 2 * project.params.tune_classifier.n_trials
+
+
+def test_the_drawn_studies_need_no_network(project):
+    tune_now(project, "classifier", folds=["r0f0"], names=["knn"], n_trials=4)
+    (page,) = (project.root / "mlruns" / "artifacts").rglob("studies.html")
+    text = page.read_text()
+    assert 'src="http' not in text
+    assert "<link" not in text
+    assert text.count("Plotly.newPlot(") >= 2
+    assert "<h2>knn, r0f0</h2>" in text
+
+
+def test_only_what_is_named_is_tuned_and_trials_add_up(project):
+    (first,) = tune_now(project, "classifier", folds=["r0f1"], names=["knn"], n_trials=2)
+    (more,) = tune_now(project, "classifier", folds=["r0f1"], names=["knn"], n_trials=3)
+    assert [len(result.trials) for _, result in (first, more)] == [2, 3]
+    (study,) = studies_of(project).values()
+    assert study.study_name.startswith("classifier-knn-r0f1-")
+    assert len(study.trials) == 3
+
+
+@pytest.mark.parametrize(("what", "named"), [("folds", "r9f9"), ("names", "nothing")])
+def test_what_is_not_in_the_project_is_refused(project, what, named):
+    with pytest.raises(ParameterError, match=f"{named}.*not in this project.*name one of"):
+        tune_now(project, "generator", **{what: [named]})
+
+
+def test_several_objectives(project):
+    project = set_params(
+        project, "tune_generator", objectives=["macro_f1", "frechet", "seconds"], n_trials=4
+    )
+    found = tune_now(project, "generator", folds=["r0f0"], names=["jitter"])
+    (_, result) = found[0]
+    trials = result.trials
+    assert (trials["seconds"] > 0).all()
+    near = trials[trials["frechet"] <= project.params.tune_generator.max_frechet]
+    assert result.best_values["macro_f1"] == near["macro_f1"].max()
+    (page,) = (project.root / "mlruns" / "artifacts").rglob("studies.html")
+    assert "Pareto" in page.read_text()
+
+
+def test_samples_that_leave_the_data_are_not_taken(project):
+    """Jitter far beyond the classes' spread: the tolerance decides, whatever macro-F1 says."""
+    strict = set_params(project, "tune_generator", max_frechet=0.5, n_trials=6)
+    ((_, bound),) = tune_now(strict, "generator", folds=["r0f0"], names=["jitter"])
+    loose = set_params(project, "tune_generator", max_frechet=None, n_trials=6)
+    ((_, free),) = tune_now(loose, "generator", folds=["r0f0"], names=["jitter"])
+    assert "frechet" not in free.best_values
+    studies = studies_of(project)
+    (limited,) = [s for s in studies.values() if any(t.constraints for t in s.trials)]
+    complete = [t for t in limited.trials if t.state.name == "COMPLETE"]
+    distances = [t.user_attrs["frechet"] for t in complete]
+    kept = [t for t in complete if t.user_attrs["frechet"] <= 0.5]
+    if kept:
+        assert bound.within
+        assert bound.best_values["macro_f1"] == max(t.value for t in kept)
+    else:
+        assert not bound.within
+        assert bound.best_values["frechet"] == min(distances)
+
+
+def test_objectives_must_begin_with_the_one_that_decides(project):
+    set_params(project, "tune_generator", objectives=["frechet", "macro_f1"])
+    with pytest.raises(ParameterError, match="macro_f1 comes first"):
+        load_params(project.root / "params.yaml")
+
+
+def test_best_within_the_limits_is_taken_else_the_least_beyond(tmp_path):
+    def study(limit):
+        def objective(trial):
+            x = trial.suggest_float("x", 0, 1)
+            trial.set_constraint("x", x - limit)
+            return x
+
+        return run_study(
+            f"limit {limit}",
+            objective,
+            storage=tmp_path / "optuna.db",
+            n_trials=12,
+            seed=0,
+            directions={"x": "maximize"},
+            fingerprint="d",
+        )
+
+    bound = study(0.5)
+    drawn = bound.trials["x"]
+    assert drawn.max() > 0.5
+    assert bound.best_params["x"] == drawn[drawn <= 0.5].max()
+    assert bound.within
+    hopeless = study(-1.0)
+    assert hopeless.best_params["x"] == hopeless.trials["x"].min()
+    assert not hopeless.within
+
+
+def test_spaces_are_readable_in_one_place():
+    rows = search_spaces()
+    assert ("classifier", "knn", "k", "1 to 50, log") in rows
+    assert {kind for kind, *_ in rows} == {"generator", "classifier"}
+    assert CliRunner().invoke(app, ["tune", "spaces"]).stdout.count("\n") == len(rows) + 1
