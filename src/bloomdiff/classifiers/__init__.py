@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from bloomdiff.artifacts import registered_kind
-from bloomdiff.classifiers import gradient_boosting, knn, logistic, mlp
+from bloomdiff.classifiers import (
+    gradient_boosting,
+    knn,
+    label_spreading,
+    logistic,
+    mlp,
+    self_training,
+)
 from bloomdiff.classifiers.base import CLASSIFIERS, Classifier, ClassifierParams
 from bloomdiff.validation import validated
 

@@ -16,10 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from bloomdiff.artifacts import Arrays, read_artifact, write_artifact
+from bloomdiff.artifacts import Arrays as Arrays
+from bloomdiff.artifacts import read_artifact, write_artifact
+from bloomdiff.classifiers.rows import TrainingRows
+from bloomdiff.classifiers.threads import one_thread
 from bloomdiff.data.embedding_set import EmbeddingSet, Floats, Labels, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint, assert_disjoint
-from bloomdiff.errors import InputError, LeakageError, ParameterError
+from bloomdiff.errors import LeakageError, ParameterError
 from bloomdiff.registry import Registry
 
 Indices = npt.NDArray[np.intp]
@@ -49,12 +52,15 @@ class Classifier(ABC):
     classes_
         Sorted class names `(c,)`, available after `fit`.
     fingerprint
-        Groups of the real rows, and of those that the synthetic rows' generator was fitted on;
-        available after `fit`.
+        Groups of the real rows, of the pool, and of those that the synthetic rows' generator was
+        fitted on; available after `fit`.
+    uses_pool
+        Whether the classifier learns from cells without labels.
     """
 
     name: ClassVar[str]
     Params: ClassVar[type[ClassifierParams]] = ClassifierParams
+    uses_pool: ClassVar[bool] = False
 
     def __init__(
         self, params: ClassifierParams | None = None, *, seed: int = 0, device: str = "cpu"
@@ -65,7 +71,9 @@ class Classifier(ABC):
 
     # ----------------------------------------------------------------- what a classifier writes
     @abstractmethod
-    def _fit(self, Z: Floats, y: Indices, weight: Floats, n_classes: int) -> None:
+    def _fit(
+        self, Z: Floats, y: Indices, weight: Floats, n_classes: int, pool: Floats | None
+    ) -> None:
         """Learn from standardised rows.
 
         Parameters
@@ -78,6 +86,8 @@ class Classifier(ABC):
             float32 `(n,)`, mean 1: every class has the same total.
         n_classes
             Number of classes that have rows.
+        pool
+            Standardised rows without labels, float32 `(m, d)`, or None.
         """
 
     @abstractmethod
@@ -106,12 +116,14 @@ class Classifier(ABC):
         fingerprint: Fingerprint,
         synthetic: SyntheticSet | None = None,
         classes: Sequence[str] | None = None,
+        pool: EmbeddingSet | None = None,
     ) -> Self:
         """Learn from real rows, synthetic rows, or both.
 
-        Rows are standardised by the mean and deviation of the real ones, so that synthetic rows
-        cannot move the space in which real cells are judged; synthetic rows alone standardise
-        themselves. Classes are balanced over the joint rows.
+        Rows are standardised by the mean and deviation of the real ones (with those of the pool,
+        where it is used), so that synthetic rows cannot move the space in which real cells are
+        judged; synthetic rows alone standardise themselves. Classes are balanced over the joint
+        rows.
 
         Parameters
         ----------
@@ -126,6 +138,9 @@ class Classifier(ABC):
         classes
             Every class that `predict_proba` shall have a column for; the classes of the rows
             given where None. Those without a row get probability 0.
+        pool
+            Real cells whose labels are not looked at. Classifiers that cannot learn from them
+            (`uses_pool` is False) pass over the rows; the fingerprint is joined all the same.
 
         Raises
         ------
@@ -134,20 +149,8 @@ class Classifier(ABC):
         ParameterError
             A label that is not among `classes`.
         """
-        X = np.ascontiguousarray(X, dtype=np.float32)
-        labels = np.asarray(y, dtype=str)
-        if X.ndim != 2 or len(X) != len(labels):
-            raise ValueError(f"X (n, d) and y (n,) disagree: {X.shape} and {labels.shape}")
-        reference = X
-        if synthetic is not None:
-            if synthetic.dim != X.shape[1]:
-                raise ValueError(f"X has {X.shape[1]} columns, synthetic rows {synthetic.dim}")
-            reference = X if len(X) else synthetic.X
-            X = np.concatenate([X, synthetic.X])
-            labels = np.concatenate([labels, synthetic.label])
-            fingerprint = fingerprint | synthetic.fingerprint
-        _check_rows(X, labels)
-
+        rows = TrainingRows.gather(X, y, fingerprint, synthetic, pool)
+        labels = rows.labels
         names, index = np.unique(labels, return_inverse=True)
         self.classes_: Labels = names if classes is None else np.unique(np.asarray(classes, str))
         unknown = sorted(set(names.tolist()) - set(self.classes_.tolist()))
@@ -155,18 +158,20 @@ class Classifier(ABC):
             raise ParameterError(
                 f"class {unknown[0]!r}", "is not among the classes asked for", "add it to them"
             )
-        self.fingerprint = fingerprint
+        self.fingerprint = rows.fingerprint
+        reference = rows.reference(with_pool=self.uses_pool)
         self._columns: Indices = np.searchsorted(self.classes_, names)
         self._mean: Floats = reference.mean(axis=0, dtype=np.float64).astype(np.float32)
         scale = reference.std(axis=0, dtype=np.float64)
         self._scale: Floats = np.where(scale > 0, scale, 1.0).astype(np.float32)
         share = len(labels) / (len(names) * np.bincount(index))
-        with _one_thread():
+        with one_thread():
             self._fit(
-                self._standardise(X),
+                self._standardise(rows.X),
                 index.astype(np.intp),
                 share[index].astype(np.float32),
                 len(names),
+                None if rows.pool is None else self._standardise(rows.pool),
             )
         return self
 
@@ -178,7 +183,7 @@ class Classifier(ABC):
             raise ValueError(f"X must be (m, {len(self._mean)}), however: {X.shape}")
         out = np.zeros((len(X), len(self.classes_)))
         if len(X):
-            with _one_thread():
+            with one_thread():
                 out[:, self._columns] = self._proba(self._standardise(X))
         return out
 
@@ -214,7 +219,7 @@ class Classifier(ABC):
             "classes": self.classes_.tolist(),
             "fingerprint": self.fingerprint.to_dict(),
         }
-        state = {"mean": self._mean, "scale": self._scale, "columns": self._columns}
+        state: Arrays = {"mean": self._mean, "scale": self._scale, "columns": self._columns}
         state |= {f"model.{key}": value for key, value in self._state().items()}
         write_artifact(path, "classifier", card, state)
 
@@ -236,30 +241,6 @@ class Classifier(ABC):
     def _check_fitted(self) -> None:
         if not hasattr(self, "_columns"):
             raise RuntimeError(f"{type(self).__name__} is not fitted yet; call fit first")
-
-
-def _check_rows(X: Floats, labels: Labels) -> None:
-    if not np.isfinite(X).all():
-        row = int(np.flatnonzero(~np.isfinite(X).all(axis=1))[0])
-        raise InputError(f"training row {row}", "is not finite", "embed it again or drop it")
-    if (labels == "").any():
-        row = int(np.flatnonzero(labels == "")[0])
-        raise InputError(f"training row {row}", "has no label", "drop it")
-    if len(np.unique(labels)) < 2:
-        raise InputError(
-            "the training rows", "hold fewer than two classes", "give cells of another type too"
-        )
-
-
-def _one_thread() -> Any:
-    """Hold numerical libraries to one thread: same bytes on any machine load, and no contention.
-
-    The matrices here are small; two threads on busy cores are slower than one, and the sum's
-    order, hence the last bits, would depend on how many there were.
-    """
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(limits=1)
 
 
 CLASSIFIERS: Registry[type[Classifier]] = Registry("classifier")

@@ -54,7 +54,9 @@ class GradientBoosting(Classifier):
     Params = GradientBoostingParams
     params: GradientBoostingParams
 
-    def _fit(self, Z: Floats, y: Indices, weight: Floats, n_classes: int) -> None:
+    def _fit(
+        self, Z: Floats, y: Indices, weight: Floats, n_classes: int, pool: Floats | None
+    ) -> None:
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         params = self.params

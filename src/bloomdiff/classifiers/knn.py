@@ -37,7 +37,9 @@ class KNearestNeighbours(Classifier):
     Params = KNNParams
     params: KNNParams
 
-    def _fit(self, Z: Floats, y: Indices, weight: Floats, n_classes: int) -> None:
+    def _fit(
+        self, Z: Floats, y: Indices, weight: Floats, n_classes: int, pool: Floats | None
+    ) -> None:
         self._restore({"rows": Z, "y": y, "weight": weight})
 
     def _proba(self, Z: Floats) -> Probabilities:

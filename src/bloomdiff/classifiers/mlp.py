@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from bloomdiff.classifiers.balance import BalancedParams
 from bloomdiff.classifiers.base import (
     CLASSIFIERS,
     Arrays,
     Classifier,
-    ClassifierParams,
     Indices,
     Probabilities,
 )
 from bloomdiff.data.embedding_set import Floats
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
-class MLPParams(ClassifierParams):
+class MLPParams(BalancedParams):
     """Hyper-parameters of `MultilayerPerceptron`."""
 
     hidden: int = Field(128, ge=1, description="width of the hidden layer")
@@ -30,6 +30,9 @@ class MLPParams(ClassifierParams):
     weight_decay: float = Field(0.01, ge=0)
     steps: int = Field(300, ge=1, description="gradient steps, whatever the number of rows")
     batch: int = Field(128, ge=2, description="rows a step, drawn with replacement")
+    manifold_mixup: float = Field(
+        0.0, ge=0, description="α of the Beta distribution of the share; 0 mixes nothing"
+    )
 
 
 @CLASSIFIERS.register("mlp")
@@ -40,13 +43,20 @@ class MultilayerPerceptron(Classifier):
     the training fold would have to be real, cost the rare classes cells, and let the length of
     training differ between ratios. With a fixed budget, more synthetic rows do not mean more
     training.
+
+    `manifold_mixup` (Verma et al. 2019, arXiv:1806.05236) mixes the rows of a step with one
+    another, at the input or in the hidden layer with equal chance, and asks for both labels in the
+    same shares. On frozen embeddings it is a way to train the classifier, not a generator: what it
+    mixes in the hidden layer is no embedding.
     """
 
     name = "mlp"
     Params = MLPParams
     params: MLPParams
 
-    def _fit(self, Z: Floats, y: Indices, weight: Floats, n_classes: int) -> None:
+    def _fit(
+        self, Z: Floats, y: Indices, weight: Floats, n_classes: int, pool: Floats | None
+    ) -> None:
         import torch
         from torch.nn.functional import cross_entropy
 
@@ -69,23 +79,37 @@ class MultilayerPerceptron(Classifier):
         network.to(device).train()
         rows = torch.from_numpy(Z).to(device)
         target = torch.from_numpy(y).to(device)
-        weights = torch.from_numpy(weight).to(device)
+        weights = torch.from_numpy(params.loss_weight(weight)).to(device)
         optimiser = torch.optim.AdamW(
             network.parameters(), lr=params.lr, weight_decay=params.weight_decay, fused=True
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, max_lr=params.lr, total_steps=params.steps, cycle_momentum=False
         )
+
+        def loss(logits: Tensor, of: Tensor) -> Tensor:
+            return cross_entropy(logits, target[of], reduction="none") * weights[of]
+
         draws = torch.from_numpy(rng.integers(len(Z), size=(params.steps, params.batch)))
         with torch.random.fork_rng(), torch.enable_grad():
             torch.manual_seed(int(rng.integers(2**31)))  # dropout
             for picked in draws.to(device):
-                loss = cross_entropy(network(rows[picked]), target[picked], reduction="none")
+                if params.manifold_mixup:
+                    share = rng.beta(params.manifold_mixup, params.manifold_mixup)
+                    other = picked[torch.from_numpy(rng.permutation(len(picked))).to(device)]
+                    layer = int(rng.integers(2))
+                    logits = _mixed(network, rows[picked], rows[other], share, layer)
+                    losses = share * loss(logits, picked) + (1 - share) * loss(logits, other)
+                else:
+                    losses = loss(network(rows[picked]), picked)
                 optimiser.zero_grad()
-                (loss * weights[picked]).mean().backward()  # type: ignore[no-untyped-call]
+                losses.mean().backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 schedule.step()
         self._network = network.cpu().eval()
+        with torch.no_grad():
+            shift = torch.from_numpy(params.logit_shift(y, n_classes))
+            self._network.get_parameter("3.bias").add_(shift)
 
     def _proba(self, Z: Floats) -> Probabilities:
         import torch
@@ -125,3 +149,11 @@ def _empty_network(dim: int, hidden: int, n_classes: int, dropout: float) -> nn.
         return nn.Sequential(
             nn.Linear(dim, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, n_classes)
         )
+
+
+def _mixed(network: nn.Sequential, a: Tensor, b: Tensor, share: float, layer: int) -> Tensor:
+    """Logits of rows mixed at the input (layer 0) or in the hidden layer (1): share of `a`."""
+    if layer == 0:
+        return network(share * a + (1 - share) * b)
+    enter, leave = network[:2], network[2:]
+    return leave(share * enter(a) + (1 - share) * enter(b))

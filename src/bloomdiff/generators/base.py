@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from bloomdiff.artifacts import Arrays, read_artifact, write_artifact
+from bloomdiff.artifacts import Arrays as Arrays
+from bloomdiff.artifacts import read_artifact, write_artifact
 from bloomdiff.data.embedding_set import Floats, Labels, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.errors import InputError, ParameterError
