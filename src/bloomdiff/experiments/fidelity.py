@@ -11,14 +11,19 @@ from bloomdiff.experiments.tracking import ChildRun
 CONTROLS = ["floor", "copycat", "class_gaussian", "wrong_labels"]
 
 
-def fidelity_runs(table: pd.DataFrame) -> Iterator[ChildRun]:
+def fidelity_runs(table: pd.DataFrame, morphology: pd.DataFrame) -> Iterator[ChildRun]:
     """One run per fold and generator, the whole of its table beside it.
 
     Parameters
     ----------
     table
         Records of `bloomdiff.metrics.controls.judge` with the columns `fold` and `generator`.
+    morphology
+        Records of `bloomdiff.metrics.morphology.morphology_errors` with the same two columns; no
+        row where the true parameters are not known.
     """
+    shapes = morphology[morphology["scope"] == "all"].dropna(subset=["error"])
+    errors = shapes.groupby(["fold", "generator"])[["error", "floor"]].mean().to_dict("index")
     for (fold, generator), part in table.groupby(["fold", "generator"], sort=False):
         overall = part[part["scope"] == "all"].set_index("metric")
         columns = {"value": "", "floor": ".floor", "copycat": ".copycat"}
@@ -27,6 +32,9 @@ def fidelity_runs(table: pd.DataFrame) -> Iterator[ChildRun]:
             for column, suffix in columns.items()
             for name, value in overall[column].dropna().items()
         }
+        if (fold, generator) in errors:
+            mean = errors[fold, generator]
+            metrics |= {"morphology_error": mean["error"], "morphology_error.floor": mean["floor"]}
         yield ChildRun(
             name=f"{generator} synthetic set {fold}",
             params={"fold": fold, "generator": generator},
@@ -43,20 +51,35 @@ def reading_table(table: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         One row a metric: `metric`, `better`, one column a generator, the floor and controls, and
-        `trusted`: in how many of the folds where a check was possible the controls landed where
-        they must.
+        `verdict`: "trusted" where the controls landed where they must in every fold that could be
+        checked; "not trustworthy (2 of 5 folds failed: why)"; or why nothing could be said, such
+        as "too few: needs 100 held-out rows, has 52".
     """
     overall = table[table["scope"] == "all"]
     generators = overall.pivot_table(
-        index="metric", columns="generator", values="value", aggfunc="mean", sort=False
-    )
+        index="metric", columns="generator", values="value", aggfunc="mean", sort=False,
+        dropna=False,
+    )  # fmt: skip
     by_metric = overall.groupby("metric", sort=False)
     # Floor and controls are one per fold, repeated for each generator.
     controls = by_metric[CONTROLS].mean()
-    checked = overall.dropna(subset=["trustworthy"]).drop_duplicates(["metric", "fold"])
-    held = checked.groupby("metric")["trustworthy"].agg(lambda one: f"{int(sum(one))}/{len(one)}")
-    # A metric that no fold had enough cells for says nothing.
-    generators = generators.dropna(how="all")
-    joined = generators.join(controls).assign(trusted=held)
+    joined = generators.join(controls)
+    joined["verdict"] = [verdict(overall[overall["metric"] == name]) for name in joined.index]
     joined.insert(0, "better", by_metric["better"].first())
     return joined.reset_index().rename(columns={name: name.replace("_", " ") for name in CONTROLS})
+
+
+def verdict(records: pd.DataFrame) -> str:
+    """Whether one metric may be believed on these data, from its records of all folds."""
+    if records["value"].isna().all():
+        notes = [note for note in records["note"] if note]
+        return notes[0] if notes else "undefined"
+    folds = records.drop_duplicates("fold")
+    checked = folds.dropna(subset=["trustworthy"])
+    if checked.empty:
+        return str(folds["reason"].iloc[0])
+    failed = checked[~checked["trustworthy"].astype(bool)]
+    if failed.empty:
+        return "trusted"
+    why = failed["reason"].mode().iloc[0]
+    return f"**not trustworthy** ({len(failed)} of {len(checked)} folds failed: {why})"

@@ -3,16 +3,77 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from bloomdiff.metrics.headline import Comparison, adjust, headline
-from bloomdiff.metrics.statistics import corrected_interval, paired_difference
+from bloomdiff.metrics.statistics import (
+    Difference,
+    Estimate,
+    corrected_interval,
+    paired_difference,
+)
 
 REAL_ONLY = "none"
+METHOD = ["generator", "ratio"]
+KEYS = ["fold", *METHOD, "seed"]
+ESTIMATE = [
+    *("mean", "low", "high"),
+    *("gain", "gain_low", "gain_high", "p_value", "effect_size"),
+]
 _ADJECTIVE = {"balance": "balanced"}
+
+
+def fraction_tested(scores: pd.DataFrame) -> float:
+    """Share of the cells that a fold tests on, mean over the folds, from `n` and `n_train`."""
+    return float((scores["n"] / (scores["n"] + scores["n_train"])).mean())
+
+
+def estimate_methods(
+    table: pd.DataFrame, column: str, *, test_fraction: float, confidence: float
+) -> pd.DataFrame:
+    """Mean of a column with its interval, and the paired difference to real cells only.
+
+    Parameters
+    ----------
+    table
+        One row per `fold, generator, ratio, seed`, and the column; real-only is among the
+        generators as `none`. Folds in which a method or real-only has no value are left out of it.
+    column
+        What to summarise.
+    test_fraction
+        Of `fraction_tested`.
+    confidence
+        Coverage of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        One row per generator and ratio, real-only first, ratios rising: `generator, ratio`, the
+        columns of `ESTIMATE` (NaN gains for real-only itself, NaN bounds with one fold) and
+        `n_folds`.
+    """
+    records = []
+    for generator, ratio, estimate, difference in _methods(
+        table, column, test_fraction, confidence
+    ):
+        record: dict[str, Any] = {"generator": generator, "ratio": ratio}
+        record |= {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
+        record["n_folds"] = estimate.n_folds
+        if difference is not None:
+            record |= {
+                "gain": difference.mean,
+                "gain_low": difference.low,
+                "gain_high": difference.high,
+                "p_value": difference.p_value,
+                "effect_size": difference.effect_size,
+            }
+        records.append(record)
+    return _sorted(pd.DataFrame(records).reindex(columns=[*METHOD, *ESTIMATE, "n_folds"]))
 
 
 def summarise(
@@ -43,52 +104,58 @@ def summarise(
     Returns
     -------
     table, sentence
-        One row per generator and ratio: `mean, low, high`, and the paired difference to
-        real-only `gain, gain_low, gain_high, p_value, p_holm` (NaN for real-only itself); and the
-        sentences that follow from the tests.
+        `estimate_methods` with `p_holm` in addition; and the sentences that follow from the tests.
     """
-    test_fraction = float((scores["n"] / (scores["n"] + scores["n_train"])).mean())
-    baseline = _by_fold(scores[scores["generator"] == REAL_ONLY], metric)
-    records, comparisons = [], []
-    for (generator, ratio), part in scores.groupby(["generator", "ratio"], sort=False):
-        values = _by_fold(part, metric)
-        estimate = corrected_interval(values, test_fraction, confidence=confidence)
-        record = {
-            "generator": generator,
-            "ratio": ratio,
-            "mean": estimate.mean,
-            # The score lies in [0, 1], so what the t-interval holds beyond says nothing.
-            "low": max(estimate.low, 0.0),
-            "high": min(estimate.high, 1.0),
-        }
-        if generator != REAL_ONLY:
-            difference = paired_difference(values, baseline, test_fraction, confidence=confidence)
-            adjective = _ADJECTIVE.get(allocation, allocation)
-            comparisons.append(Comparison(str(generator), float(str(ratio)), adjective, difference))
-            record |= {
-                "gain": difference.mean,
-                "gain_low": difference.low,
-                "gain_high": difference.high,
-                "p_value": difference.p_value,
-            }
-        records.append(record)
-    table = pd.DataFrame(records).reindex(columns=COLUMNS)
-    synthetic = table["generator"] != REAL_ONLY
-    table.loc[synthetic, "p_holm"] = adjust(comparisons)
+    fraction = fraction_tested(scores)
+    table = estimate_methods(scores, metric, test_fraction=fraction, confidence=confidence)
+    # The score lies in [0, 1], so what the t-interval holds beyond says nothing.
+    table["low"], table["high"] = table["low"].clip(lower=0), table["high"].clip(upper=1)
+    adjective = _ADJECTIVE.get(allocation, allocation)
+    comparisons = [
+        Comparison(generator, float(ratio), adjective, difference)
+        for generator, ratio, _, difference in _methods(scores, metric, fraction, confidence)
+        if difference is not None
+    ]
+    adjusted = {
+        (one.generator, one.ratio): p
+        for one, p in zip(comparisons, adjust(comparisons), strict=True)
+    }
+    keys = zip(table["generator"], table["ratio"].astype(float), strict=True)
+    table["p_holm"] = [adjusted.get(key, math.nan) for key in keys]
     named = [c for c in comparisons if (c.generator, c.ratio) == beforehand]
     sentence = f"Named beforehand: {headline(named)}. All together: {headline(comparisons)}."
-    return _sorted(table), sentence
+    return table, sentence
 
 
-COLUMNS = [
-    *("generator", "ratio", "mean", "low", "high"),
-    *("gain", "gain_low", "gain_high", "p_value", "p_holm"),
-]
+def _methods(
+    table: pd.DataFrame, column: str, test_fraction: float, confidence: float
+) -> Iterator[tuple[str, str, Estimate, Difference | None]]:
+    """Each generator and ratio: its estimate, and its difference to real-only on equal folds."""
+    baseline = fold_values(table[table["generator"] == REAL_ONLY], column)
+    for (generator, ratio), part in table.groupby(METHOD, sort=False):
+        values = fold_values(part, column)
+        if values.empty:
+            continue
+        estimate = corrected_interval(_array(values), test_fraction, confidence=confidence)
+        difference = None
+        shared = values.index.intersection(baseline.index)
+        if generator != REAL_ONLY and len(shared):
+            difference = paired_difference(
+                _array(values.loc[shared]),
+                _array(baseline.loc[shared]),
+                test_fraction,
+                confidence=confidence,
+            )
+        yield str(generator), str(ratio), estimate, difference
 
 
-def _by_fold(part: pd.DataFrame, metric: str) -> npt.NDArray[np.float64]:
-    """Scores `(folds, seeds)`, in the order of their names."""
-    return part.pivot(index="fold", columns="seed", values=metric).to_numpy(dtype=np.float64)
+def fold_values(part: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Values of one method, a row a fold and a column a seed; folds that lack one are left out."""
+    return part.pivot(index="fold", columns="seed", values=column).dropna()
+
+
+def _array(values: pd.DataFrame) -> npt.NDArray[np.float64]:
+    return values.to_numpy(dtype=np.float64)
 
 
 def _sorted(table: pd.DataFrame) -> pd.DataFrame:

@@ -35,6 +35,8 @@ class Scored:
         One row a class: support, F1, recall, precision.
     confusion
         Counts `(c, c)`, rows the true class, columns the predicted one.
+    proba
+        Class probabilities of the test cells `(t, c)`, columns as the classifier's `classes_`.
     """
 
     ratio: float
@@ -44,6 +46,7 @@ class Scored:
     scores: dict[str, float]
     per_class: pd.DataFrame
     confusion: npt.NDArray[np.int64]
+    proba: npt.NDArray[np.float64]
 
 
 def draw(
@@ -150,4 +153,5 @@ def _score(
         score_classification(test.label, proba, classes),
         pd.DataFrame(per_class_table(test.label, proba, classes)),
         confusion_matrix(truth, proba.argmax(axis=1), len(classes)),
+        proba,
     )

@@ -1,6 +1,9 @@
 """Which metric of the synthetic set predicts usefulness: its ranking against downstream gain.
 
-Reference: Spearman (1904), The proof and measurement of association between two things.
+References
+----------
+Spearman (1904), The proof and measurement of association between two things; Bonett and Wright
+(2000), Sample size requirements for estimating Pearson, Kendall and Spearman correlations.
 """
 
 from __future__ import annotations
@@ -36,7 +39,8 @@ def ranking_agreement(values: Floats, gains: Floats, *, better: Better, seed: in
     Returns
     -------
     dict
-        `rho` (-1 to 1; None where undefined), `p_value` of no association (generators exchanged
+        `rho` (-1 to 1; None where undefined), `low` and `high` (its 95 % interval by Bonett and
+        Wright, the generators as the sample), `p_value` of no association (generators exchanged
         at random, alike in all folds, since folds share their generators), `n_generators`,
         `n_folds`, `note`.
     """
@@ -45,7 +49,7 @@ def ranking_agreement(values: Floats, gains: Floats, *, better: Better, seed: in
     values, gains = np.atleast_2d(values), np.atleast_2d(gains)
     if values.shape != gains.shape:
         raise ValueError(f"values {values.shape} and gains {gains.shape} disagree")
-    found: Record = {"rho": None, "p_value": None, "note": ""}
+    found: Record = {"rho": None, "low": None, "high": None, "p_value": None, "note": ""}
     found.update(n_folds=values.shape[0], n_generators=values.shape[1])
     if not (np.isfinite(values).all() and np.isfinite(gains).all()):
         return found | {"note": "the metric is undefined for a generator or fold"}
@@ -65,7 +69,19 @@ def ranking_agreement(values: Floats, gains: Floats, *, better: Better, seed: in
     products = a.T @ b / len(a)
     shuffled = products[np.arange(a.shape[1]), orders].sum(axis=1)
     extreme = int((np.abs(shuffled) >= abs(rho) - 1e-12).sum())
-    return found | {"rho": number(rho), "p_value": (extreme + 1) / (_PERMUTATIONS + 1)}
+    low, high = _interval(rho, a.shape[1])
+    found.update(rho=number(rho), low=number(low), high=number(high))
+    return found | {"p_value": (extreme + 1) / (_PERMUTATIONS + 1)}
+
+
+def _interval(rho: float, n: int) -> tuple[float, float]:
+    """95 % interval of a rank correlation of `n` pairs."""
+    # The transform has no value at ±1: half a step of the attainable correlations inside of it.
+    bound = 1 - 6 / (n * (n**2 - 1))
+    inside = float(np.clip(rho, -bound, bound))
+    half = 1.96 * np.sqrt((1 + inside**2 / 2) / (n - 3))
+    low, high = np.tanh(np.arctanh(inside) + np.array([-half, half]))
+    return min(float(low), rho), max(float(high), rho)
 
 
 def rank_metrics(values: Mapping[str, Floats], gains: Floats, *, seed: int) -> list[Record]:

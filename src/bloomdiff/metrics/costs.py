@@ -3,20 +3,105 @@
 The weights are a laboratory's choice, not a law of nature: they come from the parameters, and a
 cost is comparable only under the same matrix.
 
-Reference: Elkan (2001), The foundations of cost-sensitive learning.
+References
+----------
+Elkan (2001), The foundations of cost-sensitive learning; Bain (2015), Blood cells: a practical
+guide (the order of maturation).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import pairwise
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
 
+from bloomdiff.data.vocabulary import VOCABULARY, known_name
 from bloomdiff.errors import ParameterError
 
 Doubles = npt.NDArray[np.float64]
+Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+# Neighbours in these rows are confused by careful observers, too.
+MATURATION = (
+    (
+        *("myeloblast", "promyelocyte", "myelocyte", "metamyelocyte"),
+        *("neutrophil_band", "neutrophil_segmented"),
+    ),
+    ("monoblast", "monocyte"),
+    ("proerythroblast", "erythroblast"),
+)
+
+
+class CostParams(BaseModel):
+    """What a confusion costs; the diagonal is 0."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    neighbour: Cost = Field(0.5, description="two neighbouring stages of maturation")
+    within: Cost = Field(1.0, description="any other two classes of one lineage")
+    across: Cost = Field(3.0, description="two lineages")
+    missed_blast: Cost = Field(10.0, description="a blast called anything else but its neighbour")
+    pairs: tuple[tuple[str, str, Cost], ...] = Field(
+        (), description="single pairs: true class, predicted class, cost"
+    )
+
+
+def cost_matrix(classes: Sequence[str], params: CostParams) -> Doubles:
+    """Costs by lineage and maturation, as the vocabulary knows them.
+
+    A class that the vocabulary does not know, or that is of no lineage, is a lineage of its own.
+
+    Parameters
+    ----------
+    classes
+        Class names `(c,)`.
+    params
+        The costs.
+
+    Returns
+    -------
+    ndarray
+        As `lineage_costs`.
+
+    Raises
+    ------
+    ParameterError
+        A pair names a class that is not among `classes`.
+    """
+    known = {name: known_name(name) for name in classes}
+    lineages: dict[str, list[str]] = {}
+    blasts = set()
+    for name, own in known.items():
+        if not own:
+            continue
+        cell = VOCABULARY[own]
+        if cell.lineage not in ("none", "uncommitted"):
+            lineages.setdefault(cell.lineage, []).append(name)
+        if "blast" in (cell.name, cell.broader):
+            blasts.add(name)
+    overrides = [
+        (blast, name, params.missed_blast)
+        for blast in sorted(blasts)
+        for name in classes
+        if name not in blasts
+    ]
+    of_vocabulary = {own: name for name, own in known.items() if own}
+    for chain in MATURATION:
+        for pair in pairwise(chain):
+            if set(pair) <= set(of_vocabulary):
+                one, other = (of_vocabulary[name] for name in pair)
+                overrides += [(one, other, params.neighbour), (other, one, params.neighbour)]
+    return lineage_costs(
+        classes,
+        lineages,
+        within=params.within,
+        across=params.across,
+        overrides=[*overrides, *params.pairs],
+    )
 
 
 def lineage_costs(

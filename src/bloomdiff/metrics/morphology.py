@@ -18,6 +18,9 @@ from bloomdiff.metrics.base import Record, number
 from bloomdiff.metrics.points import Doubles, ZScore, as_points, same_dimension
 
 READABLE = 0.3  # least R² on held-out cells for a parameter to be judged
+_MINIMUM = 10  # rows of each kind within a class
+
+Labels = npt.NDArray[np.str_]
 
 
 def morphology_errors(
@@ -28,6 +31,9 @@ def morphology_errors(
     train_parameters: npt.NDArray[Any],
     test_parameters: npt.NDArray[Any],
     names: Sequence[str],
+    y_synthetic: Labels | None = None,
+    y_train: Labels | None = None,
+    y_test: Labels | None = None,
 ) -> list[Record]:
     """Distance between the recovered parameters of synthetic and of held-out cells.
 
@@ -39,14 +45,17 @@ def morphology_errors(
         The true parameters `(m, p)` and `(t, p)`.
     names
         Of the parameters `(p,)`.
+    y_synthetic, y_train, y_test
+        Class names; without them there is no record within a class.
 
     Returns
     -------
     list of dict
-        `parameter`, `r2` (of the regressor on held-out cells), `error` (1-Wasserstein distance of
-        synthetic to held-out recovered values, over the deviation of the latter), `floor` (the
-        same of training cells, each read by a model without it), `mean_shift` (in the same unit)
-        and `note`. `error` is None where `r2` is below 0.3.
+        `parameter`, `scope` ("all" or a class), `r2` (of the regressor on all held-out cells),
+        `error` (1-Wasserstein distance of synthetic to held-out recovered values, over the
+        deviation of the latter among all classes), `floor` (the same of training cells, each read
+        by a model without it), `mean_shift` (in the same unit) and `note`. `error` is None where
+        `r2` is below 0.3, and within a class of fewer than 10 rows.
 
     Raises
     ------
@@ -57,8 +66,6 @@ def morphology_errors(
     ----------
     Hoerl and Kennard (1970), Ridge regression: biased estimation for nonorthogonal problems.
     """
-    from scipy.stats import wasserstein_distance
-
     a, b = as_points(train, "training", minimum=10), as_points(test, "test", minimum=2)
     c = as_points(synthetic, "synthetic", minimum=2)
     same_dimension(b, a, "test")
@@ -72,25 +79,45 @@ def morphology_errors(
                 f"have the shape {parameters.shape}, not {(len(points), len(names))}",
                 "give one row a cell and one column a name",
             )
-    recovered = _recover(a, targets, (b, c))
-    of_train, of_test, of_synthetic = recovered
+    of_train, of_test, of_synthetic = _recover(a, targets, (b, c))
+    scopes: dict[str, tuple[Any, Any, Any]] = {"all": (slice(None),) * 3}
+    if y_synthetic is not None and y_train is not None and y_test is not None:
+        for one in np.unique(y_test).tolist():
+            scopes[one] = (y_train == one, y_test == one, y_synthetic == one)
     records: list[Record] = []
     for column, name in enumerate(names):
         spread = float(((truth[:, column] - truth[:, column].mean()) ** 2).sum())
         residual = float(((truth[:, column] - of_test[:, column]) ** 2).sum())
         r2 = 1 - residual / spread if spread > 0 else float("nan")
-        record: Record = {"parameter": name, "r2": number(r2), "error": None, "floor": None}
-        record.update(mean_shift=None, note="")
-        if r2 >= READABLE:
-            unit = float(of_test[:, column].std())
-            real, fake = of_test[:, column], of_synthetic[:, column]
-            record["error"] = float(wasserstein_distance(real, fake)) / unit
-            record["floor"] = float(wasserstein_distance(real, of_train[:, column])) / unit
-            record["mean_shift"] = float(fake.mean() - real.mean()) / unit
-        else:
-            record["note"] = f"not readable from embeddings: needs an R² of {READABLE}"
-        records.append(record)
+        unit = float(of_test[:, column].std())
+        for scope, (in_train, in_test, in_synthetic) in scopes.items():
+            record: Record = {"parameter": name, "scope": scope, "r2": number(r2)}
+            record.update(error=None, floor=None, mean_shift=None, note="")
+            if r2 >= READABLE:
+                values = (
+                    of_test[in_test, column],
+                    of_train[in_train, column],
+                    of_synthetic[in_synthetic, column],
+                )
+                record.update(_compare(*values, unit, 2 if scope == "all" else _MINIMUM))
+            else:
+                record["note"] = f"not readable from embeddings: needs an R² of {READABLE}"
+            records.append(record)
     return records
+
+
+def _compare(real: Doubles, seen: Doubles, fake: Doubles, unit: float, minimum: int) -> Record:
+    """Error, floor and shift of one parameter in one scope."""
+    from scipy.stats import wasserstein_distance
+
+    for side, rows in (("held-out", real), ("training", seen), ("synthetic", fake)):
+        if len(rows) < minimum:
+            return {"note": f"too few: needs {minimum} {side} rows, has {len(rows)}"}
+    return {
+        "error": float(wasserstein_distance(real, fake)) / unit,
+        "floor": float(wasserstein_distance(real, seen)) / unit,
+        "mean_shift": float(fake.mean() - real.mean()) / unit,
+    }
 
 
 def _recover(train: Doubles, targets: Doubles, others: tuple[Doubles, ...]) -> list[Doubles]:

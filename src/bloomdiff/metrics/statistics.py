@@ -201,11 +201,15 @@ def paired_bootstrap(
     """
     rng = np.random.default_rng(seed)
     units = np.arange(len(y_true)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    members = np.split(np.argsort(units, kind="stable"), np.cumsum(np.bincount(units))[:-1])
+    order, sizes = np.argsort(units, kind="stable"), np.bincount(units)
+    starts = np.cumsum(sizes) - sizes
     draws = np.empty(n_bootstrap)
     for replicate in range(n_bootstrap):
-        chosen = rng.integers(len(members), size=len(members))
-        rows = np.concatenate([members[unit] for unit in chosen])
+        chosen = rng.integers(len(sizes), size=len(sizes))
+        ends = np.cumsum(sizes[chosen])
+        # The rows of each drawn unit: its start in `order`, and as many steps as it has rows.
+        steps = np.arange(ends[-1]) - np.repeat(ends - sizes[chosen], sizes[chosen])
+        rows = order[np.repeat(starts[chosen], sizes[chosen]) + steps]
         draws[replicate] = score(y_true[rows], pred_a[rows]) - score(y_true[rows], pred_b[rows])
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])

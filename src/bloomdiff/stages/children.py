@@ -28,7 +28,8 @@ def log_sweep(
     run
         The stage's run: the parent.
     tables
-        `scores`, `per_class` and `confusion`, each with the columns of `KEY` and `classifier`.
+        `scores`, `per_class` and `confusion`, each with the columns of `KEY` and `classifier`, and
+        `calibration` of the primary classifier.
     models
         Fold and generator to a folder that holds one saved model per ratio, of the first seed.
     params
@@ -57,6 +58,7 @@ def sweep_runs(
         name: dict(iter(tables[name].groupby(KEY, sort=False)))
         for name in ("per_class", "confusion")
     }
+    calibration = tables["calibration"].set_index(KEY)[CALIBRATED].dropna().T.to_dict()
     for values, rows in tables["scores"].groupby(KEY, sort=False):
         key: dict[str, Any] = dict(zip(KEY, values, strict=True))
         metrics: dict[str, float] = {}
@@ -65,6 +67,7 @@ def sweep_runs(
         ):
             suffix = "" if classifier == params.primary else f"_{classifier}"
             metrics |= {f"{name}{suffix}": float(value) for name, value in scores.items()}
+        metrics |= calibration.get(values, {})
         first = rows.iloc[0]
         yield (
             key,
@@ -91,4 +94,5 @@ def _tables(details: Mapping[str, Mapping[Any, pd.DataFrame]], values: Any) -> d
     }
 
 
+CALIBRATED = ["temperature", "ece_scaled", "brier_scaled", "log_loss_scaled"]
 SIZES = ("n_train", "n_synthetic", "n")

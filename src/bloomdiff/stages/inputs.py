@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.fingerprint import Fingerprint, assert_disjoint
@@ -52,9 +53,17 @@ def fold_names(project: Project) -> list[str]:
 
 def load_fold(project: Project, name: str) -> FoldRows:
     """Read one outer fold; groups on both sides of it are a `LeakageError`."""
-    embeddings = EmbeddingSet.load(project.embeddings)
+    stat = project.embeddings.stat() if project.embeddings.exists() else None
+    stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns) if stat else ()
+    embeddings = _embeddings(project.embeddings, stamp)
     fold = next(fold for fold in read_folds(project.folds) if fold.name == name)
     return split(embeddings, fold)
+
+
+@lru_cache(maxsize=1)
+def _embeddings(path: Path, stamp: tuple[int, ...]) -> EmbeddingSet:
+    """Read the embeddings once a process, and again where the file is another (`stamp`)."""
+    return EmbeddingSet.load(path)
 
 
 def split(embeddings: EmbeddingSet, fold: Fold) -> FoldRows:

@@ -79,6 +79,16 @@ class Project:
         return self.root / "reports" / "fidelity.parquet"
 
     @property
+    def traits(self) -> Path:
+        """True morphological parameters of the cells, where the data are the phantom."""
+        return self.data / "morphology.parquet"
+
+    @property
+    def morphology(self) -> Path:
+        """Errors of the synthetic sets' morphological parameters; no row without true ones."""
+        return self.root / "reports" / "morphology.parquet"
+
+    @property
     def scores(self) -> Path:
         """Folder of the ratio sweep's scores."""
         return self.root / "reports" / "scores"

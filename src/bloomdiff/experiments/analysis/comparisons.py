@@ -1,0 +1,120 @@
+"""The tests behind the headline: resampled slides beside resampled folds, and ranks over folds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bloomdiff.experiments.analysis.predictions import Setting
+from bloomdiff.experiments.summary import METHOD, REAL_ONLY, fold_values
+from bloomdiff.metrics.classification import macro_f1
+from bloomdiff.metrics.ranking import mean_ranks
+from bloomdiff.metrics.statistics import paired_bootstrap
+
+
+def bootstrap_table(
+    settings: Sequence[Setting], n_classes: int, *, seed: int, confidence: float
+) -> pd.DataFrame:
+    """Difference of macro-F1 to real-only over all test cells, whole groups resampled.
+
+    The folds' test cells are pooled, each with the prediction of its own fold and of the first
+    seed. Where the corrected t-test over folds asks about other training cells, this asks about
+    other test slides, the fitted classifiers kept; repeated folds are left out, since they test
+    the same cells again.
+
+    Returns
+    -------
+    DataFrame
+        `generator`, `ratio`, `boot_gain`, `boot_low`, `boot_high`, `boot_p`.
+    """
+    pooled = _pooled(settings)
+    truth, baseline, groups = pooled[REAL_ONLY, "0"]
+    score = partial(macro_f1, n_classes=n_classes)
+    records = []
+    for (generator, ratio), (_, predicted, _) in pooled.items():
+        if generator == REAL_ONLY:
+            continue
+        found = paired_bootstrap(
+            truth, predicted, baseline, score, seed=seed, groups=groups, confidence=confidence
+        )
+        records.append(
+            {
+                "generator": generator,
+                "ratio": ratio,
+                "boot_gain": found["difference"],
+                "boot_low": found["low"],
+                "boot_high": found["high"],
+                "boot_p": found["p_value"],
+            }
+        )
+    columns = [*METHOD, "boot_gain", "boot_low", "boot_high", "boot_p"]
+    return pd.DataFrame(records, columns=columns)
+
+
+def _pooled(settings: Sequence[Setting]) -> dict[tuple[str, str], tuple[Any, Any, Any]]:
+    """Truth, prediction and group of each test cell once, by method, in one order of the cells."""
+    first_seed = min(one.key["seed"] for one in settings)
+    parts: dict[tuple[str, str], list[Setting]] = {}
+    for one in settings:
+        if one.key["seed"] == first_seed:
+            parts.setdefault((one.key["generator"], one.key["ratio"]), []).append(one)
+    pooled = {}
+    for method, folds in parts.items():
+        folds = sorted(folds, key=lambda one: one.key["fold"])
+        cells = np.concatenate([one.cell_ids for one in folds])
+        _, rows = np.unique(cells, return_index=True)
+        pooled[method] = (
+            np.concatenate([one.truth for one in folds])[rows],
+            np.concatenate([one.predicted for one in folds])[rows],
+            np.concatenate([one.groups for one in folds])[rows],
+        )
+    return pooled
+
+
+def rank_table(scores: pd.DataFrame, metric: str, methods: Sequence[tuple[str, str]]) -> Any:
+    """Mean ranks of several methods over the folds: `mean_ranks`, or None with one fold.
+
+    Parameters
+    ----------
+    scores
+        One classifier's: `fold, generator, ratio, seed` and `metric`.
+    metric
+        Larger is better.
+    methods
+        Generator and ratio of each method.
+    """
+    columns: Mapping[str, pd.Series] = {
+        generator: fold_values(
+            scores[(scores["generator"] == generator) & (scores["ratio"] == ratio)], metric
+        ).mean(axis=1)
+        for generator, ratio in methods
+    }
+    table = pd.DataFrame(columns).dropna()
+    if len(table) < 2 or table.shape[1] < 2:
+        return None
+    return mean_ranks(table.to_numpy(), [str(name) for name in table.columns])
+
+
+def ranks_frame(found: dict[str, Any]) -> pd.DataFrame:
+    """`mean_ranks` as a table: `generator, mean_rank, critical_difference, friedman_p, tied_with`.
+
+    `tied_with` names the methods whose rank differs by less than the critical difference.
+    """
+    ranks: dict[str, float] = found["ranks"]
+    critical = found["critical_difference"]
+    return pd.DataFrame(
+        {
+            "generator": list(ranks),
+            "mean_rank": list(ranks.values()),
+            "critical_difference": critical,
+            "friedman_p": found["friedman_p"],
+            "tied_with": [
+                ", ".join(n for n, r in ranks.items() if n != name and abs(r - rank) < critical)
+                for name, rank in ranks.items()
+            ],
+        }
+    )

@@ -1,0 +1,129 @@
+"""Temperature scaling inside a training fold: learned from its own cells, never from test cells.
+
+The classifier is trained on one side of grouped inner folds and read on the other. Where it learns
+from synthetic rows, the generator is fitted anew on that inner side: rows of the outer generator
+were drawn by something that has seen the cells on which confidence is about to be measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bloomdiff.classifiers import make_classifier
+from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
+from bloomdiff.data.folds import inner_folds
+from bloomdiff.experiments.ratios import Allocation, allocate, largest_finite, ratio_name
+from bloomdiff.experiments.sweep import draw
+from bloomdiff.generators import make_generator
+from bloomdiff.metrics.calibration import fit_temperature
+from bloomdiff.metrics.classification import class_indices
+
+Method = tuple[str, Mapping[str, Any]]
+
+
+def fit_temperatures(
+    train: EmbeddingSet,
+    pool: EmbeddingSet,
+    *,
+    generator: Method | None,
+    classifier: Method,
+    ratios: Sequence[float],
+    allocation: Allocation,
+    n_splits: int,
+    seed: int,
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """One temperature per ratio, from out-of-fold probabilities of the training cells.
+
+    Parameters
+    ----------
+    train, pool
+        The outer fold's labelled training cells, and those without a label.
+    generator, classifier
+        Registry name and hyper-parameters; no generator is real cells only.
+    ratios
+        Synthetic rows per real row; `inf` is synthetic-only.
+    allocation
+        How the synthetic rows are shared among the classes.
+    n_splits
+        Inner folds; 0 or too few groups give no temperature.
+    seed, device
+        Of generator and classifier.
+
+    Returns
+    -------
+    DataFrame
+        `ratio` (spelled), `temperature` (NaN where there is none) and `n_validated` cells.
+    """
+    folds = inner_folds(train, n_splits, seed) if n_splits else []
+    classes = sorted(set(train.label.tolist()))
+    truth: list[Any] = []
+    proba: dict[float, list[Any]] = {ratio: [] for ratio in ratios}
+    for fit, validate in folds:
+        inner, held_out = train.take(fit), train.take(validate)
+        truth.append(class_indices(held_out.label, classes))
+        counts = _counts(inner)
+        rows = None
+        if generator is not None:
+            rows = _synthesize(generator, inner, pool, held_out, ratios, allocation, seed, device)
+        for ratio in ratios:
+            extra = None
+            if rows is not None:
+                extra = draw(rows, counts, ratio, allocation, seed=seed, ratios=ratios)
+            real = inner if math.isfinite(ratio) else inner.take([])
+            model = make_classifier(classifier[0], dict(classifier[1]), seed=seed, device=device)
+            model.fit(
+                real.X,
+                real.label,
+                fingerprint=inner.fingerprint,
+                synthetic=extra,
+                classes=classes,
+            )
+            proba[ratio].append(model.predict_on(held_out))
+    n = sum(map(len, truth))
+    return pd.DataFrame(
+        {
+            "ratio": [ratio_name(ratio) for ratio in ratios],
+            "temperature": [
+                fit_temperature(np.concatenate(truth), np.concatenate(proba[ratio]))
+                if n
+                else math.nan
+                for ratio in ratios
+            ],
+            "n_validated": n,
+        }
+    )
+
+
+def _counts(cells: EmbeddingSet) -> dict[str, int]:
+    names, counts = np.unique(cells.label, return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
+
+
+def _synthesize(
+    generator: Method,
+    inner: EmbeddingSet,
+    pool: EmbeddingSet,
+    held_out: EmbeddingSet,
+    ratios: Sequence[float],
+    allocation: Allocation,
+    seed: int,
+    device: str,
+) -> SyntheticSet:
+    """Rows for the largest ratio of a generator that never saw the held-out cells' groups."""
+    # What a subsample set aside may share a slide with the cells that validate.
+    unseen = pool.take(~np.isin(pool.group, held_out.group))
+    model = make_generator(generator[0], dict(generator[1]), seed=seed, device=device)
+    model.fit(
+        inner.X,
+        inner.label,
+        fingerprint=inner.fingerprint | unseen.fingerprint,
+        X_unlabelled=unseen.X if len(unseen) else None,
+    )
+    shares = allocate(_counts(inner), largest_finite(ratios), allocation)
+    return model.synthesize(np.repeat(np.array(list(shares)), list(shares.values())), seed=seed)
