@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Objective = Literal["edm", "rectified-flow"]
+Prediction = Literal["preconditioned", "data", "noise"]
+Sampler = Literal["dpm-solver++", "heun"]
+Guide = Literal["unconditional", "early"]
+Filter = Literal["none", "logistic", "prior"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +34,16 @@ class DiffusionConfig:
     sigma_min, sigma_max
         Noise range of the sampler, in units of the whitened data; sigma_max None for
         2 √k with k the dimension diffused.
-    sampling_steps
-        Steps of the solver.
+    objective
+        What training minimises and where the solver steps. "edm": the error of F, steps by Karras
+        et al. 2022. "rectified-flow": the error of the velocity along x_t = (1 - t) x + t n, where
+        t = σ / (1 + σ), steps even in t (Liu et al. 2022, arXiv:2209.03003); the normal log σ is
+        then a logit-normal t (Esser et al. 2024, arXiv:2403.03206).
+    prediction
+        What the network's output stands for: F of EDM's preconditioning, the clean data or the
+        noise; in each case what is added to the denoiser of the standard normal distribution.
+    sampler, sampling_steps
+        Solver, and its steps; "heun" evaluates the network twice in each.
     pool_trust
         What a pool row of certain label counts for, in labelled rows; 0 ignores the pool.
     pool_rounds
@@ -37,7 +52,23 @@ class DiffusionConfig:
         Factor of the spread in the directions in which the classes do not differ; 1 keeps that of
         the data, more makes a classifier rely less on them.
     guidance
-        Classifier-free guidance scale w: D = D_none + w (D_class - D_none); 1 for none.
+        Guidance scale w: D = D_guide + w (D_class - D_guide); 1 for none.
+    guide
+        What guidance leads away from: "unconditional", the network without class (Ho and Salimans
+        2022, arXiv:2207.12598), or "early", its average after `guide_steps` of the training
+        (autoguidance, Karras et al. 2024, arXiv:2406.02507).
+    guide_steps
+        Training steps of the early guide, rounded up to a whole look at the held-out loss.
+    guidance_interval
+        Lowest and highest σ at which guidance acts (Kynkäänniemi et al. 2024, arXiv:2404.07724);
+        None for all.
+    filter
+        Classifier of the training rows that rejects samples which it takes for another class:
+        class-weighted "logistic" regression, or "prior", Bayes' rule of the model before the
+        network; "none" keeps all. At least an eighth of the samples is kept.
+    feedback
+        Steers samples to where the logistic classifier is unsure, by this multiple of the gradient
+        of its entropy (Hemmat et al. 2023, arXiv:2310.00158); 0 for none.
     """
 
     n_components: int | None = 16
@@ -55,8 +86,16 @@ class DiffusionConfig:
     log_sigma_std: float = 1.2
     sigma_min: float = 0.02
     sigma_max: float | None = None
+    objective: Objective = "edm"
+    prediction: Prediction = "preconditioned"
+    sampler: Sampler = "dpm-solver++"
     sampling_steps: int = 16
     nuisance_scale: float = 1.0
     guidance: float = 1.0
+    guide: Guide = "unconditional"
+    guide_steps: int = 100
+    guidance_interval: tuple[float, float] | None = None
+    filter: Filter = "none"
+    feedback: float = 0.0
     pool_trust: float = 0.3
     pool_rounds: int = 5

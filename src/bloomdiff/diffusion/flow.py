@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from bloomdiff.diffusion.config import DiffusionConfig
+from bloomdiff.diffusion.guidance import Feedback, guided
 from bloomdiff.diffusion.likelihood import Divergence, GainKind, denoising_gain, flow_gain
 from bloomdiff.diffusion.network import Denoiser
-from bloomdiff.diffusion.samplers import Denoise, dpm_solver, noise_levels
+from bloomdiff.diffusion.samplers import SOLVERS, even_levels, noise_levels
 from bloomdiff.diffusion.whitening import Doubles, Floats
 
 CHUNK = 4096
@@ -24,23 +24,34 @@ class ResidualFlow:
     network
         The denoiser of k dimensions and c classes.
     config
-        Noise range, steps and guidance.
+        Noise range, solver and guidance.
+    guide
+        The weaker denoiser of autoguidance; None for `network` without class.
     """
 
-    def __init__(self, network: Denoiser, config: DiffusionConfig) -> None:
-        self.network, self.config = network, config
-        self.n_classes = len(network.places) - 1
+    def __init__(
+        self, network: Denoiser, config: DiffusionConfig, guide: Denoiser | None = None
+    ) -> None:
+        self.network, self.config, self.guide = network, config, guide
         self.device = network.places.device
         self.sigma_max = config.sigma_max or 2 * np.sqrt(network.leave.out_features)
 
-    def draw(self, noise: Floats, index: int) -> Floats:
-        """Residuals of class `index` from standard normal noise, both float32 `(b, k)`."""
+    def draw(
+        self, noise: Floats, index: int, view: tuple[Doubles, Doubles] | None = None
+    ) -> Floats:
+        """Residuals of class `index` from standard normal noise, both float32 `(b, k)`.
+
+        `view` is what `Feedback` holds, where there is to be any.
+        """
         config = self.config
-        levels = noise_levels(config.sampling_steps, config.sigma_min, self.sigma_max)
+        spaced = noise_levels if config.objective == "edm" else even_levels
+        levels = spaced(config.sampling_steps, config.sigma_min, float(self.sigma_max))
         # The noisy data, not the noise alone: unit variance plus that of the noise.
         x = torch.from_numpy(noise.copy()).to(self.device) * np.sqrt(1 + self.sigma_max**2)
+        feedback = None if view is None else Feedback(*(torch.as_tensor(v).to(x) for v in view))
+        denoise = guided(self.network, self.guide, index, len(noise), config, feedback)
         with torch.inference_mode():
-            clean = dpm_solver(self._denoiser(index, len(noise)), x, levels.to(self.device))
+            clean = SOLVERS[config.sampler](denoise, x, levels.to(self.device))
         return clean.cpu().numpy()
 
     def gain(
@@ -60,19 +71,3 @@ class ResidualFlow:
                 nats = denoising_gain(self.network, z, label, *ends)
             out.append(nats.double().cpu().numpy())
         return np.concatenate(out)
-
-    def _denoiser(self, index: int, n: int) -> Denoise:
-        """The denoiser of one class with classifier-free guidance (Ho and Salimans 2022)."""
-        w, network = self.config.guidance, self.network
-        own = torch.full((n,), index, device=self.device)
-        none = torch.full((n,), self.n_classes, device=self.device)
-
-        def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-            sigmas = sigma.expand(len(x))
-            clean = network(x, sigmas, own)
-            if w == 1:
-                return clean
-            shared = network(x, sigmas, none)
-            return torch.lerp(shared, clean, w)
-
-        return denoise

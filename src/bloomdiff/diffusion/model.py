@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from bloomdiff.diffusion.centres import Centres
 from bloomdiff.diffusion.config import DiffusionConfig
+from bloomdiff.diffusion.judge import Judge, undisputed
 from bloomdiff.diffusion.noise import balanced_noise
 from bloomdiff.diffusion.pool import join, pseudo_labels
 from bloomdiff.diffusion.prior import ClassPrior
+from bloomdiff.diffusion.state import Arrays, pack, pack_network, part, restore_network
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index, Whitening
 
 if TYPE_CHECKING:
     from bloomdiff.diffusion.likelihood import Divergence, GainKind
-    from bloomdiff.diffusion.training import Checkpoint, Trainer
-
-Arrays = dict[str, npt.NDArray[Any]]
-
+    from bloomdiff.diffusion.training import Checkpoint
 
 ClassifierKind = Literal["prior", "flow", "denoising"]
 BLOCK = 256
 """Rows sampled together."""
-HELD_OUT = 0.15
-"""Part of the rows that decides when to stop."""
-MIN_ROWS = 20
-"""Rows in classes of two or more below which nothing is trained."""
+KEPT = BLOCK // 8
+"""Rows of a block that the filter leaves at least."""
 
 
 class ClassDiffusion:
@@ -73,7 +69,11 @@ class ClassDiffusion:
         save, progress
             See `Trainer.run`.
         """
+        from bloomdiff.diffusion.fitting import make_trainer
+
         config, rng = self.config, np.random.default_rng(seed)
+        needs_judge = config.filter == "logistic" or config.feedback != 0
+        self.judge = Judge.fit(X, y) if needs_judge else None
         weight = np.ones(len(y))
         if pool is None or len(pool) == 0 or config.pool_trust == 0 or y.max() == 0:
             self.prior = ClassPrior.fit(X, y, shrinkage=config.shrinkage)
@@ -94,13 +94,16 @@ class ClassDiffusion:
             weight = np.concatenate([weight, counts_for.max(axis=1)])
         self._build(seed=int(rng.integers(2**62)))
         Z = self.prior.whitening.residuals(X, y)[:, : self.n_diffused]
-        trainer = self._trainer(Z, y, weight, rng)
+        rows_of = self.prior.whitening.rows
+        trainer = make_trainer(self.network, Z, y, weight, rows_of, config, rng)
         self.losses = np.ones(2)
         if trainer is not None:
             if resume is not None:
                 trainer.resume(resume)
             trainer.run(save=save, progress=progress)
             self.losses = np.asarray([trainer.first_loss, trainer.loss])
+            if self.guide is not None and trainer.early is not None:
+                self.guide.load_state_dict(trainer.early.state_dict())
         return self
 
     def sample(self, index: int, n: int, rng: np.random.Generator) -> Floats:
@@ -109,16 +112,40 @@ class ClassDiffusion:
         Rows are balanced in eights (`balanced_noise`). A matrix product's last bits depend on the
         shape of the whole product, so every block is drawn whole.
         """
-        blocks = [self._sample_block(index, rng) for _ in range(-(-n // BLOCK))]
+        blocks, drawn = [], 0
+        while drawn < n:
+            block = self._sample_block(index, rng)
+            if self.config.filter != "none":
+                judge = self.prior if self.config.filter == "prior" else self.judge
+                assert judge is not None
+                block = block[undisputed(judge.scores(block), index, KEPT)]
+            blocks.append(block)
+            drawn += len(block)
         return np.ascontiguousarray(np.concatenate(blocks)[:n])
 
     def _sample_block(self, index: int, rng: np.random.Generator) -> Floats:
         noise = balanced_noise(BLOCK, 2 * self.prior.whitening.dim, rng).reshape(BLOCK, 2, -1)
-        Z, k = noise[:, 0], self.n_diffused
-        if self.learned:
-            Z = Z.copy()
+        Z, k, scale = noise[:, 0].copy(), self.n_diffused, self.config.nuisance_scale
+        if self.config.feedback != 0:
+            Z[:, :k] = self.flow.draw(Z[:, :k], index, self._view(Z, index, noise[:, 1]))
+        elif self.learned:
             Z[:, :k] = self.flow.draw(Z[:, :k], index)
-        return self.prior.place(Z, index, noise[:, 1], nuisance_scale=self.config.nuisance_scale)
+        return self.prior.place(Z, index, noise[:, 1], nuisance_scale=scale)
+
+    def _view(self, Z: Floats, index: int, noise: Floats) -> tuple[Doubles, Doubles]:
+        """How the judge sees the diffused residuals: slope `(k, c)` and offset `(BLOCK, c)`.
+
+        Placing rows and judging them are affine, so that unit residuals show the slope.
+        """
+        assert self.judge is not None
+        k, scale = self.n_diffused, self.config.nuisance_scale
+        rest = np.concatenate([np.zeros_like(Z[:, :k]), Z[:, k:]], axis=1)
+        unit = np.eye(k + 1, Z.shape[1], dtype=np.float32)
+        unit[k:] = 0
+        still = np.zeros_like(unit)
+        seen = self.judge.scores(self.prior.place(unit, index, still, nuisance_scale=scale))
+        placed = self.prior.place(rest, index, noise, nuisance_scale=scale)
+        return seen[:k] - seen[k], self.judge.scores(placed)
 
     @property
     def learned(self) -> bool:
@@ -169,7 +196,7 @@ class ClassDiffusion:
         varying = int((whitening.scale > 0).sum())
         self.n_diffused = min(varying, config.n_components or varying)
         auto = "cuda" if torch.cuda.is_available() else "cpu"
-        self.torch_device = torch.device(auto if self.device == "auto" else self.device)
+        device = torch.device(auto if self.device == "auto" else self.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = Denoiser(
@@ -177,73 +204,32 @@ class ClassDiffusion:
                 torch.as_tensor(self.prior.centres.places, dtype=torch.float32),
                 width=max(config.width, self.n_diffused),
                 depth=config.depth,
+                prediction=config.prediction,
             )
-        self.network = network.to(self.torch_device).eval()
-        self.flow = ResidualFlow(self.network, config)
-
-    def _trainer(
-        self, Z: Floats, y: Index, weight: Doubles, rng: np.random.Generator
-    ) -> Trainer | None:
-        """The trainer, or None where too few rows are left to learn more than the Gaussian."""
-        import torch
-
-        from bloomdiff.diffusion.training import Rows, Trainer, TrainingPlan
-
-        rows_of = self.prior.whitening.rows[y]
-        usable = rng.permutation(np.flatnonzero(rows_of >= 2))
-        if len(usable) < MIN_ROWS or self.n_diffused == 0:
-            return None
-        config = self.config
-        cut = round(HELD_OUT * len(usable))
-        weight = weight * rows_of ** (config.balance - 1)
-
-        def rows(index: Index) -> Rows:
-            return Rows(
-                torch.as_tensor(Z[index]).to(self.torch_device),
-                torch.as_tensor(y[index]).to(self.torch_device),
-                torch.as_tensor(weight[index]).to(self.torch_device),
-            )
-
-        plan = TrainingPlan(
-            n_steps=config.n_steps,
-            batch_size=config.batch_size,
-            learning_rate=config.learning_rate,
-            weight_decay=config.weight_decay,
-            ema_decay=config.ema_decay,
-            log_sigma_mean=config.log_sigma_mean,
-            log_sigma_std=config.log_sigma_std,
-            label_dropout=config.label_dropout,
-        )
-        train, held_out = rows(usable[cut:]), rows(usable[:cut])
-        return Trainer(self.network, train, held_out, plan, seed=int(rng.integers(2**62)))
+        self.network = network.to(device).eval()
+        self.guide = copy.deepcopy(self.network) if config.guide == "early" else None
+        self.flow = ResidualFlow(self.network, config, self.guide)
 
     # ---------------------------------------------------------------------------------- state
     def state(self) -> Arrays:
         """Everything learned, as named arrays."""
-        whitening, centres = self.prior.whitening, self.prior.centres
-        arrays: Arrays = {
-            f"whitening.{f.name}": getattr(whitening, f.name) for f in fields(whitening)
-        }
-        arrays |= {f"centres.{f.name}": getattr(centres, f.name) for f in fields(centres)}
+        arrays = pack("whitening", self.prior.whitening) | pack("centres", self.prior.centres)
         arrays["losses"] = self.losses
-        weights = self.network.state_dict()
-        return arrays | {f"network.{k}": v.detach().cpu().numpy() for k, v in weights.items()}
+        if self.judge is not None:
+            arrays |= pack("judge", self.judge)
+        if self.guide is not None:
+            arrays |= pack_network("guide", self.guide)
+        return arrays | pack_network("network", self.network)
 
     def restore(self, state: Arrays) -> Self:
         """Take back what `state` gave."""
-        import torch
-
-        whitening = {f.name: state[f"whitening.{f.name}"] for f in fields(Whitening)}
-        centres = {f.name: state[f"centres.{f.name}"] for f in fields(Centres)}
-        self.prior = ClassPrior(Whitening(**whitening), Centres(**centres))
+        whitening = Whitening(**part("whitening", state))
+        self.prior = ClassPrior(whitening, Centres(**part("centres", state)))
+        judge = part("judge", state)
+        self.judge = Judge(**judge) if judge else None
         self.losses = state["losses"]
         self._build(seed=0)
-        prefix = "network."
-        self.network.load_state_dict(
-            {
-                k.removeprefix(prefix): torch.from_numpy(v.copy())
-                for k, v in state.items()
-                if k.startswith(prefix)
-            }
-        )
+        restore_network("network", self.network, state)
+        if self.guide is not None:
+            restore_network("guide", self.guide, state)
         return self

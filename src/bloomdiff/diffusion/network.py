@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bloomdiff.diffusion.config import Objective, Prediction
+
 
 class Block(nn.Module):
     """Residual MLP block whose normalised input is scaled and shifted by the condition."""
@@ -45,6 +47,9 @@ class Denoiser(nn.Module):
         Units and number of the residual blocks.
     n_condition
         Units of the conditioning vector.
+    prediction
+        What the last layer gives: F, or what is to be added to the normal distribution's estimate
+        of the clean "data" or of the "noise".
     """
 
     def __init__(
@@ -55,8 +60,10 @@ class Denoiser(nn.Module):
         width: int,
         depth: int,
         n_condition: int = 64,
+        prediction: Prediction = "preconditioned",
     ) -> None:
         super().__init__()
+        self.prediction = prediction
         self.enter = nn.Linear(dim, width)
         self.frequency: Tensor
         self.register_buffer("frequency", 2.0 ** torch.linspace(-1, 4, n_condition // 2))
@@ -79,7 +86,11 @@ class Denoiser(nn.Module):
         h = self.enter(x)
         for block in self.blocks:
             h = block(h, condition)
-        return self.leave(functional.silu(self.norm(h)))
+        out = self.leave(functional.silu(self.norm(h)))
+        if self.prediction == "preconditioned":
+            return out
+        root = (sigma**2 + 1).sqrt()[:, None]
+        return out * root / sigma[:, None] if self.prediction == "data" else -out * root
 
     def forward(self, x: Tensor, sigma: Tensor, label: Tensor) -> Tensor:
         """Estimate of the clean rows from noisy `x` `(b, k)` at noise `sigma` `(b,)`."""
@@ -92,3 +103,14 @@ def target(clean: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     """What F should return for x = clean + σ noise, with unit variance over the data."""
     sigma = sigma[:, None]
     return (sigma * clean - noise) / (sigma**2 + 1).sqrt()
+
+
+def loss_weight(sigma: Tensor, objective: Objective) -> Tensor:
+    """Weight of the squared error of F, `(b,)`.
+
+    The error of rectified flow's velocity, (x̂ - x) / t with t = σ / (1 + σ), is that of F times
+    (1 + σ) / √(1 + σ²).
+    """
+    if objective == "edm":
+        return torch.ones_like(sigma)
+    return (1 + sigma) ** 2 / (1 + sigma**2)

@@ -20,6 +20,13 @@ def noise_levels(n_steps: int, sigma_min: float, sigma_max: float, rho: float = 
     return torch.cat([levels, levels.new_zeros(1)])
 
 
+def even_levels(n_steps: int, sigma_min: float, sigma_max: float) -> Tensor:
+    """As `noise_levels`, even in the time t = σ / (1 + σ) of rectified flow."""
+    low, high = sigma_min / (1 + sigma_min), sigma_max / (1 + sigma_max)
+    t = torch.linspace(high, low, n_steps, dtype=torch.float64)
+    return torch.cat([t / (1 - t), t.new_zeros(1)])
+
+
 def heun(denoise: Denoise, x: Tensor, levels: Tensor) -> Tensor:
     """Heun's method of second order (Karras et al. 2022, algorithm 1).
 
@@ -63,3 +70,6 @@ def dpm_solver(denoise: Denoise, x: Tensor, levels: Tensor) -> Tensor:
         x = following / sigma * x + (1 - following / sigma) * direction
         before = clean
     return x
+
+
+SOLVERS = {"dpm-solver++": dpm_solver, "heun": heun}

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bloomdiff.diffusion.network import Denoiser, target
+from bloomdiff.diffusion.config import Objective
+from bloomdiff.diffusion.network import Denoiser, loss_weight, target
 
 Checkpoint = dict[str, Tensor]
 
@@ -33,6 +34,10 @@ class TrainingPlan:
         Normal distribution of log σ over the training draws (P_mean and P_std of Karras et al.).
     label_dropout
         Probability of training a row without its class.
+    objective
+        What is minimised, see `DiffusionConfig`.
+    guide_steps
+        Steps after which the average is kept as the early guide; None to keep none.
     eval_every
         Steps between looks at the held-out loss, and between checkpoints.
     patience
@@ -47,6 +52,8 @@ class TrainingPlan:
     log_sigma_mean: float
     log_sigma_std: float
     label_dropout: float
+    objective: Objective = "edm"
+    guide_steps: int | None = None
     eval_every: int = 100
     patience: int = 5
 
@@ -61,7 +68,7 @@ class Rows:
 
 
 def held_out_loss(model: Denoiser, rows: Rows, plan: TrainingPlan) -> float:
-    """Mean squared error of F on held-out rows, at fixed noise and evenly spaced log σ.
+    """Mean loss on held-out rows, at fixed noise and evenly spaced quantiles of log σ.
 
     One is the loss of the untrained denoiser, if the data are standard normal.
     """
@@ -77,6 +84,7 @@ def held_out_loss(model: Denoiser, rows: Rows, plan: TrainingPlan) -> float:
             s = sigma.expand(len(rows.Z))
             F = model.residual(_scaled(rows.Z, noise, s), s, rows.label)
             error = ((F - target(rows.Z, noise, s)) ** 2).mean(dim=1)
+            error = error * loss_weight(s, plan.objective)
             total += float((error.double() * weight).sum())
     return total / len(sigmas)
 
@@ -107,6 +115,7 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(seed)
         self.average = copy.deepcopy(model)
         self.best = copy.deepcopy(model)
+        self.early = None if plan.guide_steps is None else copy.deepcopy(model)
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
         )
@@ -158,7 +167,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = plan.learning_rate * rate
         F = self.model.residual(_scaled(Z[rows], noise, sigma), sigma, label)
-        loss = ((F - target(Z[rows], noise, sigma)) ** 2).mean()
+        error = (F - target(Z[rows], noise, sigma)) ** 2
+        loss = (error * loss_weight(sigma, plan.objective)[:, None]).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -171,12 +181,19 @@ class Trainer:
             )
 
     def _look(self) -> None:
+        if self.early is not None and self._is_early():
+            self.early.load_state_dict(self.average.state_dict())
         loss = held_out_loss(self.average, self.held_out, self.plan)
         if loss < self.loss:
             self.loss, self.stale = loss, 0
             self.best.load_state_dict(self.average.state_dict())
         else:
             self.stale += 1
+
+    def _is_early(self) -> bool:
+        """Whether this is the first look at or after `guide_steps`, or one before it."""
+        assert self.plan.guide_steps is not None
+        return self.step - self.plan.eval_every < self.plan.guide_steps
 
     # ---------------------------------------------------------------------------- checkpoints
     def checkpoint(self) -> Checkpoint:
@@ -214,4 +231,6 @@ class Trainer:
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
     def _modules(self) -> list[tuple[str, nn.Module]]:
-        return [("model", self.model), ("average", self.average), ("best", self.best)]
+        modules: list[tuple[str, nn.Module]]
+        modules = [("model", self.model), ("average", self.average), ("best", self.best)]
+        return modules if self.early is None else [*modules, ("early", self.early)]

@@ -1,0 +1,70 @@
+"""From residuals to a trainer: which rows train, which decide when to stop."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from bloomdiff.diffusion.config import DiffusionConfig
+from bloomdiff.diffusion.network import Denoiser
+from bloomdiff.diffusion.training import Rows, Trainer, TrainingPlan
+from bloomdiff.diffusion.whitening import Doubles, Floats, Index
+
+HELD_OUT = 0.15
+"""Part of the rows that decides when to stop."""
+MIN_ROWS = 20
+"""Rows in classes of two or more below which nothing is trained."""
+
+
+def make_trainer(
+    network: Denoiser,
+    Z: Floats,
+    y: Index,
+    weight: Doubles,
+    rows_of: Doubles,
+    config: DiffusionConfig,
+    rng: np.random.Generator,
+) -> Trainer | None:
+    """The trainer, or None where too few rows are left to learn more than the Gaussian.
+
+    Parameters
+    ----------
+    network
+        To be trained, in place.
+    Z, y, weight
+        Residuals `(n, k)`, their class indices and what each row counts for, `(n,)`.
+    rows_of
+        Rows of each class, `(c,)`.
+    config
+        Hyper-parameters.
+    rng
+        Splits the rows and seeds the training.
+    """
+    usable = rng.permutation(np.flatnonzero(rows_of[y] >= 2))
+    if len(usable) < MIN_ROWS or Z.shape[1] == 0:
+        return None
+    cut = round(HELD_OUT * len(usable))
+    weight = weight * rows_of[y] ** (config.balance - 1)
+    device = network.places.device
+
+    def rows(index: Index) -> Rows:
+        return Rows(
+            torch.as_tensor(Z[index]).to(device),
+            torch.as_tensor(y[index]).to(device),
+            torch.as_tensor(weight[index]).to(device),
+        )
+
+    plan = TrainingPlan(
+        n_steps=config.n_steps,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        ema_decay=config.ema_decay,
+        log_sigma_mean=config.log_sigma_mean,
+        log_sigma_std=config.log_sigma_std,
+        label_dropout=config.label_dropout,
+        objective=config.objective,
+        guide_steps=config.guide_steps if config.guide == "early" else None,
+    )
+    train, held_out = rows(usable[cut:]), rows(usable[:cut])
+    return Trainer(network, train, held_out, plan, seed=int(rng.integers(2**62)))
