@@ -29,9 +29,11 @@ from bloomdiff.experiments.studies import run_study
 
 def objective(trial):
     x = trial.suggest_float("x", -3, 3)
-    print("trial", trial.number, os.getpid(), flush=True)
-    if os.environ.get("HANG") and trial.number >= 4:
+    hangs = os.environ.get("HANG") and trial.number >= 4
+    if hangs:
         Path(sys.argv[3]).touch()
+    print("trial", trial.number, os.getpid(), flush=True)
+    if hangs:
         time.sleep(600)
     while trial.number >= 12 and not Path(sys.argv[3]).exists():  # the slowest may start late
         time.sleep(0.05)
@@ -107,14 +109,16 @@ def work_together(storage, folder, n_workers=4):
             )
         )
     *healthy, victim = workers
-    number = -1
-    for line in victim.stdout:
-        number = int(line.split()[1])
-        if number >= 4:
-            break
-    os.kill(victim.pid, signal.SIGKILL)
-    victim.wait()
-    told = [worker.communicate(timeout=300) for worker in healthy]
+    try:
+        number = -1
+        while number < 4:
+            number = int(victim.stdout.readline().split()[1])
+        os.kill(victim.pid, signal.SIGKILL)
+        victim.wait()
+        told = [worker.communicate(timeout=120) for worker in healthy]
+    finally:
+        for worker in workers:
+            worker.kill()
     assert [worker.returncode for worker in healthy] == [0] * len(healthy), told
     return number, [out for out, _ in told]
 
