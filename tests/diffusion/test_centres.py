@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import Kernel
 
-from bloomdiff.diffusion.centres import FLOORS, Centres, between, likeliest_floor
+from bloomdiff.diffusion.centres import (
+    FLOORS,
+    Centres,
+    _kriged,
+    between,
+    correlation,
+    likeliest_correlation,
+    likeliest_floor,
+    parent_indices,
+)
 
 
 def draws(seed, *, c=40, d=30, v=(9.0, 4.0), floor=0.1, rows=4.0):
@@ -70,3 +81,79 @@ def test_scatter_is_the_posterior():
         told = np.mean([centres.scatter(i, noise).var(axis=0).sum() for i in range(len(n))])
         ratio.append(((centres.mean - true) ** 2).sum(axis=1).mean() / told)
     assert np.mean(ratio) == pytest.approx(1, abs=0.25)
+
+
+class Table(Kernel):
+    """A covariance given by its entries; scikit-learn has no kernel for it."""
+
+    def __init__(self, K):
+        self.K = K
+
+    def __call__(self, X, Y=None, eval_gradient=False):
+        other = X if Y is None else Y
+        return self.K[np.ix_(X[:, 0].astype(int), other[:, 0].astype(int))]
+
+    def diag(self, X):
+        return np.diag(self.K)[X[:, 0].astype(int)]
+
+    def is_stationary(self):
+        return False
+
+
+def families(seed, rho, *, c=24, d=20, rows=2.0):
+    """Class means that are correlated by `rho` within families of six, and observed ones."""
+    rng = np.random.default_rng(seed)
+    parents = np.arange(c) % 4
+    K = correlation(parents, rho)
+    true = np.linalg.cholesky(K) @ rng.normal(size=(c, d)) * np.sqrt([9.0, 4.0] + [1.0] * (d - 2))
+    n = np.full(c, rows)
+    return true, true + rng.normal(size=(c, d)) / np.sqrt(n)[:, None], n, parents
+
+
+def test_siblings_lend_one_another_their_place():
+    gain = []
+    for seed in range(6):
+        true, observed, n, parents = families(seed, 0.8)
+        alone, related = Centres.fit(observed, n), Centres.fit(observed, n, parents)
+        gain.append(((related.mean - true) ** 2).sum() / ((alone.mean - true) ** 2).sum())
+    assert np.mean(gain) < 0.9
+
+
+def test_parents_that_say_nothing_change_next_to_nothing():
+    gain = []
+    for seed in range(6):
+        true, observed, n, parents = families(seed, 0.0)
+        alone, related = Centres.fit(observed, n), Centres.fit(observed, n, parents)
+        gain.append(((related.mean - true) ** 2).sum() / ((alone.mean - true) ** 2).sum())
+    assert 0.9 < np.mean(gain) < 1.05
+
+
+def test_the_correlation_is_found():
+    found = []
+    for seed in range(6):
+        _, observed, n, parents = families(seed, 0.6)
+        found.append(likeliest_correlation(observed, n, parents, likeliest_floor(observed, n)))
+    assert np.mean(found) == pytest.approx(0.6, abs=0.2)
+
+
+def test_prediction_of_correlated_means_is_that_of_gaussian_processes():
+    """One direction at right angles to all others, beside scikit-learn's regression."""
+    _, observed, n, parents = families(0, 0.5)
+    K, f = correlation(parents, 0.5), 1.7
+    grand, directions, _ = between(observed, n)
+    mean, _, _, across = _kriged(observed, n, K, f)
+    offset = observed - grand
+    beyond = offset - offset @ directions.T @ directions
+    process = GaussianProcessRegressor(Table(f * K), alpha=1 / n, optimizer=None)
+    index = np.arange(len(n))[:, None]
+    expected, deviation = process.fit(index, beyond).predict(index, return_std=True)
+    ours = mean - grand - (mean - grand) @ directions.T @ directions
+    np.testing.assert_allclose(ours, expected, atol=1e-8)
+    np.testing.assert_allclose(across, deviation.reshape(len(n), -1)[:, 0], rtol=1e-6)
+
+
+def test_parents_by_name():
+    parents = {"blast": "myeloid", "band": "myeloid", "smudge": ""}
+    index = parent_indices(["band", "blast", "myeloid", "smudge"], parents)
+    assert index[0] == index[1]
+    assert len(set(index.tolist())) == 3

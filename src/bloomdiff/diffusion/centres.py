@@ -6,18 +6,21 @@ are the between-class components, weighted by rows as in the analysis of varianc
 common classes span the directions in which classes differ; the floor f leaves room for a class
 that differs in a way of its own, and is the one under which each class is likeliest given the
 others. The mean of a rare class then keeps what lies along directions in which classes differ and
-loses most of the rest, which is mostly the noise of its few rows.
+loses most of the rest, which is mostly the noise of its few rows. Where classes have parents, the
+means of siblings are correlated, and a rare class keeps what its siblings have as well.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bloomdiff.diffusion.whitening import Doubles, Floats
+from bloomdiff.diffusion.whitening import Doubles, Floats, Index
 
 FLOORS = np.geomspace(1e-3, 1e4, 71)
+CORRELATIONS = np.linspace(0, 0.9, 10)
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,24 @@ class Centres:
     across: Doubles
 
     @classmethod
-    def fit(cls, observed: Doubles, rows: Doubles) -> Centres:
-        """Shrink observed whitened means `(c, d)` of so many rows `(c,)`."""
+    def fit(cls, observed: Doubles, rows: Doubles, parents: Index | None = None) -> Centres:
+        """Shrink observed whitened means `(c, d)` of so many rows `(c,)`.
+
+        Parameters
+        ----------
+        observed, rows
+            Means, and the rows that each stands on.
+        parents
+            Index of each class's parent `(c,)`. Classes of one parent are taken as correlated
+            about the grand mean, as strongly as makes each class likeliest given the others, so
+            that a rare class is drawn towards its siblings. None for no parents.
+        """
         grand, directions, v = between(observed, rows)
         f = likeliest_floor(observed, rows) if len(rows) > 1 else np.inf
+        if parents is not None and np.isfinite(f):
+            rho = likeliest_correlation(observed, rows, parents, f)
+            if rho > 0:
+                return cls(*_kriged(observed, rows, correlation(parents, rho), f))
         error = 1 / rows[:, None]
         keep_along = _ratio(v + f, v + f + error)
         keep_across = _ratio(np.full_like(error, f), f + error)
@@ -105,6 +122,63 @@ def likeliest_floor(observed: Doubles, rows: Doubles) -> float:
         log_likelihood -= (np.log(total) + along / total).sum(axis=1) / 2
         log_likelihood -= ((d - len(v)) * np.log(variance) + across / variance) / 2
     return float(FLOORS[log_likelihood.argmax()])
+
+
+def parent_indices(classes: Sequence[str], parents: Mapping[str, str]) -> Index:
+    """Index of each class's parent, `(c,)`; a class without one, or with '', is its own."""
+    names = [f"parent {parents[c]}" if parents.get(c) else f"class {c}" for c in classes]
+    return np.unique(names, return_inverse=True)[1].astype(np.intp)
+
+
+def correlation(parents: Index, rho: float) -> Doubles:
+    """One on the diagonal, `rho` between classes of one parent, zero elsewhere, `(c, c)`."""
+    same = parents[:, None] == parents
+    return np.where(np.eye(len(parents), dtype=bool), 1.0, rho * same)
+
+
+def likeliest_correlation(observed: Doubles, rows: Doubles, parents: Index, f: float) -> float:
+    """The correlation of siblings under which each class's mean is likeliest given the others."""
+    c, d = observed.shape
+    log_likelihood = np.zeros(len(CORRELATIONS))
+    for i in range(c):
+        others = np.arange(c) != i
+        grand, directions, v = between(observed[others], rows[others])
+        offset = observed - grand
+        along = offset @ directions.T
+        across = offset - along @ directions
+        phi = np.append(v, 0) + f
+        for k, rho in enumerate(CORRELATIONS):
+            K = correlation(parents, rho)
+            # (r + 1, c - 1): what the others weigh in the prediction of class i, direction by
+            # direction; the last is that of all directions at right angles to the others.
+            noisy = phi[:, None, None] * K[np.ix_(others, others)] + np.diag(1 / rows[others])
+            shared = phi[:, None] * K[i, others]
+            weigh = np.linalg.solve(noisy, shared[..., None])[..., 0]
+            variance = phi + 1 / rows[i] - (weigh * shared).sum(axis=1)
+            miss = along[i] - (weigh[:-1] * along[others].T).sum(axis=1)
+            far = across[i] - weigh[-1] @ across[others]
+            log_likelihood[k] -= (np.log(variance[:-1]) + miss**2 / variance[:-1]).sum() / 2
+            log_likelihood[k] -= (d - len(v)) * np.log(variance[-1]) / 2
+            log_likelihood[k] -= float(far @ far) / variance[-1] / 2
+    return float(CORRELATIONS[log_likelihood.argmax()])
+
+
+def _kriged(
+    observed: Doubles, rows: Doubles, K: Doubles, f: float
+) -> tuple[Doubles, Doubles, Doubles, Doubles]:
+    """Posterior of correlated class means: the fields of `Centres`."""
+    grand, directions, v = between(observed, rows)
+    phi = np.append(v, 0) + f
+    prior = phi[:, None, None] * K
+    keep = np.swapaxes(np.linalg.solve(prior + np.diag(1 / rows), prior), 1, 2)
+    offset = observed - grand
+    along = offset @ directions.T
+    across = offset - along @ directions
+    kept = np.einsum("rij,jr->ir", keep[:-1], along)
+    left = np.diagonal(prior - keep @ prior, axis1=1, axis2=2)
+    deviation = np.sqrt(np.maximum(left, 0))
+    mean = grand + kept @ directions + keep[-1] @ across
+    return mean, directions, deviation[:-1].T, deviation[-1]
 
 
 def _ratio(part: Doubles, whole: Doubles) -> Doubles:

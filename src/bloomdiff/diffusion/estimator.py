@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from bloomdiff.diffusion.centres import parent_indices
 from bloomdiff.diffusion.config import DiffusionConfig
 from bloomdiff.diffusion.model import ClassDiffusion, ClassifierKind
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index
@@ -30,6 +32,9 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     n_components, shrinkage, n_steps, guidance, nuisance_scale, pool_trust
         As in `DiffusionConfig`.
+    parents
+        Parent of each class, by class: where siblings are seen to lie together, a rare class is
+        drawn towards its own. None for no parents.
     classifier
         What `predict_proba` applies Bayes' rule to. "prior": the predictive Gaussians of the model
         before the network, in the directions in which the classes differ. "flow": the same times
@@ -69,6 +74,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         guidance: float = _DEFAULT.guidance,
         nuisance_scale: float = _DEFAULT.nuisance_scale,
         pool_trust: float = _DEFAULT.pool_trust,
+        parents: Mapping[Any, str] | None = None,
         classifier: ClassifierKind = "prior",
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
@@ -79,6 +85,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.guidance = guidance
         self.nuisance_scale = nuisance_scale
         self.pool_trust = pool_trust
+        self.parents = parents
         self.classifier = classifier
         self.random_state = random_state
         self.device = device
@@ -105,7 +112,11 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             pool_trust=self.pool_trust,
         )
         self.model_ = ClassDiffusion(config, device=self.device).fit(
-            X, index, seed=_seed(self.random_state), pool=X_unlabelled
+            X,
+            index,
+            seed=_seed(self.random_state),
+            pool=X_unlabelled,
+            parents=self._parents(),
         )
         return self
 
@@ -186,6 +197,12 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return the likeliest class of each row, `(n,)`."""
         likeliest = self.predict_proba(X).argmax(axis=1)
         return self.classes_[likeliest]
+
+    def _parents(self) -> Index | None:
+        if self.parents is None:
+            return None
+        names = [str(c) for c in self.classes_]
+        return parent_indices(names, {str(c): parent for c, parent in self.parents.items()})
 
     def _index(self, y: Any) -> Index:
         y = np.asarray(y)

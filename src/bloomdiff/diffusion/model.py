@@ -50,6 +50,7 @@ class ClassDiffusion:
         *,
         seed: int,
         pool: Floats | None = None,
+        parents: Index | None = None,
         resume: Checkpoint | None = None,
         save: Callable[[Checkpoint], None] | None = None,
         progress: Callable[[int, float], None] | None = None,
@@ -64,6 +65,8 @@ class ClassDiffusion:
             Seed of the split, the weights and the training.
         pool
             Rows `(m, d)` without labels to learn from as well.
+        parents
+            Index of each class's parent `(c,)`, see `Centres.fit`.
         resume
             A checkpoint of the same rows and configuration to continue from.
         save, progress
@@ -76,7 +79,7 @@ class ClassDiffusion:
         self.judge = Judge.fit(X, y) if needs_judge else None
         weight = np.ones(len(y))
         if pool is None or len(pool) == 0 or config.pool_trust == 0 or y.max() == 0:
-            self.prior = ClassPrior.fit(X, y, shrinkage=config.shrinkage)
+            self.prior = ClassPrior.fit(X, y, shrinkage=config.shrinkage, parents=parents)
         else:
             counts_for = pseudo_labels(
                 X,
@@ -87,7 +90,9 @@ class ClassDiffusion:
                 shrinkage=config.shrinkage,
             )
             rows, labels, soft = join(X, y, pool, counts_for)
-            self.prior = ClassPrior.fit(rows, labels, weight=soft, shrinkage=config.shrinkage)
+            self.prior = ClassPrior.fit(
+                rows, labels, weight=soft, shrinkage=config.shrinkage, parents=parents
+            )
             # One label a row here: the same row in training and held-out part would be a leak.
             X = np.concatenate([X, pool])
             y = np.concatenate([y, counts_for.argmax(axis=1)])

@@ -24,12 +24,21 @@ class ClassPrior:
 
     @classmethod
     def fit(
-        cls, X: Floats, y: Index, *, weight: Doubles | None = None, shrinkage: float | None = None
+        cls,
+        X: Floats,
+        y: Index,
+        *,
+        weight: Doubles | None = None,
+        shrinkage: float | None = None,
+        parents: Index | None = None,
     ) -> ClassPrior:
-        """Learn from rows `(n, d)` of classes `(n,)`; arguments as for `residual_covariance`."""
+        """Learn from rows `(n, d)` of classes `(n,)`.
+
+        Arguments as for `residual_covariance`, `parents` as for `Centres.fit`.
+        """
         whitening = Whitening.fit(X, y, weight=weight, shrinkage=shrinkage)
         observed = whitening.whiten(whitening.means)
-        return cls(whitening, Centres.fit(observed, whitening.rows))
+        return cls(whitening, Centres.fit(observed, whitening.rows, parents))
 
     def posterior(self, X: Floats, *, temperature: float = 1.0) -> Doubles:
         """Class probabilities under equal frequencies, float64 `(n, c)`.

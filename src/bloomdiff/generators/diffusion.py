@@ -5,15 +5,25 @@ from __future__ import annotations
 import hashlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bloomdiff.data.embedding_set import Floats
-from bloomdiff.diffusion.config import DiffusionConfig
+from bloomdiff.data.vocabulary import lineage
+from bloomdiff.diffusion.centres import parent_indices
+from bloomdiff.diffusion.config import (
+    DiffusionConfig,
+    Filter,
+    Guide,
+    Objective,
+    Prediction,
+    Sampler,
+)
 from bloomdiff.diffusion.model import ClassDiffusion
+from bloomdiff.errors import ParameterError
 from bloomdiff.files import atomic_file
 from bloomdiff.generators.base import GENERATORS, Arrays, Generator, GeneratorParams
 
@@ -41,11 +51,31 @@ class DiffusionParams(GeneratorParams):
     log_sigma_std: float = Field(default=_DEFAULT.log_sigma_std, gt=0)
     sigma_min: float = Field(default=_DEFAULT.sigma_min, gt=0)
     sigma_max: float | None = Field(default=_DEFAULT.sigma_max, gt=0)
+    objective: Objective = _DEFAULT.objective
+    prediction: Prediction = _DEFAULT.prediction
+    sampler: Sampler = _DEFAULT.sampler
     sampling_steps: int = Field(default=_DEFAULT.sampling_steps, ge=2)
     guidance: float = Field(default=_DEFAULT.guidance, ge=0)
+    guide: Guide = _DEFAULT.guide
+    guide_steps: int = Field(default=_DEFAULT.guide_steps, ge=1)
+    guidance_interval: tuple[float, float] | None = _DEFAULT.guidance_interval
+    filter: Filter = _DEFAULT.filter
+    feedback: float = Field(default=_DEFAULT.feedback, ge=0)
     nuisance_scale: float = Field(default=_DEFAULT.nuisance_scale, gt=0)
     pool_trust: float = Field(default=_DEFAULT.pool_trust, ge=0, le=1)
     pool_rounds: int = Field(default=_DEFAULT.pool_rounds, ge=1)
+    parents: Literal["lineage"] | dict[str, str] | None = Field(
+        default=None,
+        description="parent of each class, or the vocabulary's lineages; classes of one parent lend"
+        " their centres to one another as far as they are seen to lie together",
+    )
+
+    @field_validator("guidance_interval")
+    @classmethod
+    def _rising(cls, interval: tuple[float, float] | None) -> tuple[float, float] | None:
+        if interval is not None and not 0 <= interval[0] < interval[1]:
+            raise ValueError("two noise levels are wanted, the lower first and not below zero")
+        return interval
 
 
 @GENERATORS.register("diffusion")
@@ -82,7 +112,24 @@ class DiffusionGenerator(Generator):
         return self.params.guidance
 
     def _model(self) -> ClassDiffusion:
-        return ClassDiffusion(DiffusionConfig(**self.params.model_dump()), device=self.device)
+        values = self.params.model_dump(exclude={"parents"})
+        return ClassDiffusion(DiffusionConfig(**values), device=self.device)
+
+    def _parents(self) -> npt.NDArray[np.intp] | None:
+        wanted = self.params.parents
+        if wanted is None:
+            return None
+        classes = self.classes_.tolist()
+        if wanted == "lineage":
+            return parent_indices(classes, {name: lineage(name) for name in classes})
+        unknown = sorted(set(wanted) - set(classes))
+        if unknown:
+            raise ParameterError(
+                f"parents: class {unknown[0]!r}",
+                "is not among the training rows' labels",
+                f"name any of: {', '.join(classes)}",
+            )
+        return parent_indices(classes, wanted)
 
     def _fit(self, X: Floats, y: npt.NDArray[np.intp], X_unlabelled: Floats | None) -> None:
         from tqdm import tqdm
@@ -106,6 +153,7 @@ class DiffusionGenerator(Generator):
                 y,
                 seed=self.seed,
                 pool=X_unlabelled,
+                parents=self._parents(),
                 resume=_read(checkpoint),
                 save=None if checkpoint is None else lambda state: _write(checkpoint, state),
                 progress=progress,
