@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 
 from bloomdiff.report.tables import LEGEND, markdown_table, ratio_grid
 
 
+@dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Attributes
+    ----------
+    title
+        Heading.
+    lead
+        What the table says and how to read it.
+    head, rows
+        The table, spelled; no rows is no table.
+    figures
+        Alternative text and file name of each picture.
+    """
+
+    title: str
+    lead: str
+    head: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    figures: Sequence[tuple[str, str]] = ()
+
+    def markdown(self) -> str:
+        """The section as Markdown."""
+        parts = [f"## {self.title}", self.lead]
+        parts += [f"![{text}]({name})" for text, name in self.figures]
+        if self.rows:
+            parts.append(markdown_table(self.head, self.rows))
+        return "\n\n".join(parts)
+
+
 def page(
     *,
     sentence: str,
     summaries: Mapping[str, pd.DataFrame],
-    per_class: pd.DataFrame,
-    fidelity: pd.DataFrame,
+    sections: Sequence[Section],
     facts: Sequence[str],
     warnings: Sequence[str],
     counts: Mapping[str, Mapping[str, int]],
@@ -29,10 +59,8 @@ def page(
         The answer, of `summarise` for the primary classifier.
     summaries
         Classifier name to the table of `summarise`; the primary one first.
-    per_class
-        `class, real only, <generator>…` mean F1 of the primary classifier at one ratio.
-    fidelity
-        The synthetic sets' own metrics, spelled for reading.
+    sections
+        What stands between the ratio tables and the protocol.
     facts
         One line each: protocol, encoder, counts.
     warnings
@@ -52,20 +80,8 @@ def page(
         title += " (primary)" if number == 0 else ""
         parts += [title, markdown_table(head, rows)]
     parts += [f"Mean and {percent} interval over folds; {LEGEND}."]
-    parts += ["## F1 per class", _frame(per_class)]
-    parts += ["## The synthetic sets themselves", _frame(fidelity)]
+    parts += [section.markdown() for section in sections]
     rows = [[name, str(c["cells"]), str(c["groups"])] for name, c in counts.items()]
     parts += ["## Cells", markdown_table(["class", "cells", "groups"], rows)]
     parts += ["## Protocol", "\n".join(f"- {line}" for line in facts)]
     return "\n\n".join(parts) + "\n"
-
-
-def _frame(table: pd.DataFrame) -> str:
-    rows: list[list[str]] = [[_cell(value) for value in row] for row in table.to_numpy()]
-    return markdown_table([str(column) for column in table.columns], rows)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return "" if pd.isna(value) else f"{value:.3g}"
-    return str(value)

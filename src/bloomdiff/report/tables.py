@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -40,6 +41,49 @@ def mark(row: pd.Series) -> str:
     if not row["p_holm"] < 0.05:
         return ""
     return " +" if row["gain"] > 0 else " -"
+
+
+def at_ratio(table: pd.DataFrame, ratio: str) -> pd.DataFrame:
+    """Real-only, and every generator at one ratio."""
+    return table[(table["generator"] == "none") | (table["ratio"] == ratio)]
+
+
+def method_name(generator: str, ratio: str) -> str:
+    """`real cells only`, `smote, ratio 2`, or `smote alone` for synthetic rows only."""
+    if generator == "none":
+        return "real cells only"
+    return f"{generator} alone" if ratio == "inf" else f"{generator}, ratio {ratio}"
+
+
+def points(value: float) -> str:
+    """A share in points, `71.2`."""
+    return f"{100 * value:.1f}"
+
+
+def spelled(
+    row: pd.Series, *, scale: float = 1.0, low: float = -math.inf, top: float = math.inf
+) -> str:
+    """`0.71 [0.68, 0.74]`: mean and interval, cut to where the quantity can lie."""
+    digits = 1 if scale >= 100 else 3
+    mean = f"{scale * row['mean']:.{digits}f}"
+    if pd.isna(row["low"]):
+        return f"{mean} [no interval]"
+    bounds = max(scale * row["low"], low), min(scale * row["high"], top)
+    return f"{mean} [{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]"
+
+
+def change(row: pd.Series, name: str, *, scale: float = 1.0) -> str:
+    """`+2.1 [0.8, 3.3]`: a difference and its interval, `<name>_low` and `<name>_high`."""
+    value = row.get(name, row.get(f"{name}_gain"))
+    if value is None or pd.isna(value):
+        return ""
+    digits = 1 if scale >= 100 else 3
+    # Adding zero turns a rounded "-0.0" into "+0.0".
+    mean = f"{round(scale * value, digits) + 0.0:+.{digits}f}"
+    if pd.isna(row[f"{name}_low"]):
+        return f"{mean} [no interval]"
+    low, high = (round(scale * row[f"{name}_{end}"], digits) + 0.0 for end in ("low", "high"))
+    return f"{mean} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 LEGEND = "+ / -: the paired difference to real cells only is not zero (Holm-adjusted p < 0.05)"

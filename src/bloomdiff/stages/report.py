@@ -10,38 +10,42 @@ import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.sources import pretraining_warning
+from bloomdiff.experiments.analysis.clinic import DECISIONS
+from bloomdiff.experiments.analysis.tables import Choices, Results, all_tables
 from bloomdiff.experiments.fidelity import reading_table
-from bloomdiff.experiments.summary import REAL_ONLY, summarise
+from bloomdiff.experiments.ratios import ratio_name
+from bloomdiff.experiments.summary import METHOD, REAL_ONLY, summarise
 from bloomdiff.experiments.tracking import StageRun
-from bloomdiff.files import atomic_dir, atomic_file, read_json, write_json
+from bloomdiff.files import atomic_dir, atomic_file, read_json, read_yaml, write_json
+from bloomdiff.report.diagrams import critical_difference, reject_curves, shot_figure
+from bloomdiff.report.fidelity_sections import fidelity_sections
 from bloomdiff.report.figures import confusion_figure, ratio_curves
 from bloomdiff.report.page import page
-from bloomdiff.report.tables import LEGEND, ratio_grid, text_table
+from bloomdiff.report.tables import LEGEND, at_ratio, ratio_grid, text_table
+from bloomdiff.report.usefulness_sections import usefulness_sections
 from bloomdiff.stages.project import Project
 
-CURVES = "ratio_curves.png"
+Tables = dict[str, pd.DataFrame]
 
 
 def run(project: Project, run: StageRun) -> None:
-    """Write metrics, plots, page and the table of runs."""
+    """Write metrics, plots, tables, page and the table of runs."""
     params = project.params
-    tables = {
-        name: pd.read_parquet(project.scores / f"{name}.parquet")
-        for name in ("scores", "per_class", "confusion")
-    }
+    primary, ratio = params.primary, ratio_name(params.report.ratio)
     prepared = read_json(project.prepare_report)
-    encoder = EmbeddingSet.load(project.embeddings).header
-    primary = params.primary
-    summaries: dict[str, pd.DataFrame] = {}
+    embeddings = EmbeddingSet.load(project.embeddings)
+    results = read_results(project, embeddings)
+    summaries: Tables = {}
     sentences: dict[str, str] = {}
     for name in params.sweep.classifiers:
         summaries[name], sentences[name] = summarise(
-            tables["scores"][tables["scores"]["classifier"] == name],
+            results.scores[results.scores["classifier"] == name],
             metric="macro_f1",
             allocation=params.sweep.allocation,
             confidence=params.report.confidence,
             beforehand=(params.report.generator, params.report.ratio),
         )
+    tables = report_tables(project, results, summaries)
     head, rows = ratio_grid(summaries[primary])
     title = (
         f"Macro-F1 in points, mean [{100 * params.report.confidence:g} % interval], "
@@ -49,45 +53,95 @@ def run(project: Project, run: StageRun) -> None:
     )
     text = "\n".join([title, text_table(head, rows), LEGEND, sentences[primary]])
     with atomic_dir(project.report) as folder:
-        ratio_curves(
-            summaries[primary], folder / CURVES, score="macro-F1", title=f"{primary} classifier"
-        )
-        write_confusions(tables["confusion"], primary, folder)
+        draw(tables, summaries[primary], primary, ratio, folder)
+        write_confusions(project, primary, folder)
         (folder / "summary.txt").write_text(text + "\n", encoding="utf-8")
         (folder / "report.md").write_text(
             page(
                 sentence=sentences[primary],
                 summaries=summaries,
-                per_class=class_gains(tables["per_class"], primary),
-                fidelity=reading_table(pd.read_parquet(project.fidelity)),
-                facts=facts(tables["scores"], prepared, encoder),
+                sections=[
+                    *usefulness_sections(tables, ratio, primary=primary),
+                    *fidelity_sections(tables, ratio),
+                ],
+                facts=facts(results.scores, prepared, embeddings.header),
                 warnings=warnings(prepared, params.encoder),
                 counts=prepared["classes"],
                 confidence=params.report.confidence,
             ),
             encoding="utf-8",
         )
-    write_json(project.metrics, flat_metrics(summaries, primary))
+        (folder / "tables").mkdir()
+        for name, table in tables.items():
+            table.to_parquet(folder / "tables" / f"{name}.parquet", index=False)
+    found = flat_metrics(summaries[primary]) | secondary_metrics(tables, ratio)
+    write_json(project.metrics, found)
     write_plot(summaries[primary], project.root / "reports" / "ratio_curves.csv")
     for path in sorted(project.report.iterdir()):
-        run.log_artifact(path)
+        if path.is_file():
+            run.log_artifact(path)
+    for path in sorted((project.report / "tables").iterdir()):
+        run.log_artifact(path, "report/tables")
     run.log_metrics({f"best.{k}": v for k, v in best_of(summaries[primary]).items()})
+    run.log_metrics(
+        {
+            f"{score}.{generator}": value
+            for score, methods in secondary_metrics(tables, ratio).items()
+            for generator, value in methods.items()
+        }
+    )
     run.set_tags({"answer": sentences[primary]})
     run.export_runs(project.runs)
     print(text)
 
 
-def class_gains(per_class: pd.DataFrame, primary: str) -> pd.DataFrame:
-    """F1 per class, real-only and each generator at its own best ratio by mean macro-F1."""
-    own = per_class[per_class["classifier"] == primary]
-    macro = own.groupby(["generator", "ratio"])["f1"].mean()
-    columns = {}
-    for name in own["generator"].unique():
-        ratio = macro[name].idxmax()
-        chosen = own[(own["generator"] == name) & (own["ratio"] == ratio)]
-        title = "real only" if name == REAL_ONLY else f"{name} (ratio {ratio})"
-        columns[title] = chosen.groupby("class")["f1"].mean()
-    return pd.DataFrame(columns).rename_axis("class").reset_index()
+def read_results(project: Project, embeddings: EmbeddingSet) -> Results:
+    """Read what the stages wrote."""
+    return Results(
+        **{
+            name: pd.read_parquet(project.scores / f"{name}.parquet")
+            for name in ("scores", "per_class", "predictions", "calibration")
+        },
+        fidelity=pd.read_parquet(project.fidelity),
+        morphology=pd.read_parquet(project.morphology),
+        folds=pd.read_parquet(project.folds),
+        cells=embeddings.rows,
+        generator_studies=read_yaml(project.generator_params),
+        classifier_studies=read_yaml(project.classifier_params),
+    )
+
+
+def report_tables(project: Project, results: Results, summaries: Tables) -> Tables:
+    """Every table of the page; `macro_f1` has all classifiers, and the bootstrap of the primary."""
+    params = project.params
+    choices = Choices(
+        primary=params.primary,
+        ratio=params.report.ratio,
+        tuning_ratio=params.tune_generator.ratio,
+        confidence=params.report.confidence,
+        costs=params.report.costs,
+        slide_cells=params.report.slide_cells,
+        seed=params.seed,
+    )
+    tables = all_tables(results, choices)
+    bootstrap = tables.pop("bootstrap").assign(classifier=params.primary)
+    every = pd.concat(
+        [table.assign(classifier=name) for name, table in summaries.items()], ignore_index=True
+    )
+    tables["macro_f1"] = every.merge(bootstrap, on=[*METHOD, "classifier"], how="left")
+    tables["fidelity"] = reading_table(results.fidelity)
+    return tables
+
+
+def draw(tables: Tables, summary: pd.DataFrame, primary: str, ratio: str, folder: Path) -> None:
+    """Draw the figures of the page."""
+    ratio_curves(
+        summary, folder / "ratio_curves.png", score="macro-F1", title=f"{primary} classifier"
+    )
+    reject_curves(at_ratio(tables["reject"], ratio), folder / "reject_curves.png")
+    shot_figure(at_ratio(tables["class_gains"], ratio), folder / "shot_gains.png")
+    if len(tables["ranks"]):
+        critical_difference(tables["ranks"], folder / "critical_difference.png")
 
 
 def facts(scores: pd.DataFrame, prepared: dict[str, Any], encoder: dict[str, Any]) -> list[str]:
@@ -110,15 +164,30 @@ def warnings(prepared: dict[str, Any], encoder: str) -> list[str]:
     return [*([told] if told else []), *prepared.get("warnings", [])]
 
 
-def flat_metrics(summaries: dict[str, pd.DataFrame], primary: str) -> dict[str, Any]:
+def flat_metrics(summary: pd.DataFrame) -> dict[str, Any]:
     """Metrics for `dvc metrics`: generator, then ratio, then mean and gain, in shares."""
     nested: dict[str, Any] = {}
-    keyed = summaries[primary].set_index(["generator", "ratio"])
-    for key, row in keyed.drop(columns=["p_value", "p_holm"]).T.to_dict().items():
+    shown = summary[[*METHOD, "mean", "low", "high", "gain", "gain_low", "gain_high"]]
+    for key, row in shown.set_index(METHOD).T.to_dict().items():
         generator, ratio = cast(tuple[str, str], key)
         spelled = {str(k): round(float(v), 6) for k, v in row.items() if not np.isnan(v)}
         nested.setdefault(generator, {})[f"ratio_{ratio}"] = spelled
     return {"macro_f1": nested}
+
+
+def secondary_metrics(tables: Tables, ratio: str) -> dict[str, dict[str, float]]:
+    """Means at the ratio named beforehand: score, then generator (`none` is real cells only)."""
+    costs = tables["costs"][tables["costs"]["decision"] == DECISIONS[0]].assign(score="cost")
+    shares = tables["differential"]
+    if len(shares):
+        shares = shares.assign(score="differential_" + shares["score"])
+    long = pd.concat([tables["calibration"], costs, shares], ignore_index=True)
+    return {
+        str(score): {
+            str(row["generator"]): round(float(row["mean"]), 6) for _, row in part.iterrows()
+        }
+        for score, part in at_ratio(long, ratio).groupby("score", sort=False)
+    }
 
 
 def best_of(table: pd.DataFrame) -> dict[str, float]:
@@ -135,8 +204,9 @@ def write_plot(table: pd.DataFrame, path: Path) -> None:
         plain.to_csv(temporary, index=False)
 
 
-def write_confusions(confusion: pd.DataFrame, primary: str, folder: Path) -> None:
+def write_confusions(project: Project, primary: str, folder: Path) -> None:
     """Draw real-only's confusion matrix, summed over folds; seeds repeat cells, so the first."""
+    confusion = pd.read_parquet(project.scores / "confusion.parquet")
     own = confusion[
         (confusion["classifier"] == primary)
         & (confusion["generator"] == REAL_ONLY)
