@@ -17,15 +17,23 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 
-class RankSampler(BaseSampler):
-    """Multivariate TPE, made anew for each trial from the base seed and the trial's rank.
+DRAW = "draw"
+
+
+class DrawSampler(BaseSampler):
+    """Multivariate TPE, made anew for each trial from the base seed and the number of its draw.
 
     Parameters
     ----------
     seed
         Base seed.
     first
-        Parameters of the trial of rank 0; those that it leaves out are drawn.
+        Parameters of draw 0; those that it leaves out are drawn.
+
+    Attributes
+    ----------
+    draw
+        Number of the last trial's draw, to be noted in its user attribute `DRAW`.
 
     References
     ----------
@@ -35,14 +43,15 @@ class RankSampler(BaseSampler):
     def __init__(self, seed: int, first: Mapping[str, Any]) -> None:
         self._seed = seed
         self._first = dict(first)
+        self.draw = 0
         self._sampler: BaseSampler = TPESampler(seed=seed, multivariate=True)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Make the sampler of this trial."""
-        own = rank(study, trial.number)
-        seed = int(np.random.SeedSequence([self._seed, own]).generate_state(1)[0])
+        self.draw = next_draw(study, trial)
+        seed = int(np.random.SeedSequence([self._seed, self.draw]).generate_state(1)[0])
         self._sampler = TPESampler(seed=seed, multivariate=True)
-        if own == 0 and self._first:
+        if self.draw == 0 and self._first:
             self._sampler = PartialFixedSampler(self._first, self._sampler)
         self._sampler.before_trial(study, trial)
 
@@ -67,6 +76,24 @@ class RankSampler(BaseSampler):
     ) -> Any:
         """As TPE does."""
         return self._sampler.sample_independent(study, trial, param_name, param_distribution)
+
+
+def next_draw(study: Study, trial: FrozenTrial) -> int:
+    """The least draw that no trial before this one holds; what failed gives its draw back.
+
+    Without failures the k-th trial has draw k. A trial that was queued again has its old one.
+    Trials that began a moment ago and have not noted theirs are on their way to the least ones.
+    """
+    if DRAW in trial.user_attrs:
+        return int(trial.user_attrs[DRAW])
+    before = [
+        one.user_attrs.get(DRAW)
+        for one in study.get_trials(deepcopy=False)
+        if one.number < trial.number and one.state != TrialState.FAIL
+    ]
+    held = {int(draw) for draw in before if draw is not None}
+    free = [draw for draw in range(len(before) + 1) if draw not in held]
+    return free[before.count(None)]
 
 
 def rank(study: optuna.Study, number: int) -> int:

@@ -102,7 +102,7 @@ def fail_orphans(study: Any, storage: Any) -> None:
     """Fail the trials that a killed process left running.
 
     On a server that is the heartbeat's part; elsewhere the trials' own processes are looked for,
-    and the failed ones need not be queued: the next trial has their rank, hence their parameters.
+    and the failed ones need not be queued: the next trial has their draw, hence their parameters.
     """
     import optuna
     from optuna.trial import TrialState

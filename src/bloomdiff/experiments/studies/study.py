@@ -99,17 +99,18 @@ def run_study(
     import optuna
     from tqdm import tqdm
 
-    from bloomdiff.experiments.studies.sampler import RankSampler, rank
+    from bloomdiff.experiments.studies.sampler import DRAW, DrawSampler, rank
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     opened = open_storage(str(storage), heartbeat=heartbeat)
+    sampler = DrawSampler(seed, {k: v for k, v in (first or {}).items() if v is not None})
     study = optuna.create_study(
         study_name=name,
         storage=opened,
         directions=list(directions.values()),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
-        sampler=RankSampler(seed, {k: v for k, v in (first or {}).items() if v is not None}),
+        sampler=sampler,
         load_if_exists=True,
     )
     identity = {"fingerprint": fingerprint, "space": space_digest(space)}
@@ -119,6 +120,7 @@ def run_study(
     def one_trial(trial: Any) -> float | Sequence[float]:
         if rank(study, trial.number) >= n_trials:
             raise _SurplusError
+        trial.set_user_attr(DRAW, str(sampler.draw))
         trial.set_user_attr(WRITER, this_process())
         return _told(log, study, trial, objective, directions)
 
