@@ -99,7 +99,7 @@ def critical_difference(table: pd.DataFrame, path: str | Path) -> None:
     Parameters
     ----------
     table
-        `generator, mean_rank, critical_difference`, best first.
+        `generator, mean_rank, critical_difference, bars`, best first.
     path
         PNG to write.
 
@@ -112,7 +112,8 @@ def critical_difference(table: pd.DataFrame, path: str | Path) -> None:
     ranks = table["mean_rank"].to_numpy(dtype=float)
     names = ["real cells only" if n == "none" else str(n) for n in table["generator"]]
     critical = float(table["critical_difference"].iloc[0])
-    bars = _bars(ranks, critical)
+    spans = table.explode("bars").dropna(subset=["bars"]).groupby("bars")["mean_rank"]
+    bars = list(zip(spans.min(), spans.max(), strict=True))
     n = len(ranks)
     half = (n + 1) // 2
     figure = Figure(figsize=(7, 1.9 + 0.24 * (half + len(bars))), dpi=130, layout="constrained")
@@ -143,13 +144,3 @@ def critical_difference(table: pd.DataFrame, path: str | Path) -> None:
     axes.set_xlim(0.95 - 0.35 * n, n + 0.05 + 0.35 * n)
     axes.axis("off")
     _save(figure, path)
-
-
-def _bars(ranks: Any, critical: float) -> list[tuple[float, float]]:
-    """Widest runs of ranks, in rising order, that differ by less than the critical difference."""
-    found: list[tuple[float, float]] = []
-    for start, rank in enumerate(ranks):
-        inside = [r for r in ranks[start:] if r - rank < critical]
-        if len(inside) > 1 and (not found or inside[-1] > found[-1][1]):
-            found.append((float(rank), float(inside[-1])))
-    return found

@@ -35,7 +35,7 @@ def metric_section(table: pd.DataFrame) -> Section:
 
 def predictor_section(table: pd.DataFrame, fidelity: pd.DataFrame, ratio: str) -> Section:
     """Which metric's ranking of the generators agrees with their gain."""
-    verdicts = fidelity.set_index("metric")["verdict"].to_dict()
+    doubted = set(fidelity.loc[fidelity["verdict"].str.contains("not trustworthy"), "metric"])
     title = "Which metric predicts usefulness"
     found = table.dropna(subset=["rho"])
     if found.empty:
@@ -55,8 +55,7 @@ def predictor_section(table: pd.DataFrame, fidelity: pd.DataFrame, ratio: str) -
     )
     rows = [
         [
-            row["metric"]
-            + (" (not trustworthy)" if "not trustworthy" in verdicts[row["metric"]] else ""),
+            row["metric"] + (" (not trustworthy)" if row["metric"] in doubted else ""),
             f"{row['rho']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]",
             f"{row['p_adjusted']:.3f}",
         ]

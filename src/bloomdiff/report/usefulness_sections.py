@@ -144,10 +144,10 @@ def _score_grid(
     """One row per method, one column per score; none of the scores can lie below 0."""
     rows = []
     for (generator, ratio), part in table.groupby(["generator", "ratio"], sort=False):
-        own = part.set_index("score")
+        own = {str(row["score"]): row for _, row in part.iterrows()}
         cells = [
-            spelled(own.loc[s], scale=scale, low=0, top=top) if s in own.index else ""
-            for s in scores
+            spelled(own[name], scale=scale, low=0, top=top) if name in own else ""
+            for name in scores
         ]
         rows.append([method_name(str(generator), str(ratio)), *cells])
     return rows

@@ -100,21 +100,18 @@ def rank_table(scores: pd.DataFrame, metric: str, methods: Sequence[tuple[str, s
 
 
 def ranks_frame(found: dict[str, Any]) -> pd.DataFrame:
-    """`mean_ranks` as a table: `generator, mean_rank, critical_difference, friedman_p, tied_with`.
+    """`mean_ranks` as a table: `generator, mean_rank, critical_difference, friedman_p, bars`.
 
-    `tied_with` names the methods whose rank differs by less than the critical difference.
+    `bars` numbers the groups of methods that cannot be told apart and that the method is in.
     """
     ranks: dict[str, float] = found["ranks"]
-    critical = found["critical_difference"]
+    bars = {n: [i for i, group in enumerate(found["groups"]) if n in group] for n in ranks}
     return pd.DataFrame(
         {
             "generator": list(ranks),
             "mean_rank": list(ranks.values()),
-            "critical_difference": critical,
+            "critical_difference": found["critical_difference"],
             "friedman_p": found["friedman_p"],
-            "tied_with": [
-                ", ".join(n for n, r in ranks.items() if n != name and abs(r - rank) < critical)
-                for name, rank in ranks.items()
-            ],
+            "bars": list(bars.values()),
         }
     )
