@@ -61,8 +61,19 @@ DIFFUSION: dict[str, dict[str, Any]] = {
     "equal frequencies": {"balance": 0.0},
     "less noise": {"log_sigma_mean": -1.0},
     "more noise": {"log_sigma_mean": 1.0},
+    "rectified flow": {"objective": "rectified-flow", "prediction": "data"},
+    "data prediction": {"prediction": "data"},
+    "noise prediction": {"prediction": "noise"},
     "unconditional residual": {"guidance": 0.0},
     "guidance 2": {"guidance": 2.0},
+    "guidance 2, interval": {"guidance": 2.0, "guidance_interval": (0.2, 2.0)},
+    "autoguidance 2": {"guidance": 2.0, "guide": "early"},
+    "heun, 8 steps": {"sampler": "heun", "sampling_steps": 8},
+    "filter, logistic": {"filter": "logistic"},
+    "filter, prior": {"filter": "prior"},
+    "feedback 1": {"feedback": 1.0},
+    "feedback 4": {"feedback": 4.0},
+    "lineages": {"parents": "lineage"},
     "8 sampling steps": {"sampling_steps": 8},
     "50 sampling steps": {"sampling_steps": 50},
     "nuisance 1.25": {"nuisance_scale": 1.25},
@@ -75,6 +86,7 @@ POOL: dict[str, dict[str, Any]] = {
     "pool, trust 1": {"pool_trust": 1.0},
     "pool, one round": {"pool_rounds": 1},
     "pool, no network": {"n_steps": 0},
+    "pool, lineages": {"parents": "lineage"},
 }
 VARIANTS: dict[str, Variant] = (
     {name: (name, {}, False) for name in RIVALS}

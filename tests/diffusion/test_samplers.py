@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bloomdiff.diffusion.samplers import dpm_solver, heun, noise_levels
+from bloomdiff.diffusion.samplers import dpm_solver, even_levels, heun, noise_levels
 
 S = torch.tensor([0.3, 1.0, 2.5], dtype=torch.float64)
 
@@ -35,6 +35,15 @@ def test_noise_levels_fall_from_the_largest_to_zero():
     assert levels[-2] == pytest.approx(0.02)
     assert levels[-1] == 0
     assert (levels.diff() < 0).all()
+
+
+def test_even_levels_are_even_in_the_time_of_rectified_flow():
+    levels = even_levels(7, 0.02, 30)
+    assert levels[0] == pytest.approx(30)
+    assert levels[-2] == pytest.approx(0.02)
+    assert levels[-1] == 0
+    t = levels[:-1] / (1 + levels[:-1])
+    torch.testing.assert_close(t.diff(), t.diff()[:1].expand(6))
 
 
 @pytest.mark.parametrize("solver", [heun, dpm_solver])

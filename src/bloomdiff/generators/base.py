@@ -46,10 +46,15 @@ class Generator(ABC):
         Sorted class names `(c,)`, available after `fit`.
     fingerprint
         Groups of the rows that were fitted on, available after `fit`.
+    checkpoint_dir
+        Folder in which a generator whose `fit` takes long keeps a checkpoint of a training under
+        way, and from which it continues, bit-identically, one that was cut short on the same rows
+        with the same parameters and seed. None, the default, keeps none.
     """
 
     name: ClassVar[str]
     Params: ClassVar[type[GeneratorParams]] = GeneratorParams
+    checkpoint_dir: Path | None = None
 
     def __init__(
         self, params: GeneratorParams | None = None, *, seed: int = 0, device: str = "cpu"

@@ -80,20 +80,11 @@ class DiffusionParams(GeneratorParams):
 
 @GENERATORS.register("diffusion")
 class DiffusionGenerator(Generator):
-    """Diffusion on whitened residuals about the class means (`ClassDiffusion`).
-
-    Attributes
-    ----------
-    checkpoint_dir
-        Folder in which `fit` keeps a checkpoint of a training under way, and from which it
-        continues, bit-identically, one that was cut short on the same rows with the same
-        parameters and seed. None, the default, keeps none.
-    """
+    """Diffusion on whitened residuals about the class means (`ClassDiffusion`)."""
 
     name = "diffusion"
     Params = DiffusionParams
     params: DiffusionParams
-    checkpoint_dir: Path | None = None
 
     @staticmethod
     def search_space(trial: Any) -> dict[str, Any]:
@@ -121,7 +112,8 @@ class DiffusionGenerator(Generator):
             return None
         classes = self.classes_.tolist()
         if wanted == "lineage":
-            return parent_indices(classes, {name: lineage(name) for name in classes})
+            named = {name: lineage(name) for name in classes}
+            return parent_indices(classes, {k: v for k, v in named.items() if v != "none"})
         unknown = sorted(set(wanted) - set(classes))
         if unknown:
             raise ParameterError(

@@ -23,7 +23,7 @@ def run(project: Project, run: StageRun) -> None:
     working = project.working / "fit_generator"
     key = key_of(tuned, params.seed, *map(sha256_file, (project.embeddings, project.folds)))
     done = run_units(
-        partial(fit_one, project),
+        partial(fit_one, project, working / key / "checkpoints"),
         units,
         working=working,
         key=key,
@@ -37,12 +37,16 @@ def run(project: Project, run: StageRun) -> None:
     run.log_params({"generators": ",".join(params.generators)})
 
 
-def fit_one(project: Project, folder: Path, fold: str, name: str) -> None:
-    """Fit one generator on one fold and save it under `folder`."""
+def fit_one(project: Project, checkpoints: Path, folder: Path, fold: str, name: str) -> None:
+    """Fit one generator on one fold and save it under `folder`.
+
+    A fit that is killed leaves its checkpoint in `checkpoints` and is taken up from there.
+    """
     params = project.params
     rows = load_fold(project, fold)
     values = tuned_values(project.generator_params, fold, name, rows)
     generator = make_generator(name, values, seed=params.seed, device=params.device)
+    generator.checkpoint_dir = checkpoints
     generator.fit(
         rows.train.X,
         rows.train.label,
