@@ -19,10 +19,11 @@ MAY_IMPORT = {
     "generators": BASE | {"data", "diffusion"},
     "classifiers": BASE | {"data"},
     "experiments": BASE | {"data", "generators", "classifiers", "metrics"},
-    "selection": BASE | {"data", "classifiers", "metrics"},
+    "serving": BASE | {"data", "encoders", "classifiers", "metrics"},
+    "selection": BASE | {"data", "diffusion", "classifiers", "metrics"},
     "report": BASE | {"data", "metrics"},
 }
-ALONE = {"mlflow": ("experiments/tracking",), "optuna": ("experiments/studies/",)}
+ALONE = {"mlflow": ("experiments/tracking", "serving/"), "optuna": ("experiments/studies/",)}
 
 
 def imports_of(path: Path) -> set[str]:

@@ -1,0 +1,183 @@
+"""Replayed annotation: labels are hidden, asked for by a strategy, and judged on cells apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bloomdiff.data.embedding_set import EmbeddingSet
+from bloomdiff.data.fingerprint import assert_disjoint
+from bloomdiff.errors import LeakageError, ParameterError
+from bloomdiff.selection.base import Situation
+from bloomdiff.selection.core import rank
+from bloomdiff.selection.geometry import Index
+
+Chooser = Callable[[Situation, int], Index]
+"""Positions in the pool of the next cells, given what is known."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What was reached with some labels.
+
+    Attributes
+    ----------
+    budget
+        Labels so far.
+    scores
+        Metric name to value on the test cells.
+    found
+        Labels so far of each class that the pool has.
+    fields
+        Distinct fields of view opened so far; NaN where the cells name none.
+    """
+
+    budget: int
+    scores: dict[str, float]
+    found: dict[str, int]
+    fields: float
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One run of a strategy: the steps, and when each class was found.
+
+    Attributes
+    ----------
+    steps
+        In the order of the budgets.
+    order
+        Positions in the pool, in the order in which labels were asked for.
+    """
+
+    steps: list[Step]
+    order: Index
+
+
+def by_strategy(name: str, params: dict[str, Any] | None = None) -> Chooser:
+    """The chooser that asks a registered strategy."""
+
+    def choose(situation: Situation, n: int) -> Index:
+        return rank(situation, name, params, n).index
+
+    return choose
+
+
+def replay(
+    pool: EmbeddingSet,
+    test: EmbeddingSet,
+    choose: Chooser,
+    *,
+    budgets: Sequence[int],
+    seed: int,
+    classifier: str = "logistic",
+) -> Replay:
+    """Ask for labels step by step, beginning with none, and score a classifier after each step.
+
+    The chooser sees the labels that were asked for and no others: not even the names of classes
+    that nobody has found yet.
+
+    Parameters
+    ----------
+    pool
+        Labelled cells whose labels are hidden.
+    test
+        Labelled cells, no group of which is in the pool.
+    choose
+        The strategy.
+    budgets
+        Numbers of labels at which to score, rising, at most the pool's size.
+    seed
+        Seed of the strategy and the classifier.
+    classifier
+        Name of the classifier that is scored.
+
+    Raises
+    ------
+    LeakageError
+        A test group is in the pool, or the strategy chose a cell twice.
+    """
+    assert_disjoint(test.group, pool.fingerprint, what="the pool")
+    if not budgets or budgets[-1] > len(pool) or list(budgets) != sorted(set(budgets)):
+        raise ParameterError(
+            f"budgets {list(budgets)}", f"do not rise to at most {len(pool)}", "mend them"
+        )
+    truth = pool.label
+    order = np.empty(0, dtype=np.intp)
+    steps = []
+    for number, budget in enumerate(budgets):
+        rest = np.setdiff1d(np.arange(len(pool)), order)
+        names = np.unique(truth[order])
+        situation = Situation(
+            pool.X[rest],
+            pool.X[order],
+            np.searchsorted(names, truth[order]).astype(np.intp),
+            tuple(names.tolist()),
+            seed * 1000 + number,
+            np.empty((0, pool.dim), dtype=np.float32),
+        )
+        picked = rest[choose(situation, budget - len(order))]
+        order = np.concatenate([order, picked])
+        if len(np.unique(order)) != budget:
+            raise LeakageError("the strategy", "chose a cell twice", "mend it")
+        steps.append(_step(pool, test, order, seed, classifier))
+    return Replay(steps, order)
+
+
+def full_score(
+    pool: EmbeddingSet, test: EmbeddingSet, *, seed: int, classifier: str = "logistic"
+) -> dict[str, float]:
+    """Scores with every label of the pool."""
+    assert_disjoint(test.group, pool.fingerprint, what="the pool")
+    return _step(pool, test, np.arange(len(pool)), seed, classifier).scores
+
+
+def _step(pool: EmbeddingSet, test: EmbeddingSet, order: Index, seed: int, classifier: str) -> Step:
+    from bloomdiff.metrics.classification import score_classification
+
+    train = pool.take(order)
+    names, counts = np.unique(train.label, return_counts=True)
+    found = dict.fromkeys(sorted(set(pool.label.tolist())), 0)
+    found |= dict(zip(names.tolist(), counts.tolist(), strict=True))
+    classes = sorted({*found, *test.label.tolist()})
+    proba = _predict(train, test, classes, seed, classifier)
+    fields = float("nan")
+    if "field" in train.rows and (train.rows["field"] != "").all():
+        fields = float(train.rows["field"].nunique())
+    return Step(len(order), score_classification(test.label, proba, classes), found, fields)
+
+
+def _predict(
+    train: EmbeddingSet, test: EmbeddingSet, classes: list[str], seed: int, classifier: str
+) -> npt.NDArray[np.float64]:
+    from bloomdiff.classifiers import make_classifier
+
+    names = np.unique(train.label)
+    if len(names) == 1:
+        # One class is known: a classifier would say nothing else.
+        proba = np.zeros((len(test), len(classes)))
+        proba[:, classes.index(str(names[0]))] = 1
+        return proba
+    model = make_classifier(classifier, seed=seed)
+    model.fit(train.X, train.label, fingerprint=train.fingerprint, classes=classes)
+    return model.predict_on(test)
+
+
+def first_and_fifth(pool: EmbeddingSet, order: Index) -> Iterator[tuple[str, int, float]]:
+    """Budget at which the first and the fifth cell of each class was labelled.
+
+    Yields
+    ------
+    Class, 1 or 5, and the number of labels; infinite where the order ends before, and left out
+    where the pool has fewer such cells.
+    """
+    truth = pool.label
+    for name in np.unique(truth):
+        at = np.flatnonzero(truth[order] == name)
+        for k in (1, 5):
+            if (truth == name).sum() >= k:
+                yield str(name), k, float(at[k - 1] + 1) if len(at) >= k else float("inf")

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def blobs() -> tuple[np.ndarray, np.ndarray]:
+    """Three overlapping Gaussian classes, 60, 40 and 20 rows of 6 numbers."""
+    rng = np.random.default_rng(7)
+    centres = rng.normal(0, 2, (3, 6))
+    y = np.repeat(["blast", "lymphocyte", "monocyte"], [60, 40, 20])
+    at = np.repeat([0, 1, 2], [60, 40, 20])
+    X = (centres[at] + rng.normal(0, 1, (120, 6))).astype(np.float32)
+    order = rng.permutation(120)
+    return X[order], y[order]
