@@ -85,6 +85,7 @@ POOL: dict[str, dict[str, Any]] = {
     "pool, trust 0.1": {"pool_trust": 0.1},
     "pool, trust 1": {"pool_trust": 1.0},
     "pool, one round": {"pool_rounds": 1},
+    "pool, four rounds": {"pool_rounds": 4},
     "pool, no network": {"n_steps": 0},
     "pool, lineages": {"parents": "lineage"},
 }

@@ -47,7 +47,7 @@ class DiffusionConfig:
     pool_trust
         What a pool row of certain label counts for, in labelled rows; 0 ignores the pool.
     pool_rounds
-        Rounds of expectation maximisation that label the pool.
+        Rounds of a classifier and the class prior teaching each other the pool's labels.
     nuisance_scale
         Factor of the spread in the directions in which the classes do not differ; 1 keeps that of
         the data, more makes a classifier rely less on them.
@@ -98,4 +98,4 @@ class DiffusionConfig:
     filter: Filter = "none"
     feedback: float = 0.0
     pool_trust: float = 0.3
-    pool_rounds: int = 5
+    pool_rounds: int = 2

@@ -1,21 +1,31 @@
-"""Labels for an unlabelled pool: expectation maximisation of the class prior.
+"""Labels for an unlabelled pool: a classifier and the class prior teach each other in rounds.
 
-The prior fitted on the labelled rows labels the pool softly; fitted again on labelled and pool
-rows together it has better centres and a better spread, and labels the pool better. Diffusion on
-pseudo-labels is due to You et al. 2023 (arXiv:2302.10586), expectation maximisation with labelled
-and down-weighted unlabelled rows to Nigam et al. 2000 (doi:10.1023/A:1007692713085).
+A linear classifier that trains itself on the pool (Yarowsky 1995, doi:10.3115/981658.981684) finds
+the classes even where there is one labelled row of each, from which no within-class covariance can
+be learned; where one can, its opinion and that of the prior are averaged. Expectation maximisation
+of the class prior on labelled and down-weighted pool rows (Nigam et al. 2000,
+doi:10.1023/A:1007692713085) takes over, since clouds that share a covariance are a better model of
+few rows than a boundary is. A classifier taught by the prior starts the next round. Diffusion on
+such pseudo-labels is due to You et al. 2023 (arXiv:2302.10586).
+
+All of it happens in the leading principal components of labelled and pool rows together.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index
 
-TEMPERATURE = 2.0
-"""Divides the log-likelihoods: the spread along the directions in which the classes were found to
-differ is underestimated, since it is those directions that the same few rows chose."""
+COMPONENTS = 96
+"""Principal components in which the pool is labelled."""
+STEPS = 10
+"""Steps of expectation maximisation a round."""
+SHARE = 0.1
+"""Part of the pool that joins the self-training classifier at a time."""
 NEGLIGIBLE = 0.001
 """Count below which a pool row is not counted for a class."""
 
@@ -38,20 +48,49 @@ def pseudo_labels(
     pool
         Rows without labels `(m, d)`.
     rounds
-        Rounds of fitting and labelling, at least 1.
+        Rounds of a classifier and the prior teaching each other, at least 1.
     trust
         What a pool row of certain label counts for, in [0, 1]; one of uncertain label counts for
         less, by the probability of its likeliest class.
     shrinkage
         Of the covariance, as for `residual_covariance`.
     """
-    rows, labels, weight = X, y, np.ones(len(y))
-    for _ in range(rounds):
-        prior = ClassPrior.fit(rows, labels, weight=weight, shrinkage=shrinkage)
-        p = prior.posterior(pool, temperature=TEMPERATURE)
-        counts_for = trust * p.max(axis=1, keepdims=True) * p
-        rows, labels, weight = join(X, y, pool, counts_for)
-    return counts_for
+    A, B = _components(X, pool)
+    p = self_trained(A, y, B)
+    if np.bincount(y).max() > 1:  # the prior of labelled rows alone errs in other ways
+        q = ClassPrior.fit(A, y, shrinkage=shrinkage).posterior(B)
+        p = np.sqrt((p + NEGLIGIBLE) * (q + NEGLIGIBLE))
+        p /= p.sum(axis=1, keepdims=True)
+    for turn in range(rounds):
+        if turn:
+            p = taught(A, y, B, p)
+        for _ in range(STEPS):
+            rows, labels, weight = join(A, y, B, _counts(p, trust))
+            prior = ClassPrior.fit(rows, labels, weight=weight, shrinkage=shrinkage)
+            p = prior.posterior(B)
+    return _counts(p, trust)
+
+
+def self_trained(A: Floats, y: Index, B: Floats) -> Doubles:
+    """Class probabilities of unlabelled `B` by self-training on labelled `(A, y)`, `(m, c)`.
+
+    The surest tenth of what is left joins at a time, as rows of certain label.
+    """
+    from sklearn.semi_supervised import SelfTrainingClassifier
+
+    learner = SelfTrainingClassifier(
+        _classifier(), criterion="k_best", k_best=max(1, round(SHARE * len(B))), max_iter=10
+    )
+    unknown = np.full(len(B), -1)
+    return learner.fit(np.concatenate([A, B]), np.concatenate([y, unknown])).predict_proba(B)
+
+
+def taught(A: Floats, y: Index, B: Floats, p: Doubles) -> Doubles:
+    """Class probabilities of `B` by a classifier that takes the labels of `p` for it, `(m, c)`."""
+    weight = np.concatenate([np.ones(len(y)), p.max(axis=1)])
+    rows = np.concatenate([A, B])
+    model = _classifier().fit(rows, np.concatenate([y, p.argmax(axis=1)]), weight)
+    return model.predict_proba(B)
 
 
 def join(X: Floats, y: Index, pool: Floats, counts_for: Doubles) -> tuple[Floats, Index, Doubles]:
@@ -67,3 +106,24 @@ def join(X: Floats, y: Index, pool: Floats, counts_for: Doubles) -> tuple[Floats
         np.concatenate([y, label]),
         np.concatenate([np.ones(len(y)), counts_for[row, label]]),
     )
+
+
+def _counts(p: Doubles, trust: float) -> Doubles:
+    return trust * p.max(axis=1, keepdims=True) * p
+
+
+def _classifier() -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(class_weight="balanced", max_iter=300)
+
+
+def _components(X: Floats, pool: Floats) -> tuple[Floats, Floats]:
+    """Both in the leading principal components, in units in which a feature's variance is one."""
+    both = np.concatenate([X, pool]).astype(np.float64)
+    both -= both.mean(axis=0)
+    value, vector = np.linalg.eigh(both.T @ both / len(both))
+    scale = np.sqrt(value.mean()) or 1.0
+    rows = both @ vector[:, ::-1][:, :COMPONENTS] / scale
+    rows = np.ascontiguousarray(rows, dtype=np.float32)
+    return rows[: len(X)], rows[len(X) :]
