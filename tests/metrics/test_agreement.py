@@ -58,3 +58,25 @@ def test_metrics_are_ranked_with_their_own_direction() -> None:
     assert [record["metric"] for record in table] == ["frechet_distance", "recall", "precision"]
     assert table[0]["p_adjusted"] == pytest.approx(2 * table[0]["p_value"])
     assert table[2]["p_adjusted"] is None
+
+
+@pytest.mark.parametrize("n", [5, 30])
+def test_interval_covers_the_true_correlation(n: int) -> None:
+    """Bonett and Wright's interval keeps its promise on bivariate normal ranks."""
+    rng = np.random.default_rng(4)
+    rho = 0.6
+    true = 6 / np.pi * np.arcsin(rho / 2)  # Spearman's of a bivariate normal
+    hits = []
+    for _ in range(300):
+        a = rng.normal(size=n)
+        b = rho * a + np.sqrt(1 - rho**2) * rng.normal(size=n)
+        found = ranking_agreement(a, b, better="higher", seed=0, n_permutations=9)
+        hits.append(found["low"] <= true <= found["high"])
+    assert np.mean(hits) > 0.9
+
+
+def test_interval_of_a_perfect_agreement_is_wide_with_few_generators() -> None:
+    rising = np.arange(4.0)
+    found = ranking_agreement(rising, rising, better="higher", seed=0)
+    assert found["rho"] == found["high"] == pytest.approx(1)
+    assert found["low"] < 0.1

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from bloomdiff.errors import ParameterError
-from bloomdiff.metrics.costs import cheapest_class, lineage_costs, mean_cost
+from bloomdiff.metrics.costs import (
+    CostParams,
+    cheapest_class,
+    cost_matrix,
+    lineage_costs,
+    mean_cost,
+)
+from bloomdiff.validation import validated
 
 CLASSES = ["BLA", "LYT", "NGB", "NGS", "ART"]
 LINEAGES = {"granulocytes": ["NGB", "NGS"], "lymphoid": ["LYT"]}
@@ -53,3 +60,55 @@ def test_bad_matrices_are_refused(lineages: dict, overrides: list, match: str) -
         lineage_costs(CLASSES, lineages, overrides=overrides)
     with pytest.raises(ValueError, match="disagree"):
         mean_cost(np.eye(3, dtype=int), np.eye(2))
+
+
+CELLS = [
+    *("myeloblast", "promyelocyte", "neutrophil_band", "neutrophil_segmented"),
+    *("lymphocyte", "lymphocyte_atypical", "smudge_cell", "our own class"),
+]
+
+
+def cost(true: str, predicted: str, **params: object) -> float:
+    costs = cost_matrix(CELLS, CostParams(**params))
+    return costs[CELLS.index(true), CELLS.index(predicted)]
+
+
+def test_defaults_follow_lineage_and_maturation() -> None:
+    assert cost("neutrophil_band", "neutrophil_segmented") == 0.5
+    assert cost("promyelocyte", "neutrophil_band") == 1
+    assert cost("lymphocyte", "lymphocyte_atypical") == 1
+    assert cost("lymphocyte", "neutrophil_band") == 3
+    assert cost("smudge_cell", "our own class") == 3
+    # A missed blast weighs most, a false alarm what any other lineage does.
+    assert cost("myeloblast", "lymphocyte") == 10
+    assert cost("lymphocyte", "myeloblast") == 3
+    assert cost("myeloblast", "promyelocyte") == 0.5
+    assert (np.diag(cost_matrix(CELLS, CostParams())) == 0).all()
+
+
+def test_codes_of_published_sets_have_the_same_costs() -> None:
+    costs = cost_matrix(["NGB", "NGS", "LYT", "MYO"], CostParams())
+    assert costs[0].tolist() == [0, 0.5, 3, 1]
+    assert costs[3].tolist() == [10, 10, 10, 0]
+
+
+def test_single_pairs_have_the_last_word() -> None:
+    pair = ("myeloblast", "promyelocyte", 7.0)
+    assert cost("myeloblast", "promyelocyte", pairs=(pair,)) == 7
+    with pytest.raises(ParameterError, match="unknown class 'bland'; use one of: myeloblast"):
+        cost("myeloblast", "lymphocyte", pairs=(("bland", "lymphocyte", 2.0),))
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ({"across": -1}, "across.*greater than or equal to 0"),
+        ({"within": "dear"}, "within"),
+        ({"mised_blast": 3}, "mised_blast"),
+        ({"pairs": [["a", "b"]]}, "pairs"),
+    ],
+)
+def test_bad_costs_are_one_line(given: dict, match: str) -> None:
+    with pytest.raises(ParameterError, match=match) as caught:
+        validated(CostParams, given, "params.yaml: report.costs")
+    assert "\n" not in str(caught.value)

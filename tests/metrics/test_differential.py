@@ -53,3 +53,10 @@ def test_small_slides_are_left_out() -> None:
         differential_counts(truth, truth, names, ["a"], minimum=100)
     with pytest.raises(ValueError, match="count must be between"):
         rumke_interval(3, 2)
+
+
+def test_classes_that_neither_count_knows_do_not_count() -> None:
+    truth = np.repeat([0, 1], 50)
+    records = differential_counts(truth, truth * 0, np.repeat("s", 100), ["a", "b", "c"])
+    assert [record["within"] for record in records] == [False, False, True]
+    assert differential_summary(records)["within_limits"] == 0

@@ -70,3 +70,32 @@ def test_shapes_must_agree() -> None:
             test_parameters=points,
             names=["one"],
         )
+
+
+def test_classes_are_judged_apart_and_small_ones_say_so() -> None:
+    lab = Lab()
+    (train, a), (test, b) = lab.cells(600), lab.cells(400)
+    fake, _ = lab.cells(500)
+    rng = np.random.default_rng(3)
+    y_train, y_test = (rng.choice(["big", "small"], size=n, p=[0.99, 0.01]) for n in (600, 400))
+    y_fake = np.repeat(["big", "small"], [300, 200])
+    # Only the small class of the synthetic set has the wrong diameter.
+    fake[300:] += 2 * lab.mix[0]
+    records = morphology_errors(
+        fake,
+        train,
+        test,
+        train_parameters=a,
+        test_parameters=b,
+        names=NAMES,
+        y_synthetic=y_fake,
+        y_train=y_train,
+        y_test=y_test,
+    )
+    found = {(r["parameter"], r["scope"]): r for r in records}
+    assert len(found) == 3 * 3
+    assert found["diameter_um", "all"]["error"] > 0.5
+    assert found["diameter_um", "big"]["error"] < 0.2
+    assert found["diameter_um", "small"]["error"] is None
+    needed = found["diameter_um", "small"]["note"]
+    assert needed == f"too few: needs 10 held-out rows, has {(y_test == 'small').sum()}"

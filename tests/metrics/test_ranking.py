@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -20,6 +22,25 @@ def test_critical_difference_of_demsar() -> None:
     scores = np.random.default_rng(1).normal(size=(14, 4))
     result = mean_ranks(scores, list("abcd"))
     assert result["critical_difference"] == pytest.approx(1.25, abs=0.01)
+
+
+def test_nemenyis_test_agrees_with_scikit_posthocs() -> None:
+    from scikit_posthocs import posthoc_nemenyi_friedman
+
+    rng = np.random.default_rng(2)
+    scores = rng.normal(size=(12, 5)) + np.array([0.0, 0.4, 0.8, 1.6, 2.4])
+    names = list("abcde")
+    result = mean_ranks(scores, names)
+    p = posthoc_nemenyi_friedman(scores).to_numpy()
+    ranks = np.array([result["ranks"][name] for name in names])
+    apart = np.abs(np.subtract.outer(ranks, ranks)) >= result["critical_difference"]
+    assert (apart == (p < 0.05)).all()
+    assert 0 < np.triu(apart).sum() < 10
+    joined = {frozenset(pair) for group in result["groups"] for pair in combinations(group, 2)}
+    close = {
+        frozenset((names[i], names[j])) for i, j in combinations(range(5), 2) if p[i, j] > 0.05
+    }
+    assert joined == close
 
 
 def test_bars_join_what_cannot_be_told_apart() -> None:

@@ -22,7 +22,14 @@ _PERMUTATIONS = 9999
 _MINIMUM = 4  # generators: three can be ordered in only six ways
 
 
-def ranking_agreement(values: Floats, gains: Floats, *, better: Better, seed: int) -> Record:
+def ranking_agreement(
+    values: Floats,
+    gains: Floats,
+    *,
+    better: Better,
+    seed: int,
+    n_permutations: int = _PERMUTATIONS,
+) -> Record:
     """Spearman correlation of a metric with the gain, across generators, averaged over folds.
 
     Parameters
@@ -33,8 +40,8 @@ def ranking_agreement(values: Floats, gains: Floats, *, better: Better, seed: in
         Score with synthetic rows less score without `(folds, generators)`.
     better
         Which direction of the metric is better, so that +1 always means that it predicts gain.
-    seed
-        Seed of the permutations.
+    seed, n_permutations
+        Seed and number of the permutations behind the p-value.
 
     Returns
     -------
@@ -64,14 +71,14 @@ def ranking_agreement(values: Floats, gains: Floats, *, better: Better, seed: in
     a = a / scale[:, None]
     rho = float((a * b).sum(axis=1).mean())
     rng = np.random.default_rng(seed)
-    orders = rng.permuted(np.tile(np.arange(a.shape[1]), (_PERMUTATIONS, 1)), axis=1)
+    orders = rng.permuted(np.tile(np.arange(a.shape[1]), (n_permutations, 1)), axis=1)
     # Sum over folds and generators of a · b under each order, averaged over the folds.
     products = a.T @ b / len(a)
     shuffled = products[np.arange(a.shape[1]), orders].sum(axis=1)
     extreme = int((np.abs(shuffled) >= abs(rho) - 1e-12).sum())
     low, high = _interval(rho, a.shape[1])
     found.update(rho=number(rho), low=number(low), high=number(high))
-    return found | {"p_value": (extreme + 1) / (_PERMUTATIONS + 1)}
+    return found | {"p_value": (extreme + 1) / (n_permutations + 1)}
 
 
 def _interval(rho: float, n: int) -> tuple[float, float]:
