@@ -38,7 +38,12 @@ RESULTS = [
     "reports/metrics.json",
     "reports/fidelity.parquet",
     "reports/scores/scores.parquet",
+    "reports/morphology.parquet",
     "reports/scores/confusion.parquet",
+    "reports/scores/predictions.parquet",
+    "reports/scores/calibration.parquet",
+    "reports/report/tables/costs.parquet",
+    "reports/report/tables/macro_f1.parquet",
     "reports/report/report.md",
     "reports/report/ratio_curves.png",
     "reports/runs.csv",
@@ -97,6 +102,40 @@ def test_runs_are_nested_and_comparable(demo):
     primary = scores[scores["classifier"] == params.primary].astype({"seed": str})
     kept = primary.set_index(["fold", "generator", "ratio", "seed"])["macro_f1"]
     np.testing.assert_allclose(told.sort_index(), kept.sort_index())
+
+
+def test_the_page_answers_each_question_and_its_tables_lie_beside_it(demo):
+    workspace, _ = demo
+    folder = workspace.root / "reports" / "report"
+    page = (folder / "report.md").read_text()
+    for title in (
+        "Gain by class",
+        "Gain by number of real cells",
+        "Tests",
+        "Calibration",
+        "Deferring doubtful cells",
+        "What the errors cost",
+        "Differential count",
+        "Tuning's own estimate",
+        "The synthetic sets themselves",
+        "Which metric predicts usefulness",
+        "Morphology",
+    ):
+        assert f"## {title}\n" in page
+    assert "## Cross-domain" not in page
+    assert "**not trustworthy**" in page
+    assert "too few: needs" in page
+    for picture in ("reject_curves", "shot_gains", "critical_difference", "ratio_curves"):
+        assert f"({picture}.png)" in page
+        assert (folder / f"{picture}.png").stat().st_size > 5000
+    tables = {path.stem: pd.read_parquet(path) for path in (folder / "tables").glob("*.parquet")}
+    assert len(tables) >= 15
+    assert tables["domains"].empty
+    assert tables["costs"]["mean"].between(0, 10).all()
+    scaled = pd.read_parquet(workspace.root / "reports" / "scores" / "calibration.parquet")
+    assert scaled["temperature"].between(0.05, 20).all()
+    # The demonstration's few cells make an over-confident probe; its own cells can mend that.
+    assert scaled["log_loss_scaled"].mean() < scaled["log_loss"].mean()
 
 
 def test_every_synthetic_row_says_what_it_is_and_saw_no_test_cell(demo):

@@ -51,5 +51,8 @@ def test_blood_and_bone_marrow(tmp_path):
     real_only = scores[scores["generator"] == "none"].groupby("classifier")["macro_f1"].mean()
     assert real_only.max() > 0.25
     page = (workspace.root / "reports" / "report" / "report.md").read_text()
-    assert "acevedo" in page
-    assert "bone-marrow" in page
+    for trained_on, tested_on in (("acevedo", "bone-marrow"), ("bone-marrow", "acevedo")):
+        assert f"| {trained_on} | {tested_on} | diffusion, ratio 1 |" in page
+    domains = pd.read_parquet(workspace.root / "reports" / "report" / "tables" / "domains.parquet")
+    assert len(domains.groupby(["trained_on", "tested_on"])) == 2
+    assert domains.loc[domains["generator"] != "none", "boot_low"].notna().all()

@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bloomdiff.metrics.classification import macro_f1
+from bloomdiff.metrics.resampling import bootstrap_interval, paired_bootstrap
 from bloomdiff.metrics.statistics import (
     corrected_interval,
     fold_means,
     holm,
-    paired_bootstrap,
     paired_difference,
 )
 
@@ -137,3 +137,25 @@ def test_whole_slides_are_resampled() -> None:
     slides = np.arange(40).repeat(25).astype(str)
     assert width(25, slides) == pytest.approx(width(1, None), rel=0.15)
     assert width(25, None) < 0.4 * width(1, None)
+
+
+def test_interval_of_a_score_agrees_with_scipy() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(3, size=200)
+    predicted = np.where(rng.random(200) < 0.3, rng.integers(3, size=200), truth)
+
+    def accuracy(a: np.ndarray, b: np.ndarray) -> float:
+        return float((a == b).mean())
+
+    found = bootstrap_interval(truth, predicted, accuracy, seed=0, n_bootstrap=5000)
+    expected = stats.bootstrap(
+        ((truth == predicted).astype(float),), np.mean, method="percentile", random_state=0
+    ).confidence_interval
+    assert found == pytest.approx((expected.low, expected.high), abs=0.006)
+    # Groups that are right or wrong as a whole carry less evidence than as many single cells.
+    right = np.repeat(rng.random(20) < 0.7, 10)
+    narrow = bootstrap_interval(np.ones(200, int), right.astype(int), accuracy, seed=0)
+    wide = bootstrap_interval(
+        np.ones(200, int), right.astype(int), accuracy, seed=0, groups=np.repeat(np.arange(20), 10)
+    )
+    assert np.ptp(wide) > 2 * np.ptp(narrow)

@@ -7,13 +7,12 @@ t-interval ignores; Nadeau and Bengio's correction widens it for that.
 References
 ----------
 Nadeau and Bengio (2003), Inference for the generalization error; Holm (1979), A simple
-sequentially rejective multiple test procedure; Efron and Tibshirani (1993), An introduction to the
-bootstrap.
+sequentially rejective multiple test procedure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,7 +21,6 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating[Any]]
 Doubles = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -164,62 +162,6 @@ def paired_difference(
         p_value = float(2 * stdtr(n - 1, -abs(mean / error)))
         effect = mean / float(values.std(ddof=1))
     return Difference(mean, low, high, error, n, n_seeds, p_value, effect)
-
-
-def paired_bootstrap(
-    y_true: Indices,
-    pred_a: Indices,
-    pred_b: Indices,
-    score: Callable[[Indices, Indices], float],
-    *,
-    seed: int,
-    groups: npt.NDArray[np.str_] | None = None,
-    n_bootstrap: int = 1000,
-    confidence: float = 0.95,
-) -> dict[str, float]:
-    """Difference of a score between two classifiers on the same test cells.
-
-    Parameters
-    ----------
-    y_true, pred_a, pred_b
-        Class indices `(n,)`.
-    score
-        Maps `(y_true, y_pred)` to a number, larger is better.
-    seed
-        Seed of the resampling.
-    groups
-        Group of each cell `(n,)`; whole groups are resampled, since cells of one slide go
-        together. None resamples cells.
-    n_bootstrap, confidence
-        Replicates, and coverage of the percentile interval.
-
-    Returns
-    -------
-    dict
-        `difference` (a minus b), `low`, `high`, and `p_value`: twice the smaller share of
-        replicates on either side of zero, never below 2 / (n_bootstrap + 1).
-    """
-    rng = np.random.default_rng(seed)
-    units = np.arange(len(y_true)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    order, sizes = np.argsort(units, kind="stable"), np.bincount(units)
-    starts = np.cumsum(sizes) - sizes
-    draws = np.empty(n_bootstrap)
-    for replicate in range(n_bootstrap):
-        chosen = rng.integers(len(sizes), size=len(sizes))
-        ends = np.cumsum(sizes[chosen])
-        # The rows of each drawn unit: its start in `order`, and as many steps as it has rows.
-        steps = np.arange(ends[-1]) - np.repeat(ends - sizes[chosen], sizes[chosen])
-        rows = order[np.repeat(starts[chosen], sizes[chosen]) + steps]
-        draws[replicate] = score(y_true[rows], pred_a[rows]) - score(y_true[rows], pred_b[rows])
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
-    side = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
-    return {
-        "difference": score(y_true, pred_a) - score(y_true, pred_b),
-        "low": float(low),
-        "high": float(high),
-        "p_value": min(1.0, 2 * (side + 1) / (n_bootstrap + 1)),
-    }
 
 
 def holm(p_values: Sequence[float] | Doubles) -> Doubles:

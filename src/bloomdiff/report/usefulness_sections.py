@@ -40,14 +40,14 @@ def domain_section(table: pd.DataFrame, ratio: str) -> Section | None:
             row["tested_on"],
             method_name(row["generator"], row["ratio"]),
             str(int(row["n"])),
-            points(row["macro_f1"]),
+            f"{points(row['pooled'])} [{points(row['pooled_low'])}, {points(row['pooled_high'])}]",
             change(row, "boot", scale=100),
         ]
         for _, row in at_ratio(table, ratio).iterrows()
     ]
     lead = (
-        "Macro-F1 in points over the common classes. The gain and its interval resample the tested "
-        "source's groups; it pools the predictions of the first seed, the score is the seeds' mean."
+        "Macro-F1 in points over the common classes, the seeds' predictions pooled. The intervals "
+        "resample the groups of the tested source: one pair of sources has no other."
     )
     head = ["trained on", "tested on", "method", "cells", "macro-F1", "gain over real only"]
     return Section("Cross-domain", lead, head, rows)
@@ -107,7 +107,7 @@ def test_section(table: pd.DataFrame, ranks: pd.DataFrame, ratio: str, primary: 
         "Gain in macro-F1 over real cells only, in points. Over folds: corrected resampled t "
         "(Nadeau and Bengio 2003), its p-value, Holm's over all comparisons of this classifier, "
         "and the effect size (mean over deviation of the folds' gains). Over slides: paired "
-        "bootstrap of the pooled test cells' groups, the fitted classifiers of the first seed kept."
+        "bootstrap of the groups of all test cells, the fitted classifiers kept."
     )
     head = ["method", "gain over folds", "p", "Holm's p", "effect size", "gain over slides", "p"]
     figures = []

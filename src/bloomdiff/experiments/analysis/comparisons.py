@@ -13,60 +13,59 @@ from bloomdiff.experiments.analysis.predictions import Setting
 from bloomdiff.experiments.summary import METHOD, REAL_ONLY, fold_values
 from bloomdiff.metrics.classification import macro_f1
 from bloomdiff.metrics.ranking import mean_ranks
-from bloomdiff.metrics.statistics import paired_bootstrap
+from bloomdiff.metrics.resampling import bootstrap_interval, paired_bootstrap
+
+BOOTSTRAP = [
+    *("pooled", "pooled_low", "pooled_high"),
+    *("boot_gain", "boot_low", "boot_high", "boot_p"),
+]
 
 
 def bootstrap_table(
     settings: Sequence[Setting], n_classes: int, *, seed: int, confidence: float
 ) -> pd.DataFrame:
-    """Difference of macro-F1 to real-only over all test cells, whole groups resampled.
+    """Macro-F1 over all test cells and its difference to real-only, whole groups resampled.
 
-    The folds' test cells are pooled, each with the prediction of its own fold and of the first
-    seed. Where the corrected t-test over folds asks about other training cells, this asks about
-    other test slides, the fitted classifiers kept; repeated folds are left out, since they test
-    the same cells again.
+    The folds' test cells are pooled, each with the predictions of its own fold under every seed.
+    Where the corrected t-test over folds asks about other training cells, this asks about other
+    test slides, the fitted classifiers kept; repeated folds are left out, since they test the same
+    cells again.
 
     Returns
     -------
     DataFrame
-        `generator`, `ratio`, `boot_gain`, `boot_low`, `boot_high`, `boot_p`.
+        `generator`, `ratio`, `pooled`, `pooled_low`, `pooled_high`, and against real-only (NaN for
+        itself) `boot_gain`, `boot_low`, `boot_high`, `boot_p`.
     """
     pooled = _pooled(settings)
     truth, baseline, groups = pooled[REAL_ONLY, "0"]
     score = partial(macro_f1, n_classes=n_classes)
+    resampling: dict[str, Any] = {"seed": seed, "groups": groups, "confidence": confidence}
     records = []
     for (generator, ratio), (_, predicted, _) in pooled.items():
-        if generator == REAL_ONLY:
-            continue
-        found = paired_bootstrap(
-            truth, predicted, baseline, score, seed=seed, groups=groups, confidence=confidence
-        )
-        records.append(
-            {
-                "generator": generator,
-                "ratio": ratio,
-                "boot_gain": found["difference"],
-                "boot_low": found["low"],
-                "boot_high": found["high"],
-                "boot_p": found["p_value"],
-            }
-        )
-    columns = [*METHOD, "boot_gain", "boot_low", "boot_high", "boot_p"]
-    return pd.DataFrame(records, columns=columns)
+        low, high = bootstrap_interval(truth, predicted, score, **resampling)
+        record = {"generator": generator, "ratio": ratio, "pooled": score(truth, predicted)}
+        record |= {"pooled_low": low, "pooled_high": high}
+        if generator != REAL_ONLY:
+            found = paired_bootstrap(truth, predicted, baseline, score, **resampling)
+            record |= {"boot_gain": found["difference"], "boot_p": found["p_value"]}
+            record |= {"boot_low": found["low"], "boot_high": found["high"]}
+        records.append(record)
+    return pd.DataFrame(records).reindex(columns=[*METHOD, *BOOTSTRAP])
 
 
 def _pooled(settings: Sequence[Setting]) -> dict[tuple[str, str], tuple[Any, Any, Any]]:
-    """Truth, prediction and group of each test cell once, by method, in one order of the cells."""
-    first_seed = min(one.key["seed"] for one in settings)
+    """Truth, prediction and group of each test cell once a seed, by method, in one order."""
     parts: dict[tuple[str, str], list[Setting]] = {}
     for one in settings:
-        if one.key["seed"] == first_seed:
-            parts.setdefault((one.key["generator"], one.key["ratio"]), []).append(one)
+        parts.setdefault((one.key["generator"], one.key["ratio"]), []).append(one)
     pooled = {}
     for method, folds in parts.items():
-        folds = sorted(folds, key=lambda one: one.key["fold"])
+        folds = sorted(folds, key=lambda one: (one.key["fold"], one.key["seed"]))
         cells = np.concatenate([one.cell_ids for one in folds])
-        _, rows = np.unique(cells, return_index=True)
+        seeds = np.repeat([one.key["seed"] for one in folds], [len(one.truth) for one in folds])
+        frame = pd.DataFrame({"seed": seeds, "cell": cells}).drop_duplicates()
+        rows = frame.sort_values(["seed", "cell"]).index.to_numpy()
         pooled[method] = (
             np.concatenate([one.truth for one in folds])[rows],
             np.concatenate([one.predicted for one in folds])[rows],

@@ -8,7 +8,6 @@ import pandas as pd
 
 from bloomdiff.experiments.analysis.comparisons import bootstrap_table
 from bloomdiff.experiments.analysis.predictions import Setting
-from bloomdiff.experiments.summary import METHOD
 
 
 def crossings(folds: pd.DataFrame, sources: pd.Series) -> pd.DataFrame:
@@ -39,7 +38,6 @@ def crossings(folds: pd.DataFrame, sources: pd.Series) -> pd.DataFrame:
 def domain_table(
     settings: Sequence[Setting],
     crossed: pd.DataFrame,
-    scores: pd.DataFrame,
     *,
     seed: int,
     confidence: float,
@@ -52,25 +50,20 @@ def domain_table(
         Of the primary classifier.
     crossed
         Of `crossings`.
-    scores
-        The primary classifier's: `fold, generator, ratio, seed, macro_f1, n`.
     seed, confidence
         Of the bootstrap over the groups of the tested source: one fold has no other interval.
 
     Returns
     -------
     DataFrame
-        `trained_on, tested_on, generator, ratio, n` (test cells), `macro_f1` (mean over seeds) and
-        `boot_*` of `bootstrap_table`.
+        `trained_on, tested_on, n` (test cells), and `bootstrap_table`.
     """
     parts = []
     for fold, trained_on, tested_on in crossed.itertuples(index=False):
         own = [one for one in settings if one.key["fold"] == fold]
-        means = scores[scores["fold"] == fold].groupby(METHOD, sort=False)
-        table = means.agg(macro_f1=("macro_f1", "mean"), n=("n", "first")).reset_index()
-        n_classes = own[0].proba.shape[1]
-        gains = bootstrap_table(own, n_classes, seed=seed, confidence=confidence)
+        table = bootstrap_table(own, own[0].proba.shape[1], seed=seed, confidence=confidence)
         table.insert(0, "trained_on", trained_on)
         table.insert(1, "tested_on", tested_on)
-        parts.append(table.merge(gains, on=METHOD, how="left"))
+        table.insert(2, "n", len(own[0].truth))
+        parts.append(table)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

@@ -137,7 +137,7 @@ def all_tables(results: Results, choices: Choices) -> dict[str, pd.DataFrame]:
         "predictors": predictor_table(results.fidelity, primary, SCORE, ratio, seed=choices.seed),
         "morphology": trait_table(results.morphology, **about),
         "domains": domains.domain_table(
-            judged, domains.crossings(results.folds, cells["source"]), primary, **resampling
+            judged, domains.crossings(results.folds, cells["source"]), **resampling
         ),
         "nested": pd.concat(inner, ignore_index=True),
     }
