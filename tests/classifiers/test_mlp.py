@@ -1,8 +1,11 @@
 import numpy as np
+import torch
+from sklearn.metrics import f1_score
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 from bloomdiff.classifiers import make_classifier
+from bloomdiff.classifiers.mlp import _mixed
 
 
 def test_as_good_as_scikit_learns(digits):
@@ -42,3 +45,28 @@ def test_another_seed_another_network(digits):
         for seed in (0, 1)
     )
     assert not np.allclose(one.predict_proba(test.X), two.predict_proba(test.X))
+
+
+def test_mixing_in_the_hidden_layer_and_at_the_input():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Linear(3, 5), torch.nn.GELU(), torch.nn.Dropout(0.0), torch.nn.Linear(5, 2)
+    )
+    a, b = torch.randn(4, 3), torch.randn(4, 3)
+    hidden = 0.3 * network[1](network[0](a)) + 0.7 * network[1](network[0](b))
+    torch.testing.assert_close(_mixed(network, a, b, 0.3, 1), network[3](hidden))
+    torch.testing.assert_close(_mixed(network, a, b, 0.3, 0), network(0.3 * a + 0.7 * b))
+    assert not torch.allclose(_mixed(network, a, b, 0.3, 0), _mixed(network, a, b, 0.3, 1))
+
+
+def test_manifold_mixup_learns_and_is_less_certain(digits):
+    train, test = digits
+    plain, mixed = (
+        make_classifier("mlp", {"manifold_mixup": alpha}).fit(
+            train.X, train.label, fingerprint=train.fingerprint
+        )
+        for alpha in (0.0, 1.0)
+    )
+    assert f1_score(test.label, mixed.predict(test.X), average="macro") > 0.9
+    certainty = [m.predict_proba(test.X).max(axis=1).mean() for m in (plain, mixed)]
+    assert certainty[1] < certainty[0] - 0.05

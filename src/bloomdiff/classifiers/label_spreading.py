@@ -95,10 +95,12 @@ class LabelSpreading(Classifier):
 
     def _restore(self, state: Arrays) -> None:
         self._axes = state["axes"]
-        self._fitted = self._graph(len(state["rows"]))
-        self._fitted.X_, self._fitted.label_distributions_ = state["rows"], state["votes"]
-        self._fitted.n_features_in_ = state["rows"].shape[1]
-        self._fitted.classes_ = np.arange(state["votes"].shape[1])
+        fitted = self._graph(len(state["rows"]))
+        fitted.X_, fitted.label_distributions_ = state["rows"], state["votes"]
+        fitted.n_features_in_ = state["rows"].shape[1]
+        fitted.classes_ = np.arange(state["votes"].shape[1])
+        fitted.nn_fit = None  # the neighbours' index, built at the first prediction
+        self._fitted = fitted
 
     @staticmethod
     def search_space(trial: Any) -> dict[str, Any]:

@@ -23,12 +23,12 @@ class SelfTrainingParams(ClassifierParams):
     )
     max_iter: int = Field(500, ge=1, description="L-BFGS iterations")
     selection: Literal["threshold", "k-best", "curriculum"] = Field(
-        "threshold", description="which pool rows are labelled in a round"
+        "curriculum", description="which pool rows are labelled in a round"
     )
     threshold: float = Field(
         0.75, ge=0, lt=1, description="threshold: rows of a probability above it"
     )
-    k_best: int = Field(20, ge=1, description="k-best: so many of the most certain rows a round")
+    k_best: int = Field(50, ge=1, description="k-best: so many of the most certain rows a round")
     rounds: int = Field(10, ge=1, description="rounds at most; curriculum: rounds to the full pool")
     n_components: int | None = Field(
         48, ge=1, description="principal components of labelled rows and pool; None for all"

@@ -1,0 +1,198 @@
+"""Plain latent diffusion: a class-conditional DDIM on embeddings, as published for long tails."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from bloomdiff.data.embedding_set import Floats
+from bloomdiff.generators.base import GENERATORS, Arrays, Generator, GeneratorParams
+from bloomdiff.generators.blocks import BLOCK, in_blocks
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+TIMES = 1000
+"""Noise levels of the training."""
+_TIME_FEATURES = 64
+
+
+class LatentDdimParams(GeneratorParams):
+    """Hyper-parameters of the latent DDIM."""
+
+    width: int = Field(default=512, ge=1, description="units of the hidden layers")
+    depth: int = Field(default=3, ge=1, description="hidden layers")
+    class_features: int = Field(default=64, ge=1, description="size of the class embedding")
+    n_steps: int = Field(default=2000, ge=1, description="steps of Adam")
+    batch_size: int = Field(default=128, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    sampling_steps: int = Field(default=50, ge=1, le=TIMES)
+
+
+@GENERATORS.register("latent-ddim")
+class LatentDdimGenerator(Generator):
+    """A network that predicts the noise in z-scored embeddings, sampled by DDIM.
+
+    The method of LDMLR (Han et al. 2024, arXiv:2404.04517) on frozen embeddings: DDPM's linear
+    noise schedule and simple loss (Ho et al. 2020, arXiv:2006.11239), a learned embedding of the
+    class, deterministic DDIM steps (Song et al. 2021, arXiv:2010.02502). A perceptron stands in
+    for the paper's convolutions, since the dimensions of a frozen embedding have no order. Classes
+    share the network and nothing else: this is what diffusion does by itself with few rows.
+    """
+
+    name = "latent-ddim"
+    Params = LatentDdimParams
+    params: LatentDdimParams
+
+    @staticmethod
+    def search_space(trial: Any) -> dict[str, Any]:
+        """Suggest width, learning rate and length of training."""
+        return {
+            "width": trial.suggest_categorical("width", [128, 256, 512]),
+            "learning_rate": trial.suggest_float("learning_rate", 1e-4, 3e-3, log=True),
+            "n_steps": trial.suggest_int("n_steps", 500, 4000, step=500),
+        }
+
+    def _fit(self, X: Floats, y: npt.NDArray[np.intp], X_unlabelled: Floats | None) -> None:
+        import torch
+
+        self._mean = X.mean(axis=0, dtype=np.float64).astype(np.float32)
+        scale = X.std(axis=0, dtype=np.float64)
+        self._scale = np.where(scale > 0, scale, 0).astype(np.float32)
+        device = self._device()
+        Z = torch.from_numpy(self._z_scored(X)).to(device)
+        label = torch.from_numpy(y.astype(np.int64)).to(device)
+        keep = signal().to(device)
+        draws = torch.Generator().manual_seed(self.seed)
+        with torch.random.fork_rng(), torch.enable_grad():
+            torch.manual_seed(self.seed)
+            network = self._network_of(len(self.classes_)).to(device).train()
+            optimiser = torch.optim.Adam(network.parameters(), lr=self.params.learning_rate)
+            for _ in range(self.params.n_steps):
+                rows = torch.randint(len(Z), (self.params.batch_size,), generator=draws)
+                time = torch.randint(TIMES, (self.params.batch_size,), generator=draws)
+                noise = torch.randn((self.params.batch_size, self.dim_), generator=draws)
+                rows, time, noise = rows.to(device), time.to(device), noise.to(device)
+                a = keep[time][:, None]
+                noisy = a.sqrt() * Z[rows] + (1 - a).sqrt() * noise
+                loss = ((network(noisy, time, label[rows]) - noise) ** 2).mean()
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+        self._network = network.eval()
+
+    def _z_scored(self, X: Floats) -> Floats:
+        """Mean 0 and deviation 1 in each dimension; a constant dimension is 0."""
+        return (X - self._mean) / np.where(self._scale > 0, self._scale, 1)
+
+    def _device(self) -> torch.device:
+        import torch
+
+        auto = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device(auto if self.device == "auto" else self.device)
+
+    def _network_of(self, n_classes: int) -> nn.Module:
+        return noise_predictor(
+            self.dim_,
+            n_classes,
+            width=self.params.width,
+            depth=self.params.depth,
+            class_features=self.params.class_features,
+        )
+
+    def _sample_class(self, index: int, n: int, rng: np.random.Generator) -> Floats:
+        import torch
+
+        device = self._device()
+
+        def draw() -> Floats:
+            start = torch.from_numpy(rng.standard_normal((BLOCK, self.dim_), dtype=np.float32))
+            label = torch.full((BLOCK,), index, device=device)
+            with torch.inference_mode():
+                Z = ddim(
+                    lambda x, time: self._network(x, time.expand(BLOCK), label),
+                    start.to(device),
+                    self.params.sampling_steps,
+                )
+            return self._mean + Z.cpu().numpy() * self._scale
+
+        return in_blocks(n, draw)
+
+    def _state(self) -> Arrays:
+        learned = {f"network.{k}": v.cpu().numpy() for k, v in self._network.state_dict().items()}
+        return {"mean": self._mean, "scale": self._scale, **learned}
+
+    def _restore(self, state: Arrays) -> None:
+        import torch
+
+        self._mean, self._scale = state.pop("mean"), state.pop("scale")
+        with torch.device("meta"):
+            network = self._network_of(len(self.classes_))
+        learned = {k.removeprefix("network."): torch.from_numpy(v) for k, v in state.items()}
+        network.load_state_dict(learned, assign=True)
+        self._network = network.to(self._device()).eval()
+
+
+def signal() -> Tensor:
+    """Share of the signal's variance at each noise level, ᾱ `(TIMES,)`, falling."""
+    import torch
+
+    rate = torch.linspace(1e-4, 0.02, TIMES, dtype=torch.float64)
+    return torch.cumprod(1 - rate, dim=0).float()
+
+
+def ddim(predict: Any, x: Tensor, n_steps: int) -> Tensor:
+    """Deterministic DDIM (Song et al. 2021, equation 12 with σ = 0) from noise to rows.
+
+    Parameters
+    ----------
+    predict
+        Noise in rows `(b, d)` at a level `()`.
+    x
+        Standard normal rows `(b, d)`.
+    n_steps
+        Levels visited, evenly spaced down to the lowest.
+    """
+    import torch
+
+    keep = signal().to(x.device)
+    times = torch.linspace(TIMES - 1, 0, n_steps, device=x.device).round().long()
+    for i, time in enumerate(times):
+        noise = predict(x, time)
+        clean = (x - (1 - keep[time]).sqrt() * noise) / keep[time].sqrt()
+        if i + 1 == len(times):
+            return clean
+        following = keep[times[i + 1]]
+        x = following.sqrt() * clean + (1 - following).sqrt() * noise
+    raise ValueError(f"n_steps must be positive, however: {n_steps}")
+
+
+def noise_predictor(
+    dim: int, n_classes: int, *, width: int, depth: int, class_features: int
+) -> nn.Module:
+    """A perceptron of rows `(b, dim)`, noise levels `(b,)` and class indices `(b,)`."""
+    import torch
+    from torch import nn
+
+    class NoisePredictor(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.classes = nn.Embedding(n_classes, class_features)
+            sizes = [dim + class_features + _TIME_FEATURES, *[width] * depth]
+            layers: list[nn.Module] = []
+            for before, after in itertools.pairwise(sizes):
+                layers += [nn.Linear(before, after), nn.SiLU()]
+            self.layers = nn.Sequential(*layers, nn.Linear(width, dim))
+
+        def forward(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
+            octave = torch.arange(_TIME_FEATURES // 2, device=x.device)
+            angle = time[:, None] * 1e-4 ** (2 * octave / _TIME_FEATURES)
+            told = [x, self.classes(label), angle.sin(), angle.cos()]
+            return self.layers(torch.cat(told, dim=1))
+
+    return NoisePredictor()
