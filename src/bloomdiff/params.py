@@ -87,6 +87,12 @@ class ReportParams(Block):
     costs: CostParams
 
 
+class ServingParams(Block):
+    """The model that is registered."""
+
+    coverage: float = Field(gt=0, le=1)
+
+
 class TrackingParams(Block):
     """Where the runs are told."""
 
@@ -109,6 +115,7 @@ class Params(Block):
     evaluate: EvaluateParams
     tune_classifier: TuneParams
     report: ReportParams
+    serving: ServingParams
     tracking: TrackingParams
 
     @property

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bloomdiff.cli import data, embeddings, encoders, results, stage, tune
+from bloomdiff.cli import data, embeddings, encoders, results, runs, stage, tune
 from bloomdiff.errors import BloomDiffError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ encoders.register(app)
 app.add_typer(embeddings.app, name="embeddings")
 app.add_typer(stage.app, name="stage")
 app.add_typer(tune.app, name="tune")
+app.add_typer(runs.app, name="runs")
 results.register(app)
 
 

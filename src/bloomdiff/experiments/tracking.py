@@ -8,7 +8,7 @@ interface would let `MLFLOW_RUN_ID` and friends in the environment override the 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from bloomdiff.experiments.processes import this_process
 from bloomdiff.experiments.run_artifacts import Content, write_artifacts
 from bloomdiff.experiments.runs_table import runs_table
 from bloomdiff.experiments.tracking_client import client_of, open_store
+from bloomdiff.experiments.tracking_registry import Registered, register_version
 from bloomdiff.files import atomic_file
 
 
@@ -214,6 +215,28 @@ class StageRun:
         self._client.finalize_logged_model(model.model_id, "READY")
         self._client.log_outputs(source, [LoggedModelOutput(model.model_id, step=0)])
         return model.model_id
+
+    def register_model(
+        self,
+        name: str,
+        *,
+        alias: str,
+        digest: str,
+        log: Callable[[], str],
+        description: str,
+        tags: Mapping[str, str],
+    ) -> Registered:
+        """Give a model's version an alias in the registry, see `register_version`."""
+        return register_version(
+            self._client,
+            name,
+            alias=alias,
+            digest=digest,
+            log=log,
+            run_id=self.run_id,
+            description=description,
+            tags=tags,
+        )
 
     def log_input(self, name: str, digest: str, source: str, *, context: str) -> None:
         """Tell a data set that the stage reads: its name, digest and path."""

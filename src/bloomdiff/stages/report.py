@@ -24,6 +24,7 @@ from bloomdiff.report.page import page
 from bloomdiff.report.tables import LEGEND, at_ratio, ratio_grid, text_table
 from bloomdiff.report.usefulness_sections import usefulness_sections
 from bloomdiff.stages.project import Project
+from bloomdiff.stages.register import register_with_report
 
 Tables = dict[str, pd.DataFrame]
 
@@ -92,6 +93,7 @@ def run(project: Project, run: StageRun) -> None:
     )
     run.set_tags({"answer": sentences[primary]})
     run.export_runs(project.runs)
+    register_with_report(project, run)
     print(text)
 
 

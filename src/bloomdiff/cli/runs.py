@@ -1,0 +1,29 @@
+"""`bloomdiff runs`: what the tracker knows, and what is done with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Compare, register and complete the tracked runs.", no_args_is_help=True)
+
+ProjectFolder = Annotated[
+    Path, typer.Option("--project", help="Folder of params.yaml.", show_default="current folder")
+]
+
+
+@app.command()
+def register(project: ProjectFolder = Path()) -> None:
+    """Register the best classifier: champion where the paired test supports it."""
+    from bloomdiff.experiments.tracking import pipeline_run
+    from bloomdiff.stages.project import Project
+    from bloomdiff.stages.register import register_best
+
+    opened = Project(project.resolve())
+    experiment = opened.params.tracking.experiment
+    with pipeline_run(opened.root, stage="register", experiment=experiment) as run:
+        done = register_best(opened, run)
+    typer.echo(f"{done.name} version {done.version}{'' if done.new else ' (unchanged)'}")
+    typer.echo(f"alias {done.alias}: mlflow models serve -m '{done.uri}' --env-manager local")
