@@ -20,7 +20,7 @@ def usefulness_sections(tables: Tables, ratio: str, *, primary: str) -> list[Sec
         domain_section(tables["domains"], ratio),
         class_section(tables["class_gains"], ratio),
         shot_section(tables["shot_gains"], ratio),
-        test_section(tables["macro_f1"], tables["ranks"], ratio, primary),
+        comparison_section(tables["macro_f1"], tables["ranks"], ratio, primary),
         calibration_section(tables["calibration"], ratio),
         reject_section(tables["reject"], ratio),
         cost_section(tables["costs"], ratio),
@@ -88,7 +88,9 @@ def _gain_grid(table: pd.DataFrame, keys: list[str]) -> tuple[list[str], list[li
     return [*keys, "real only", *names], rows
 
 
-def test_section(table: pd.DataFrame, ranks: pd.DataFrame, ratio: str, primary: str) -> Section:
+def comparison_section(
+    table: pd.DataFrame, ranks: pd.DataFrame, ratio: str, primary: str
+) -> Section:
     """The tests behind the headline."""
     own = table[table["classifier"] == primary]
     rows = [
