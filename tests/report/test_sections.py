@@ -24,6 +24,14 @@ from bloomdiff.report.usefulness_sections import (
     reject_section,
 )
 from bloomdiff.report.usefulness_sections import (
+    calibration_section,
+    class_section,
+    comparison_section,
+    cost_section,
+    differential_section,
+    domain_section,
+    nested_section,
+    reject_section,
 )
 
 NAN = float("nan")
