@@ -1,52 +1,69 @@
 """How long do the generators take, and how near do they come?
 
-    python bench/generators.py                # 18,000 x 384 rows of 15 classes, two threads
-    python bench/generators.py --rows 2000    # a quick look
+    python bench/generators.py                                   # 18,000 x 384 rows, 15 classes
+    python bench/generators.py --generators diffusion ctgan      # these alone
+    python bench/generators.py --quick                           # a few minutes
 
-One run, one machine, one data set: a long-tailed mixture of skewed clouds. For every generator the
-time to fit, the rows sampled a second and the Fréchet distance to fresh rows of the mixture, beside
-the distance of another fresh draw (the floor). For the diffusion generator also how the distance
-falls with the training steps and with the steps of the sampler, and how both costs grow with the
-rows. Timings mean something only on an otherwise idle machine.
+One data set, one machine: a long-tailed mixture of skewed clouds. Every measurement runs in a
+process of its own and is written to bench/results/generators.json as it comes; what is there
+already, of the same settings, is not measured again unless --fresh is given. Four parts:
+
+generators  time to fit, rows sampled a second and the Fréchet distance to fresh rows, beside that
+            of another fresh draw (the floor); who is not installed or over the limit is told so
+training    the diffusion generator by training steps: the time to within 5 % of its final distance
+sampling    the same by steps of the sampler, over several draws: the fewest steps whose distance is
+            not measurably above that of 50
+scaling     seconds to fit and to sample by rows, and to sample and to train by steps
+
+Timings mean something only on an otherwise idle machine. Tables and the plot of the scaling:
+`generators_tables.py`, which is called at the end.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
+import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from bloomdiff.data.fingerprint import Fingerprint
+from bloomdiff.errors import BloomDiffError
 from bloomdiff.files import write_json
 from bloomdiff.generators import GENERATORS, make_generator
-from bloomdiff.generators.base import Generator
+from generators_tables import report
 
 ROOT = Path(__file__).parents[1]
-DIM, CLASSES = 384, 15
+DEFAULT_OUT = ROOT / "bench" / "results" / "generators.json"
+PARTS = ("generators", "training", "sampling", "scaling")
+TRAINING_STEPS = (0, 100, 200, 300, 400, 600, 900, 1200)
+SAMPLING_STEPS = (4, 8, 12, 16, 24, 50)
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.str_]
 Result = dict[str, Any]
 
 
-def clouds(n: int, seed: int) -> tuple[Floats, Labels]:
-    """Rows of 15 classes with frequencies from 1 to 1/100, skewed, and their names."""
+def clouds(n: int, seed: int, dim: int, classes: int) -> tuple[Floats, Labels]:
+    """Rows of classes with frequencies from 1 to 1/100, skewed, and their names."""
     world, rng = np.random.default_rng(0), np.random.default_rng([1, seed])
-    centres = 0.4 * world.normal(size=(CLASSES, DIM))
-    mix = world.normal(size=(DIM, DIM)) / DIM**0.5 * np.linspace(0.1, 2, DIM)
-    bend = world.normal(size=(CLASSES, DIM))
-    share = 100.0 ** (-np.arange(CLASSES) / (CLASSES - 1))
-    y = np.sort(rng.choice(CLASSES, n, p=share / share.sum()))
-    y[:CLASSES] = np.arange(CLASSES)  # every class at least once
-    z = rng.normal(size=(n, DIM))
-    z[:, -8:] = (z[:, -8:] ** 2 - 1) / 2**0.5
-    X = centres[y] + z @ mix.T + 0.3 * bend[y] * (z[:, :1] ** 2 - 1)
-    return X.astype(np.float32), np.asarray([f"class-{i:02d}" for i in y])
+    centres = 0.4 * world.normal(size=(classes, dim))
+    mix = world.normal(size=(dim, dim)) / dim**0.5 * np.linspace(0.1, 2, dim)
+    bend = world.normal(size=(classes, dim))
+    share = 100.0 ** (-np.arange(classes) / (classes - 1))
+    y = np.sort(rng.choice(classes, n, p=share / share.sum()))
+    y[:classes] = np.arange(classes)  # every class at least once
+    X = np.empty((n, dim), dtype=np.float32)
+    for start in range(0, n, 100_000):
+        of = y[start : start + 100_000]
+        z = rng.normal(size=(len(of), dim))
+        z[:, -8:] = (z[:, -8:] ** 2 - 1) / 2**0.5
+        X[start : start + len(of)] = centres[of] + z @ mix.T + 0.3 * bend[of] * (z[:, :1] ** 2 - 1)
+    return X, np.asarray([f"class-{i:02d}" for i in range(classes)])[y]
 
 
 def frechet(a: Floats, b: Floats) -> float:
@@ -57,66 +74,116 @@ def frechet(a: Floats, b: Floats) -> float:
     return float(gap @ gap + np.trace(ca) + np.trace(cb) - 2 * root)
 
 
-def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+def one(task: Result) -> Result:
+    """Fit one generator in this process, sample as many rows (or `sampled`), and compare."""
+    import torch
+
+    torch.set_num_threads(task["threads"])
+    shape = task["dim"], task["classes"]
+    if task["generator"] == "fresh rows":
+        ours, theirs = (clouds(task["rows"], seed, *shape)[0] for seed in (2, 1))
+        return {"frechet": [round(frechet(ours, theirs), 4)]}
+    X, y = clouds(task["rows"], 0, *shape)
+    generator = make_generator(task["generator"], task["params"], seed=0, device=task["device"])
     start = time.perf_counter()
-    value = call()
-    return time.perf_counter() - start, value
-
-
-def measure(name: str, params: Result, X: Floats, y: Labels, fresh: Floats) -> Result:
-    """Fit, sample as many rows with the same frequencies, compare with fresh ones."""
-    fingerprint = Fingerprint.of(["bench"])
-    generator: Generator = make_generator(name, params, seed=0)
-    fit, _ = timed(lambda: generator.fit(X, y, fingerprint=fingerprint))
-    sample, rows = timed(lambda: generator.sample(y, seed=0))
+    try:
+        generator.fit(X, y, fingerprint=Fingerprint.of(["bench"]))
+    except BloomDiffError as error:
+        return {"unavailable": str(error)}
+    fit = time.perf_counter() - start
+    asked = y if task["sampled"] is None else np.resize(y, task["sampled"])
+    fresh = clouds(task["rows"], 1, *shape)[0] if task["draws"] else None
+    distances, seconds = [], []
+    for seed in range(max(task["draws"], 1)):
+        start = time.perf_counter()
+        rows = generator.sample(asked, seed=seed)
+        seconds.append(time.perf_counter() - start)
+        if fresh is not None:
+            distances.append(round(frechet(rows, fresh), 4))
     return {
-        "generator": name,
-        "params": params,
-        "rows": len(X),
-        "fit_s": round(fit, 2),
-        "rows_per_s": round(len(y) / sample),
-        "frechet": round(frechet(rows, fresh), 3),
+        "fit_s": round(fit, 3),
+        "sample_s": round(float(np.median(seconds)), 3),
+        "rows_per_s": round(len(asked) / float(np.median(seconds))),
+        "frechet": distances,
     }
+
+
+def isolated(task: Result, limit: float) -> Result:
+    """`one` in a process of its own, killed after `limit` seconds."""
+    command = [sys.executable, __file__, "--one", json.dumps(task)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+    except subprocess.TimeoutExpired:
+        return {"unavailable": f"not done in {limit:g} s"}
+    if done.returncode:
+        return {"unavailable": (done.stderr.strip().splitlines() or ["killed"])[-1]}
+    result: Result = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def tasks(options: argparse.Namespace) -> list[tuple[str, Result]]:
+    """Every measurement: its part, and what it is of."""
+    base: Result = {"rows": options.rows, "dim": options.dim, "classes": options.classes}
+    base |= {"threads": options.threads, "device": options.device, "params": {}, "sampled": None}
+    ours = base | {"generator": "diffusion"}
+    names = [n for n in options.generators if n not in ("none", "retrieval")]
+    few = options.quick
+    found: list[tuple[str, Result]] = [
+        ("generators", base | {"generator": name, "draws": 1}) for name in ("fresh rows", *names)
+    ]
+    found += [
+        ("training", ours | {"params": {"n_steps": n}, "draws": 1})
+        for n in ((0, 300, 1200) if few else TRAINING_STEPS)
+    ]
+    found += [
+        ("sampling", ours | {"params": {"sampling_steps": n}, "draws": 2 if few else 5})
+        for n in ((8, 16, 50) if few else SAMPLING_STEPS)
+    ]
+    found += [("scaling", ours | {"rows": n, "sampled": n, "draws": 0}) for n in options.scaling]
+    small = ours | {"rows": min(options.rows, 2_000), "sampled": 4_096, "draws": 0}
+    found += [
+        ("scaling", small | {"params": {"sampling_steps": n, "n_steps": 200}})
+        for n in (5, 10, 20, 50)
+    ]
+    # So few steps that early stopping, which needs five looks, cannot cut them short.
+    found += [("scaling", small | {"params": {"n_steps": n}}) for n in (100, 200, 400)]
+    return [(part, task) for part, task in found if part in options.parts]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--rows", type=int, default=18_000)
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--dim", type=int, default=384)
+    parser.add_argument("--classes", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--scaling", type=int, nargs="*", default=[1_000, 10_000, 100_000])
-    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "generators.json")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--generators", nargs="+", choices=GENERATORS.names())
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--scaling", type=int, nargs="*", help="rows, 1,000 to 1,000,000")
+    parser.add_argument("--limit", type=float, default=3600, help="seconds a measurement")
+    parser.add_argument("--quick", action="store_true", help="fewer rows and settings")
+    parser.add_argument("--fresh", action="store_true", help="measure everything again")
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
+    parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-
-    X, y = clouds(options.rows, 0)
-    fresh, _ = clouds(options.rows, 1)
-    results: dict[str, Any] = {
-        "rows": options.rows,
-        "dim": DIM,
-        "classes": CLASSES,
-        "threads": options.threads,
-        "frechet_floor": round(frechet(clouds(options.rows, 2)[0], fresh), 3),
-        "generators": [],
-        "training_steps": [],
-        "sampling_steps": [],
-        "scaling": [],
-    }
-
-    def record(part: str, name: str, params: Result, *data: Any) -> None:
-        result = measure(name, params, *data)
-        results[part].append(result)
-        print(f"{part}: {result}", flush=True)
-        write_json(options.out, results)
-
-    for name in GENERATORS:
-        if name not in ("none", "retrieval"):
-            record("generators", name, {}, X, y, fresh)
-    for n_steps in (0, 100, 300, 600, 1200):
-        record("training_steps", "diffusion", {"n_steps": n_steps}, X, y, fresh)
-    for steps in (4, 8, 16, 50):
-        record("sampling_steps", "diffusion", {"sampling_steps": steps}, X, y, fresh)
-    for n in options.scaling:
-        record("scaling", "diffusion", {}, *clouds(n, 0), fresh)
+    if options.one is not None:
+        print(json.dumps(one(options.one)))
+        return
+    options.rows = options.rows or (2_000 if options.quick else 18_000)
+    options.generators = options.generators or GENERATORS.names()
+    if options.scaling is None:
+        options.scaling = [1_000, 10_000] if options.quick else [10**k for k in (3, 4, 5, 6)]
+    records: list[Result] = []
+    if options.out.exists() and not options.fresh:
+        records = json.loads(options.out.read_text())["records"]
+    for part, task in tasks(options):
+        key = {"part": part} | task
+        if any(key.items() <= record.items() for record in records):
+            continue
+        records.append(key | isolated(task, options.limit))
+        print(json.dumps(records[-1]), flush=True)
+        write_json(options.out, {"records": records})
+    print(report(records, options.out))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from bloomdiff.diffusion.centres import parent_indices
 from bloomdiff.diffusion.config import DiffusionConfig
 from bloomdiff.diffusion.model import ClassDiffusion, ClassifierKind
+from bloomdiff.diffusion.temperature import held_out_temperature
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Sorted class labels `(c,)`.
     n_features_in_
         Dimension d.
+    temperature_
+        Divisor of the log-likelihoods in `predict_proba`, found on rows held out.
     model_
         The fitted `ClassDiffusion`.
 
@@ -111,6 +114,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             nuisance_scale=self.nuisance_scale,
             pool_trust=self.pool_trust,
         )
+        self.temperature_ = held_out_temperature(X, index, shrinkage=self.shrinkage)
         self.model_ = ClassDiffusion(config, device=self.device).fit(
             X,
             index,
@@ -191,7 +195,8 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Class probabilities under equal frequencies, `(n, c)`, by Bayes' rule (`classifier`)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
-        return softmax(self.model_.class_scores(X, self.classifier), axis=1)
+        scores = self.model_.class_scores(X, self.classifier)
+        return np.asarray(softmax(scores / self.temperature_, axis=1))
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Return the likeliest class of each row, `(n,)`."""

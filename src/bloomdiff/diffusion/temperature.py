@@ -1,0 +1,52 @@
+"""How far the class prior's log-likelihoods are to be trusted, as seen on rows held out.
+
+The directions in which the classes differ are found with the same few rows that the classes' means
+come from, so that rows left out lie nearer to one another than the model expects: its Bayes rule
+is right about the class more often than about how sure it is. One divisor of the log-likelihoods
+mends most of that (Guo et al. 2017, arXiv:1706.04599).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import log_softmax
+
+from bloomdiff.diffusion.prior import ClassPrior
+from bloomdiff.diffusion.whitening import Floats, Index
+
+FOLDS = 3
+TEMPERATURES = np.geomspace(0.25, 128, 37)
+
+
+def held_out_temperature(X: Floats, y: Index, *, shrinkage: float | None = None) -> float:
+    """Divisor under which held-out rows get the least log loss, classes weighted alike.
+
+    Parameters
+    ----------
+    X, y
+        Rows `(n, d)` and their class indices `(n,)`, every class present.
+    shrinkage
+        Of the covariance, as for `residual_covariance`.
+
+    Returns
+    -------
+    One where no class has two rows.
+    """
+    rank = np.empty(len(y), dtype=np.intp)
+    count = np.bincount(y)
+    rank[np.argsort(y, kind="stable")] = np.concatenate([np.arange(m) for m in count])
+    held_out = np.where(count[y] >= 2, rank % FOLDS, -1)
+    scores, labels = [], []
+    for fold in range(FOLDS):
+        test = held_out == fold
+        if test.any():
+            prior = ClassPrior.fit(X[~test], y[~test], shrinkage=shrinkage)
+            scores.append(prior.scores(X[test]))
+            labels.append(y[test])
+    if not scores or len(count) == 1:
+        return 1.0
+    score, label = np.concatenate(scores), np.concatenate(labels)
+    weight = 1 / np.bincount(label, minlength=len(count))[label]
+    own = np.arange(len(label)), label
+    loss = [-(weight * log_softmax(score / t, axis=1)[own]).sum() for t in TEMPERATURES]
+    return float(TEMPERATURES[np.argmin(loss)])

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.metrics import log_loss
+
+from bloomdiff.diffusion.estimator import EmbeddingDiffusion
+from bloomdiff.diffusion.prior import ClassPrior
+from bloomdiff.diffusion.temperature import held_out_temperature
+
+
+def cells(per_class, seed, *, d=60, classes=5, gap=2.0):
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(classes), per_class)
+    X = rng.normal(size=(len(y), d)) + gap * np.eye(classes, d)[y]
+    return X.astype(np.float32), y
+
+
+def test_few_rows_in_many_dimensions_are_believed_less():
+    X, y = cells(6, 0)
+    test, truth = cells(200, 1)
+    scores = ClassPrior.fit(X, y).scores(test)
+    t = held_out_temperature(X, y)
+    assert t > 1.5
+    tempered, plain = (log_loss(truth, softmax(scores / s, axis=1)) for s in (t, 1))
+    assert tempered < 0.9 * plain
+
+
+def test_with_many_rows_the_model_is_right_about_its_sureness():
+    X, y = cells(600, 0, d=8)
+    assert held_out_temperature(X, y) == pytest.approx(1, abs=0.25)
+
+
+@pytest.mark.parametrize("y", [[0, 1, 2], [0, 0, 0]])
+def test_without_rows_to_hold_out_or_classes_to_tell_it_is_one(y):
+    X = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    assert held_out_temperature(X, np.asarray(y)) == 1.0
+
+
+def test_it_tempers_probabilities_and_leaves_predictions():
+    X, y = cells(6, 0)
+    model = EmbeddingDiffusion(n_steps=0, random_state=0).fit(X, y)
+    scores = model.model_.prior.scores(X)
+    np.testing.assert_allclose(model.predict_proba(X), softmax(scores / model.temperature_, axis=1))
+    np.testing.assert_array_equal(model.predict(X), scores.argmax(axis=1))
