@@ -82,7 +82,7 @@ DIFFUSION: dict[str, dict[str, Any]] = {
 }
 POOL: dict[str, dict[str, Any]] = {
     "diffusion with pool": {},
-    "pool, trust 0.1": {"pool_trust": 0.1},
+    "pool, trust 0.3": {"pool_trust": 0.3},
     "pool, trust 1": {"pool_trust": 1.0},
     "pool, one round": {"pool_rounds": 1},
     "pool, four rounds": {"pool_rounds": 4},

@@ -97,5 +97,5 @@ class DiffusionConfig:
     guidance_interval: tuple[float, float] | None = None
     filter: Filter = "none"
     feedback: float = 0.0
-    pool_trust: float = 0.3
+    pool_trust: float = 0.1
     pool_rounds: int = 2

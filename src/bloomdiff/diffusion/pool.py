@@ -20,7 +20,7 @@ import numpy as np
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index
 
-COMPONENTS = 96
+COMPONENTS = 64
 """Principal components in which the pool is labelled."""
 STEPS = 10
 """Steps of expectation maximisation a round."""
