@@ -105,6 +105,25 @@ def test_the_copula_is_the_librarys(two_classes):
     )
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_global_random_states_are_left_alone_and_have_no_say(name, two_classes):
+    import torch
+
+    X, y = two_classes
+    params = {"epochs": 1} if "epochs" in GENERATORS[name].Params.model_fields else {}
+    params |= TRAINED[name] if name == "forest-diffusion" else {}
+    rows = []
+    for seed in (1, 2):
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        before = np.random.get_state()[1].copy(), torch.random.get_rng_state()
+        generator = fitted(name, X, y, n_components=2, **params)
+        rows.append(generator.sample(np.repeat("b", 3), seed=0))
+        np.testing.assert_array_equal(np.random.get_state()[1], before[0])
+        assert torch.equal(torch.random.get_rng_state(), before[1])
+    np.testing.assert_array_equal(*rows)
+
+
 def test_rows_of_another_class_are_a_last_resort(two_classes, monkeypatch):
     X, y = two_classes
     generator = fitted("tvae", X, y, n_components=2, epochs=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from typing import Any
 
@@ -43,6 +44,14 @@ class _TableNetwork(TabularGenerator):
     @abstractmethod
     def _empty(self) -> Any:
         """The library's model, untrained."""
+
+    def _options(self) -> dict[str, Any]:
+        # Told to be verbose, the library shows a progress bar, on whatever standard error is.
+        return {
+            "epochs": self.params.epochs,
+            "enable_gpu": self.device != "cpu",
+            "verbose": sys.stderr.isatty(),
+        }
 
     @abstractmethod
     def _candidates(self, model: Any, label: str) -> pd.DataFrame:
@@ -92,8 +101,7 @@ class CtganGenerator(_TableNetwork):
     name = "ctgan"
 
     def _empty(self) -> Any:
-        library = bench_library(self.library, self.name)
-        return library.CTGAN(epochs=self.params.epochs, enable_gpu=self.device != "cpu")
+        return bench_library(self.library, self.name).CTGAN(**self._options())
 
     def _candidates(self, model: Any, label: str) -> pd.DataFrame:
         return model.sample(BLOCK, _LABEL, label)
@@ -106,8 +114,7 @@ class TvaeGenerator(_TableNetwork):
     name = "tvae"
 
     def _empty(self) -> Any:
-        library = bench_library(self.library, self.name)
-        return library.TVAE(epochs=self.params.epochs, enable_gpu=self.device != "cpu")
+        return bench_library(self.library, self.name).TVAE(**self._options())
 
     def _candidates(self, model: Any, label: str) -> pd.DataFrame:
         return model.sample(BLOCK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +61,7 @@ class LatentDdimGenerator(Generator):
 
     def _fit(self, X: Floats, y: npt.NDArray[np.intp], X_unlabelled: Floats | None) -> None:
         import torch
+        from tqdm import trange
 
         self._mean = X.mean(axis=0, dtype=np.float64).astype(np.float32)
         scale = X.std(axis=0, dtype=np.float64)
@@ -73,7 +75,14 @@ class LatentDdimGenerator(Generator):
             torch.manual_seed(self.seed)
             network = self._network_of(len(self.classes_)).to(device).train()
             optimiser = torch.optim.Adam(network.parameters(), lr=self.params.learning_rate)
-            for _ in range(self.params.n_steps):
+            for _ in trange(
+                self.params.n_steps,
+                desc=self.name,
+                unit="step",
+                leave=False,
+                file=sys.stderr,
+                disable=None,
+            ):
                 rows = torch.randint(len(Z), (self.params.batch_size,), generator=draws)
                 time = torch.randint(TIMES, (self.params.batch_size,), generator=draws)
                 noise = torch.randn((self.params.batch_size, self.dim_), generator=draws)
