@@ -23,16 +23,6 @@ from bloomdiff.report.usefulness_sections import (
     nested_section,
     reject_section,
 )
-from bloomdiff.report.usefulness_sections import (
-    calibration_section,
-    class_section,
-    comparison_section,
-    cost_section,
-    differential_section,
-    domain_section,
-    nested_section,
-    reject_section,
-)
 
 NAN = float("nan")
 
