@@ -35,8 +35,8 @@ class Choice:
         Kind of reason, one of `reasons.CODES`, `(n,)`.
     reason
         The reason in words `(n,)`.
-    predicted
-        Likeliest class `(n,)`; '' where none can be told.
+    predicted, confidence
+        Likeliest class `(n,)`, '' where none can be told, and its probability, NaN there.
     """
 
     index: Index
@@ -44,6 +44,7 @@ class Choice:
     code: Codes
     reason: list[str]
     predicted: Codes
+    confidence: Doubles
 
     def __len__(self) -> int:
         return len(self.index)
@@ -103,16 +104,18 @@ def select(
             f"give a number from 1 to {len(situation.X)}",
         )
     ranking = rank(situation, strategy, params, n)
-    predicted = np.full(n, "", dtype=object)
+    predicted, confidence = np.full(n, "", dtype=object), np.full(n, np.nan)
     if situation.can_classify:
         names = np.asarray(situation.classes, dtype=object)
-        predicted = names[situation.proba[ranking.index].argmax(axis=1)]
+        proba = situation.proba[ranking.index]
+        predicted, confidence = names[proba.argmax(axis=1)], proba.max(axis=1)
     return Choice(
         ranking.index,
         ranking.parts,
         ranking.code,
         explain(situation, ranking),
         predicted.astype(str),
+        confidence,
     )
 
 

@@ -1,0 +1,111 @@
+"""Labels that came back, checked against the queue and put into the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+
+from bloomdiff.data.vocabulary import VOCABULARY, known_name
+from bloomdiff.errors import BloomDiffError, InputError, raise_all
+from bloomdiff.registry import nearest
+from bloomdiff.selection.exchange.base import FORMATS, Answer
+from bloomdiff.selection.queue import Queue
+from bloomdiff.selection.twins import iou
+
+SAME_BOX = 0.5  # intersection over union at which a box that came back is the one that was sent
+BOX = ["box_x", "box_y", "box_width", "box_height"]
+
+
+def read_answers(path: Path, kind: str, queue: Queue) -> dict[str, str]:
+    """Labels by cell, from a file of format `kind`.
+
+    Classes are those of the queue, or names or codes of the vocabulary, which are brought to its
+    names.
+
+    Raises
+    ------
+    InputError
+        A file of another format, a cell that was never asked for, one with two labels, an unknown
+        class; all of them are told, each with its place.
+    """
+    queued = queue.table.set_index("cell_id")
+    labels: dict[str, str] = {}
+    places: dict[str, str] = {}
+    problems: list[BloomDiffError] = []
+    for answer in FORMATS[kind]().read(path):
+        try:
+            cell = answer.cell_id or _find(answer, queue.table)
+            if cell not in queued.index:
+                raise InputError(
+                    answer.where, f"cell {cell!r} is not in the queue", "drop it, or name its queue"
+                )
+            label = _class(answer, queue.classes)
+            if labels.get(cell, label) != label:
+                raise InputError(
+                    answer.where,
+                    f"cell {cell!r} is labelled {label}, and {labels[cell]} at {places[cell]}",
+                    "keep one of them",
+                )
+            labels[cell], places[cell] = label, answer.where
+        except InputError as error:
+            problems.append(error)
+    raise_all(problems)
+    return labels
+
+
+def _find(answer: Answer, table: pd.DataFrame) -> str:
+    """The cell that an answer without an id was put on: by crop, or by field and box."""
+    name = PurePosixPath(answer.image).as_posix()
+    whole = table[table["path"] == name]
+    if len(whole) == 1:
+        return str(whole["cell_id"].iloc[0])
+    if "field" in table and answer.box is not None:
+        inside = table[table["field"] == name]
+        if len(inside):
+            overlap = iou(np.asarray(answer.box), inside[BOX].to_numpy(dtype=np.float64))
+            if overlap.max() >= SAME_BOX:
+                return str(inside["cell_id"].iloc[int(overlap.argmax())])
+    raise InputError(
+        answer.where,
+        f"its label {answer.label!r} is on no cell of the queue",
+        "drop the box: new cells are imported with `bloomdiff data import`",
+    )
+
+
+def _class(answer: Answer, classes: Sequence[str]) -> str:
+    if answer.label in classes:
+        return answer.label
+    if name := known_name(answer.label):
+        return name
+    names = sorted({*classes, *VOCABULARY})
+    raise InputError(
+        answer.where, f"class {answer.label!r} is unknown", nearest(answer.label, names)
+    )
+
+
+def apply_answers(
+    cells: pd.DataFrame, labels: dict[str, str], manifest: Path, *, overwrite: bool = False
+) -> pd.DataFrame:
+    """The manifest with the labels filled in.
+
+    Raises
+    ------
+    InputError
+        A cell that the manifest lacks, or one that has another label already and `overwrite` is
+        not set; all of them are told.
+    """
+    where = pd.Index(cells["cell_id"])
+    problems: list[BloomDiffError] = []
+    for cell, label in labels.items():
+        at = where.get_indexer(pd.Index([cell]))[0]
+        old = "" if at < 0 else cells["label"].iloc[at]
+        if at < 0:
+            problems.append(InputError(f"{manifest}: cell {cell!r}", "is missing", "restore it"))
+        elif old not in ("", label) and not overwrite:
+            told = f"is labelled {old}, and now {label}"
+            problems.append(InputError(f"{manifest}: cell {cell!r}", told, "give --overwrite"))
+    raise_all(problems)
+    return cells.assign(label=cells["cell_id"].map(labels).fillna(cells["label"]))

@@ -1,0 +1,165 @@
+"""A queue is filled in rounds: rank, let in what the limits admit, rank what is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bloomdiff.errors import ParameterError
+from bloomdiff.selection.core import Choice, select
+from bloomdiff.selection.geometry import Doubles, Index
+from bloomdiff.selection.limits import Gate, Limits
+from bloomdiff.selection.pool import Pool
+from bloomdiff.selection.twins import TwinFilter
+
+SPARE = 1.5  # cells ranked for each that is wanted: some will be kept out
+MIN_RANKED = 32
+
+
+@dataclass
+class Filled:
+    """The cells of a queue, in order: positions in the pool, and what is told of each."""
+
+    index: list[int] = field(default_factory=list)
+    predicted: list[str] = field(default_factory=list)
+    confidence: list[float] = field(default_factory=list)
+    code: list[str] = field(default_factory=list)
+    reason: list[str] = field(default_factory=list)
+    parts: dict[str, list[float]] = field(default_factory=dict)
+    taken: dict[str, Any] = field(default_factory=dict)
+    kept_out: dict[str, int] = field(default_factory=dict)
+
+    def add(self, choice: Choice, at: int, i: int, unfit: str) -> None:
+        """Append place `at` of a choice, which is cell `i` of the pool."""
+        for name in {*self.parts, *choice.parts}:
+            column = self.parts.setdefault(name, [float("nan")] * len(self.index))
+            column.append(float(choice.parts[name][at]) if name in choice.parts else float("nan"))
+        self.index.append(i)
+        self.predicted.append(str(choice.predicted[at]))
+        self.confidence.append(float(choice.confidence[at]))
+        self.code.append("unfit" if unfit else str(choice.code[at]))
+        self.reason.append(unfit or choice.reason[at])
+
+
+def fill(
+    pool: Pool,
+    strategy: str,
+    params: dict[str, Any],
+    seed: int,
+    limits: Limits,
+    twins: TwinFilter,
+    blocked: npt.NDArray[np.bool_],
+    *,
+    unfit: list[str],
+    head: list[int],
+) -> Filled:
+    """Fill a queue up to its limits.
+
+    Parameters
+    ----------
+    pool, strategy, params, seed, limits
+        See `build_queue`.
+    twins
+        Knows which cells show the same.
+    blocked
+        Cells of the pool that must not be asked for `(n,)`.
+    unfit
+        Why each cell is unfit for labelling, '' where it is fit: unfit ones come last.
+    head
+        Cells that were asked for before, in their order.
+
+    Raises
+    ------
+    ParameterError
+        A budget above the pool.
+    """
+    if limits.objects > len(pool.cells):
+        raise ParameterError(
+            f"objects {limits.objects}",
+            f"the pool has {len(pool.cells)} cells",
+            f"ask for at most {len(pool.cells)}",
+        )
+    gate, filled, out = Gate(limits), Filled(), Counter[str]()
+    out["like a labelled cell"] = int(blocked.sum())
+    poor = np.asarray([bool(reason) for reason in unfit])
+    state = (pool, gate, twins, filled, out)
+    if head:
+        order = _rank(pool, strategy, params, seed, np.asarray(head), [], len(head))
+        place = {i: at for at, i in enumerate(np.asarray(head)[order.index])}
+        for i in head:
+            _offer(*state, order, place[i], i, unfit[i])
+    for stage in (~poor, poor):
+        free = stage & ~blocked
+        free[head] = False
+        rounds = 0
+        while not gate.is_full and free.any():
+            rows = np.flatnonzero(free)
+            wanted = limits.objects - gate.count
+            n = min(len(rows), max(MIN_RANKED, int(np.ceil(SPARE * wanted))))
+            ranked = _rank(pool, strategy, params, seed + rounds, rows, filled.index, n)
+            for at, i in enumerate(rows[ranked.index]):
+                if gate.is_full:
+                    break
+                _offer(*state, ranked, at, int(i), unfit[i])
+                free[i] = False
+            rounds += 1
+    filled.taken = gate.told()
+    filled.kept_out = {name: n for name, n in sorted(out.items()) if n}
+    return filled
+
+
+def _rank(
+    pool: Pool,
+    strategy: str,
+    params: dict[str, Any],
+    seed: int,
+    rows: Index,
+    pending: list[int],
+    n: int,
+) -> Choice:
+    proba: Doubles | None = None if pool.scores.proba is None else pool.scores.proba[rows]
+    classes = None
+    if proba is not None:
+        found = sorted(set(pool.labelled.label.tolist()) - set(pool.scores.classes))
+        proba = np.concatenate([proba, np.zeros((len(proba), len(found)))], axis=1)
+        classes = [*pool.scores.classes, *found]
+    return select(
+        pool.X[rows],
+        X_labelled=pool.labelled.X,
+        y_labelled=pool.labelled.label,
+        strategy=strategy,
+        params=params,
+        n=n,
+        seed=seed,
+        proba=proba,
+        classes=classes,
+        X_pending=pool.X[pending],
+    )
+
+
+def _offer(
+    pool: Pool,
+    gate: Gate,
+    twins: TwinFilter,
+    filled: Filled,
+    out: Counter[str],
+    choice: Choice,
+    at: int,
+    i: int,
+    unfit: str,
+) -> None:
+    """Let one cell in, or count why not."""
+    place = {str(k): str(v) for k, v in pool.place.iloc[i].items()}
+    place["class"] = str(choice.predicted[at])
+    if twins.repeats(i):
+        out["like a queued cell"] += 1
+    elif not gate.admits(place):
+        out["over a limit"] += 1
+    else:
+        gate.take(place)
+        twins.take(i)
+        filled.add(choice, at, i, unfit)

@@ -1,0 +1,134 @@
+"""The two sides of a manifest: cells with an expert's label, and the pool."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bloomdiff.data.embedding_set import EmbeddingSet
+from bloomdiff.data.fingerprint import Fingerprint
+from bloomdiff.data.vocabulary import VOCABULARY
+from bloomdiff.errors import InputError, ParameterError
+from bloomdiff.registry import nearest
+from bloomdiff.selection.geometry import Doubles, Floats
+from bloomdiff.selection.scores import Scores, read_scores
+
+BOX = ["box_x", "box_y", "box_width", "box_height"]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Cells that may be asked for, and what is known besides.
+
+    Attributes
+    ----------
+    cells
+        Manifest rows of the pool.
+    X
+        Their embeddings, float32 `(n, d)`.
+    place
+        `field, slide, patient` of each; '' where there is none.
+    boxes
+        Their boxes `(n, 4)`, NaN where there is none.
+    labelled
+        The labelled cells.
+    labelled_boxes
+        Fields and boxes of the labelled cells that have them.
+    scores
+        What a detector says.
+    encoder
+        Name of the encoder.
+    class_names
+        Classes that an annotator may choose from.
+    """
+
+    cells: pd.DataFrame
+    X: Floats
+    place: pd.DataFrame
+    boxes: Doubles
+    labelled: EmbeddingSet
+    labelled_boxes: tuple[list[str], Doubles]
+    scores: Scores
+    encoder: str
+    class_names: list[str]
+
+    @classmethod
+    def of(
+        cls,
+        cells: pd.DataFrame,
+        embeddings: EmbeddingSet,
+        unverified: tuple[str, ...],
+        scores_file: Path | None,
+        manifest: Path,
+    ) -> Pool:
+        """Divide a manifest; see `build_queue`."""
+        sources = sorted(set(cells["source"]))
+        if unknown := [name for name in unverified if name not in sources]:
+            raise ParameterError(
+                f"source {unknown[0]!r}", "is not in the manifest", nearest(unknown[0], sources)
+            )
+        open_ = ((cells["label"] == "") | cells["source"].isin(unverified)).to_numpy()
+        if not open_.any():
+            raise InputError(
+                str(manifest),
+                "has no cell without a label",
+                "import cells, or name the detector's source with --unverified",
+            )
+        rows = cells[open_].sort_values("cell_id", ignore_index=True)
+        known = cells[~open_].sort_values("cell_id", ignore_index=True)
+        labelled = embeddings.select(known["cell_id"].to_numpy(dtype=str))
+        # The manifest is what the expert edits; the embeddings' labels may be older.
+        labels = labelled.rows.assign(label=known["label"], group=known["group"])
+        labelled = EmbeddingSet(labelled.X, labels, labelled.header)
+        names = set(cells.loc[cells["label"] != "", "label"])
+        if scores_file is None:
+            scores = Scores(np.full(len(rows), np.nan), None, ())
+        else:
+            scores = read_scores(scores_file, rows["cell_id"].tolist(), names)
+        boxed = known[known["field"] != ""] if "field" in known else known.iloc[:0]
+        fields = boxed["field"].tolist() if "field" in boxed else []
+        return cls(
+            cells=rows,
+            X=embeddings.select(rows["cell_id"].to_numpy(dtype=str)).X,
+            place=_place(rows),
+            boxes=_boxes(rows),
+            labelled=labelled,
+            labelled_boxes=(fields, _boxes(boxed)),
+            scores=scores,
+            encoder=str(embeddings.header.get("encoder", "")),
+            # With fewer than two classes known, any of the vocabulary may be meant.
+            class_names=sorted({*names, *scores.classes, *(VOCABULARY if len(names) < 2 else ())}),
+        )
+
+    @property
+    def labelled_and_pool(self) -> Fingerprint:
+        """Groups that the choice saw: whoever judges it must not test on them."""
+        groups = [name for name in self.cells["group"] if name]
+        return Fingerprint.of([*groups, *(name for name in self.labelled.group if name)])
+
+
+def _place(rows: pd.DataFrame) -> pd.DataFrame:
+    columns = {"field": "field", "slide": "group", "patient": "patient"}
+    return pd.DataFrame(
+        {
+            ours: rows[theirs].fillna("").astype(str) if theirs in rows else ""
+            for ours, theirs in columns.items()
+        },
+        index=rows.index,
+    )
+
+
+def _boxes(rows: pd.DataFrame) -> Doubles:
+    if not set(BOX) <= set(rows.columns):
+        return np.full((len(rows), 4), np.nan)
+    return rows[BOX].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+
+
+def id_digest(names: Iterable[str]) -> str:
+    """SHA-256 of names, whatever their order, hexadecimal."""
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()

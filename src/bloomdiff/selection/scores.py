@@ -1,0 +1,98 @@
+"""A detector's opinion of the pool: scores and class probabilities, read from a CSV table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bloomdiff.data.vocabulary import VOCABULARY, known_name
+from bloomdiff.errors import BloomDiffError, InputError, raise_all
+from bloomdiff.registry import nearest
+from bloomdiff.selection.geometry import Doubles
+
+MOST_PROBLEMS = 20  # lines that a broken table may print
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Detections' scores.
+
+    Attributes
+    ----------
+    score
+        Confidence that there is a cell, `(n,)`; NaN where it is not told.
+    proba
+        Class probabilities `(n, c)`; None where they are not told.
+    classes
+        Names of the columns of `proba`.
+    """
+
+    score: Doubles
+    proba: Doubles | None
+    classes: tuple[str, ...]
+
+
+def read_scores(path: Path, cell_ids: list[str], known: set[str]) -> Scores:
+    """Read ``cell_id``, optionally ``score``, and a column of probabilities for each class.
+
+    Parameters
+    ----------
+    path
+        The table.
+    cell_ids
+        The pool's cells; every one needs a row.
+    known
+        Class names of the manifest, beside those of the vocabulary.
+
+    Raises
+    ------
+    InputError
+        Every problem in one pass, each naming the row: an unknown class, a cell that is listed
+        twice or unknown, a value that is no probability, probabilities whose sum is not 1.
+    """
+    try:
+        table = pd.read_csv(path, dtype={"cell_id": str}, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
+        reason = str(error).splitlines()[0]
+        raise InputError(str(path), f"is no table ({reason})", "give a CSV file") from None
+    if "cell_id" not in table.columns:
+        raise InputError(str(path), "has no column cell_id", "name the cells")
+    problems = _class_problems(path, table, known)
+    ids = table["cell_id"].fillna("")
+    for row in np.flatnonzero(ids.duplicated()):
+        told = f"cell {ids[row]!r} is there twice"
+        problems.append(InputError(f"{path} row {row + 2}", told, "keep one row a cell"))
+    columns = [name for name in table.columns if name != "cell_id"]
+    values = table[columns].apply(pd.to_numeric, errors="coerce")
+    for name in columns:
+        bad = np.flatnonzero(~values[name].between(0, 1).to_numpy())
+        for row in bad:
+            told = f"cell {ids[row]!r}: {name} '{table[name][row]}' is no probability"
+            problems.append(InputError(f"{path} row {row + 2}", told, "write 0 to 1"))
+    classes = [name for name in columns if name != "score"]
+    if classes and not problems:
+        total = values[classes].sum(axis=1).to_numpy()
+        for row in np.flatnonzero(np.abs(total - 1) > 1e-3):
+            told = f"cell {ids[row]!r}: the probabilities add up to {total[row]:.3f}"
+            problems.append(InputError(f"{path} row {row + 2}", told, "make it 1"))
+    at = pd.Index(ids).get_indexer(pd.Index(cell_ids)) if ids.is_unique else np.zeros(1)
+    if (at < 0).any():
+        cell = cell_ids[int(np.flatnonzero(at < 0)[0])]
+        problems.append(InputError(f"{path}: cell {cell!r}", "has no row", "add it"))
+    raise_all(problems[:MOST_PROBLEMS])
+    part = values.iloc[at]
+    score = part["score"].to_numpy() if "score" in part else np.full(len(at), np.nan)
+    proba = part[classes].to_numpy(dtype=np.float64) if classes else None
+    return Scores(np.asarray(score, dtype=np.float64), proba, tuple(map(str, classes)))
+
+
+def _class_problems(path: Path, table: pd.DataFrame, known: set[str]) -> list[BloomDiffError]:
+    names = sorted({*known, *VOCABULARY})
+    return [
+        InputError(f"{path}: column {name!r}", "is no known class", nearest(str(name), names))
+        for name in table.columns
+        if name not in ("cell_id", "score", *known) and known_name(str(name)) is None
+    ]

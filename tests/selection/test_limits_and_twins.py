@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bloomdiff.selection.geometry import unit
+from bloomdiff.selection.limits import Gate, Limits
+from bloomdiff.selection.twins import TwinFilter, iou, repeats_of
+
+
+def place(field="", slide="", patient="", predicted=""):
+    return {"field": field, "slide": slide, "patient": patient, "class": predicted}
+
+
+def fill(limits, places):
+    gate = Gate(Limits(**limits))
+    taken = []
+    for i, one in enumerate(places):
+        if gate.admits(one):
+            gate.take(one)
+            taken.append(i)
+    return gate, taken
+
+
+@pytest.mark.parametrize(
+    ("cap", "what"), [("per_field", "field"), ("per_slide", "slide"), ("per_patient", "patient")]
+)
+def test_caps(cap, what):
+    places = [place(**{what: name}) for name in "aaabab"]
+    assert fill({cap: 2}, places)[1] == [0, 1, 3, 5]
+
+
+def test_no_name_has_no_cap():
+    assert len(fill({"per_field": 1}, [place()] * 5)[1]) == 5
+
+
+def test_classes_share_the_queue():
+    places = [place(predicted=c) for c in "xxxxxyz"]
+    assert fill({"objects": 6, "per_class": 0.34}, places)[1] == [0, 1, 5, 6]
+
+
+def test_fields_are_opened_up_to_the_budget():
+    places = [place(field=f) for f in "abcab"]
+    gate, taken = fill({"fields": 2}, places)
+    assert taken == [0, 1, 3, 4]
+    assert gate.told() == {"objects": 4, "fields": 2, "minutes": 2.0}
+
+
+def test_minutes_are_cells_and_fields_opened():
+    limits = {"minutes": 3, "minutes_per_object": 0.5, "minutes_per_field": 1}
+    gate, taken = fill(limits, [place(field=f) for f in "abaa"])
+    # a: 1.5, then b would be 3.0, then nothing is left.
+    assert taken == [0, 1]
+    assert gate.minutes == 3
+    assert gate.is_full
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    fields=st.lists(st.sampled_from("abcd"), max_size=40),
+    minutes=st.floats(0.1, 10),
+    objects=st.integers(1, 20),
+    cap=st.integers(1, 5),
+)
+def test_no_limit_is_ever_broken(fields, minutes, objects, cap):
+    limits = {"minutes": minutes, "objects": objects, "per_field": cap, "fields": 2}
+    gate, taken = fill(limits, [place(field=f) for f in fields])
+    chosen = [fields[i] for i in taken]
+    assert len(chosen) <= objects
+    assert len(set(chosen)) <= 2
+    assert all(chosen.count(f) <= cap for f in chosen)
+    assert 0.25 * len(chosen) + 0.5 * len(set(chosen)) <= minutes + 1e-6
+    assert gate.count == len(chosen)
+
+
+def test_iou_counts_pixels():
+    rng = np.random.default_rng(0)
+    boxes = np.concatenate([rng.integers(0, 20, (12, 2)), rng.integers(1, 20, (12, 2))], axis=1)
+    masks = np.zeros((12, 40, 40), dtype=bool)
+    for mask, (x, y, w, h) in zip(masks, boxes, strict=True):
+        mask[y : y + h, x : x + w] = True
+    for i, box in enumerate(boxes):
+        truth = (masks & masks[i]).sum(axis=(1, 2)) / (masks | masks[i]).sum(axis=(1, 2))
+        np.testing.assert_allclose(iou(box.astype(float), boxes.astype(float)), truth)
+
+
+def test_overlapping_boxes_and_equal_embeddings_are_one_cell():
+    U = unit(np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32))
+    U[4] = U[0]
+    boxes = np.asarray(
+        [[0, 0, 10, 10], [1, 1, 10, 10], [1, 1, 10, 10], [40, 0, 9, 9], [np.nan] * 4]
+    )
+    twins = TwinFilter(U, ["f", "f", "g", "f", ""], boxes, min_cosine=0.999, min_iou=0.5)
+    assert not twins.repeats(0)
+    twins.take(0)
+    assert [twins.repeats(i) for i in range(1, 5)] == [True, False, False, True]
+    assert repeats_of(U, U[:1], min_cosine=0.999).tolist() == [0, 4]
+
+
+def test_a_labelled_box_is_not_asked_again():
+    U = unit(np.random.default_rng(0).normal(size=(1, 8)).astype(np.float32))
+    boxes = np.asarray([[0, 0, 10.0, 10]])
+    twins = TwinFilter(U, ["f"], boxes, min_cosine=0.999, min_iou=0.5)
+    twins.remember_boxes(["f"], boxes + 0.5)
+    assert twins.repeats(0)

@@ -1,0 +1,207 @@
+import numpy as np
+import pandas as pd
+import pytest
+from lab import CLASSES, make, truth_of
+
+from bloomdiff.data.embedding_set import EmbeddingSet
+from bloomdiff.errors import BloomDiffError, InputError
+from bloomdiff.selection.limits import Limits
+from bloomdiff.selection.plan import Plan, build_queue
+from bloomdiff.selection.queue import Queue
+
+
+@pytest.fixture
+def world(tmp_path):
+    return make(tmp_path)
+
+
+def plan(objects=10, strategy="expected-gain", **limits):
+    return Plan(strategy=strategy, limits=Limits(objects=objects, **limits))
+
+
+def test_a_queue_holds_unlabelled_cells_with_rank_score_and_reason(world, tmp_path):
+    queue = build_queue(*world, plan(), images=tmp_path)
+    table = queue.table
+    assert table["rank"].tolist() == list(range(1, 11))
+    assert not set(table["cell_id"]) & set(world[0].loc[world[0]["label"] != "", "cell_id"])
+    assert set(table["predicted"]) <= set(CLASSES)
+    assert table["confidence"].between(0, 1).all()
+    assert table["reason"].str.contains(": ").all()
+    assert table["part:score"].notna().all()
+    assert queue.header["pool"]["cells"] == 36
+    assert queue.header["taken"]["objects"] == 10
+    assert queue.classes == list(CLASSES)
+
+
+def test_equal_calls_give_equal_bytes(world, tmp_path):
+    for name in ("a", "b"):
+        build_queue(*world, plan()).save(tmp_path / f"{name}.parquet")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    loaded = Queue.load(tmp_path / "a.parquet")
+    pd.testing.assert_frame_equal(loaded.table, build_queue(*world, plan()).table)
+
+
+def test_a_queue_continues_and_labelled_cells_never_return(world):
+    cells, embeddings = world
+    first = build_queue(cells, embeddings, plan())
+    done = first.table["cell_id"][:4].tolist()
+    rows = cells["cell_id"].isin(done)
+    cells.loc[rows, "label"] = [truth_of(name) for name in cells.loc[rows, "cell_id"]]
+    then = build_queue(cells, embeddings, plan(), before=first)
+    assert then.table["cell_id"][:6].tolist() == first.table["cell_id"][4:].tolist()
+    assert then.table["reason"][:6].tolist() == first.table["reason"][4:].tolist()
+    assert len(then.table) == 10
+    assert not set(then.table["cell_id"]) & set(done)
+    assert then.table["cell_id"].is_unique
+
+
+def test_caps_hold_across_rounds(world):
+    table = build_queue(*world, plan(9, per_field=1, strategy="margin")).table
+    assert table["field"].value_counts().max() == 1
+    assert len(table) == 9  # as many as the pool has fields
+    table = build_queue(*world, plan(20, per_slide=2, strategy="random")).table
+    assert table["group"].value_counts().tolist() == [2] * 5
+
+
+def test_minutes_and_fields_bound_the_queue(world):
+    limits = {"minutes": 5, "minutes_per_object": 0.5, "minutes_per_field": 1}
+    queue = build_queue(*world, plan(30, fields=3, strategy="random", **limits))
+    assert queue.table["field"].nunique() <= 3
+    assert queue.header["taken"]["minutes"] <= 5
+
+
+def test_copies_are_asked_for_once(world):
+    cells, embeddings = world
+    X = embeddings.X.copy()
+    X[30:48] = X[30]  # eighteen copies of one cell in the pool
+    X[20] = X[0]  # and one of a labelled cell
+    copies = EmbeddingSet(X, embeddings.rows, embeddings.header)
+    queue = build_queue(cells, copies, plan(36, strategy="random"))
+    asked = queue.table["cell_id"]
+    assert asked.isin([f"lab/cell-{i:03d}" for i in range(30, 48)]).sum() == 1
+    assert "lab/cell-020" not in set(asked)
+    assert queue.header["kept_out"] == {"like a labelled cell": 1, "like a queued cell": 17}
+
+
+def test_overlapping_boxes_are_asked_for_once(world):
+    cells, embeddings = world
+    for name in ("box_x", "field"):
+        cells.loc[cells["cell_id"] == "lab/cell-041", name] = cells.loc[40, name]
+    queue = build_queue(cells, embeddings, plan(36, strategy="random"))
+    assert queue.table["cell_id"].isin(["lab/cell-040", "lab/cell-041"]).sum() == 1
+
+
+def test_unfit_crops_come_last_with_the_reason(world, tmp_path):
+    from bloomdiff.data.images import encode_png
+
+    grey = np.full((24, 24, 3), 15, dtype=np.uint8)
+    (tmp_path / "images/lab/cell-020.png").write_bytes(encode_png(grey))
+    table = build_queue(*world, plan(36, strategy="random"), images=tmp_path).table
+    at = table.index[table["cell_id"] == "lab/cell-020"][0]
+    assert table["reason"][at].startswith("artefact: too dark")
+    assert (table["code"][at:] == "unfit").all()
+    assert (table["code"][:at] != "unfit").all()
+
+
+def test_classes_are_balanced_by_prediction(world):
+    table = build_queue(*world, plan(12, per_class=0.34, strategy="random")).table
+    assert table["predicted"].value_counts().max() <= 4
+
+
+@pytest.mark.parametrize("n_labelled", [0, 1])
+def test_cold_start(tmp_path, n_labelled):
+    cells, embeddings = make(tmp_path, n_labelled=n_labelled, images=False)
+    queue = build_queue(cells, embeddings, plan())
+    assert len(queue) == 10
+    assert set(queue.table["predicted"]) == {""}
+    assert set(CLASSES) <= set(queue.classes)  # the vocabulary
+
+
+def test_a_detectors_classes_are_no_labels(tmp_path):
+    cells, embeddings = make(tmp_path, images=False)
+    cells.loc[24:, ["source", "label"]] = ["detector", "monocyte"]
+    queue = build_queue(cells, embeddings, plan(), unverified=("detector",))
+    assert queue.header["pool"]["cells"] == 36
+    with pytest.raises(BloomDiffError, match="did you mean 'detector'"):
+        build_queue(cells, embeddings, plan(), unverified=("detectors",))
+
+
+def scores(cells, path, change=lambda table: table):
+    pool = cells.loc[cells["label"] == "", "cell_id"]
+    table = pd.DataFrame(
+        {"cell_id": pool, "score": 0.9, "basophil": 0.1, "lymphocyte": 0.6, "monocyte": 0.3}
+    )
+    change(table.reset_index(drop=True)).to_csv(path, index=False)
+    return path
+
+
+def test_a_detectors_probabilities_are_used(world, tmp_path):
+    def one_is_close(table):
+        table.loc[5, ["lymphocyte", "monocyte"]] = [0.46, 0.44]
+        return table
+
+    file = scores(world[0], tmp_path / "scores.csv", one_is_close)
+    table = build_queue(*world, plan(strategy="margin"), scores_file=file).table
+    assert table["reason"][0] == "disputed: lymphocyte 0.46, monocyte 0.44"
+    assert table["detector_score"].tolist() == [0.9] * 10
+
+
+def replace(column, value, row=3):
+    def change(table):
+        table[column] = table[column].astype(object)
+        table.loc[row, column] = value
+        return table
+
+    return change
+
+
+SCORES = {
+    "above one": (replace("score", 1.2), "row 5: cell 'lab/cell-015': score '1.2' is no probability"),
+    "negative": (replace("monocyte", -0.1), "monocyte '-0.1' is no probability"),
+    "text": (replace("monocyte", "often"), "monocyte 'often' is no probability"),
+    "sum": (
+        replace("monocyte", 0.9),
+        "row 5: cell 'lab/cell-015': the probabilities add up to 1.6",
+    ),
+    "class": (
+        lambda t: t.rename(columns={"monocyte": "monocite"}),
+        "column 'monocite': is no known class; did you mean 'monocyte'?",
+    ),
+    "twice": (lambda t: pd.concat([t, t[:1]]), "row 38: cell 'lab/cell-012' is there twice"),
+    "missing": (lambda t: t[1:], "cell 'lab/cell-012': has no row"),
+    "no ids": (lambda t: t.drop(columns="cell_id"), "has no column cell_id"),
+}
+
+
+@pytest.mark.parametrize("case", sorted(SCORES))
+def test_bad_scores_name_the_cell(case, world, tmp_path):
+    change, line = SCORES[case]
+    file = scores(world[0], tmp_path / "scores.csv", change)
+    with pytest.raises(InputError) as caught:
+        build_queue(*world, plan(), scores_file=file)
+    assert line in str(caught.value)
+
+
+def test_bad_manifests_name_the_row(world):
+    cells, embeddings = world
+    broken = cells.assign(box_width=cells["box_width"].where(cells.index != 7, -3))
+    with pytest.raises(InputError, match=r"row 9: box_width '-3.0' is not a number of pixels"):
+        build_queue(broken, embeddings, plan())
+    twice = cells.assign(cell_id=cells["cell_id"].where(cells.index != 7, "lab/cell-003"))
+    with pytest.raises(InputError, match=r"cell_id 'lab/cell-003' is there twice"):
+        build_queue(twice, embeddings, plan())
+    with pytest.raises(InputError, match="has no cell without a label"):
+        build_queue(cells[:12], embeddings, plan())
+    with pytest.raises(BloomDiffError, match="objects 37: the pool has 36 cells"):
+        build_queue(cells, embeddings, plan(37))
+    with pytest.raises(InputError, match="embeddings of cell 'lab/cell-047': are missing"):
+        build_queue(cells, embeddings.take(np.arange(47)), plan())
+
+
+def test_a_damaged_queue_is_told(tmp_path):
+    path = tmp_path / "queue.parquet"
+    with pytest.raises(InputError, match="no such file"):
+        Queue.load(path)
+    path.write_bytes(b"nothing")
+    with pytest.raises(InputError, match="is no queue"):
+        Queue.load(path)
