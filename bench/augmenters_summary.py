@@ -163,6 +163,8 @@ def _gap(regimes: Sequence[tuple[str, str, Wide]]) -> list[str]:
             continue
         mean = wide.mean()
         gap = mean[ALL_LABELS] - mean[REAL]
+        if gap <= 0:
+            continue
         closed = {
             name: (mean[name] - mean[REAL]) / gap
             for name in ("self-training + pool", "diffusion + pool", "diffusion classifier + pool")

@@ -1,0 +1,81 @@
+"""The benchmark's own protocol: disjoint parts, hidden labels, equal budgets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import augmenters_methods
+from augmenters import KEY, missing, run_unit
+from augmenters_data import REGIMES, Regime, divide
+from augmenters_methods import BEHIND, BUDGET, FILL, METHODS, PLAIN, compete
+from augmenters_summary import summarise
+from bloomdiff.data.embedding_set import EmbeddingSet
+
+
+@pytest.fixture(scope="module")
+def cells() -> EmbeddingSet:
+    """Three classes of 60 cells in 12 dimensions, two cells a group."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(["a", "b", "c"], 60)
+    X = rng.normal(size=(180, 12)) + np.repeat(3 * rng.normal(size=(3, 12)), 60, axis=0)
+    rows = pd.DataFrame(
+        {
+            "cell_id": [f"cell-{i:03d}" for i in range(180)],
+            "label": y,
+            "group": [f"slide-{i // 2:02d}" for i in range(180)],
+        }
+    )
+    return EmbeddingSet(X=X.astype(np.float32), rows=rows, header={"encoder": "none"})
+
+
+@pytest.mark.parametrize("regime", REGIMES.values(), ids=list(REGIMES))
+def test_parts_share_no_group_with_the_test_cells(cells: EmbeddingSet, regime: Regime) -> None:
+    parts = divide(cells, regime, seed=3)
+    tested = set(parts.test.group)
+    assert not tested & (set(parts.labelled.group) | set(parts.pool.group))
+    assert not set(parts.labelled.cell_id) & set(parts.pool.cell_id)
+    assert len(parts.labelled) + len(parts.pool) == len(parts.all_labels)
+    if regime.imbalance is None:
+        counts = pd.Series(parts.labelled.label).value_counts()
+        assert (counts == min(regime.shots, 40)).all()
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.pool])
+def test_labels_of_the_pool_change_nothing(cells: EmbeddingSet, name: str) -> None:
+    parts = divide(cells, REGIMES["2-shot"], seed=0)
+    shuffled = parts.pool.rows.assign(label=np.roll(parts.pool.label, 17))
+    told = replace(parts, pool=replace(parts.pool, rows=shuffled))
+    kept = ("classifier", "configuration", "macro_f1")
+    one, two = (
+        [{key: row[key] for key in kept} for row in compete(METHODS[name], p, ["logistic"], 0)]
+        for p in (parts, told)
+    )
+    assert one == two
+
+
+def test_every_method_has_the_same_number_of_configurations() -> None:
+    for method in METHODS.values():
+        for classifier in method.own or PLAIN:
+            found = augmenters_methods._configurations(method, classifier)
+            assert len(found) == BUDGET, (method.name, classifier)
+            assert len({str(option) for option in found}) == BUDGET
+    assert {len(values) * len(FILL) for values in BEHIND.values()} == {BUDGET}
+
+
+def test_scores_are_taken_up_and_summarised(cells: EmbeddingSet, tmp_path) -> None:
+    methods = ["real only", "smote", "self-training + pool", "diffusion + pool", "all labels"]
+    units = [("marrow-6", "5-shot", seed) for seed in range(2)]
+    scores = pd.concat([run_unit(cells, unit, methods, ["logistic"]) for unit in units])
+    assert not scores.duplicated(KEY).any()
+    assert missing(scores, units, methods) == []
+    assert missing(scores, units, ["gaussian", "smote"]) == [(unit, ["gaussian"]) for unit in units]
+    scores.to_parquet(tmp_path / "scores.parquet")
+    text = summarise(tmp_path)
+    assert "3. `diffusion + pool` against the best rival" in text
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    best = scores[scores["method"] == "all labels"]["macro_f1"].mean()
+    assert f"| all labels | {100 * best:.1f}" in text
