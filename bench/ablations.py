@@ -172,6 +172,7 @@ def table(scores: pd.DataFrame) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("embeddings", type=Path)
+    parser.add_argument("--name", help="of the cells, in the table; the file's unless given")
     parser.add_argument("--out", type=Path, default=Path("bench/results/ablations.csv"))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--first-repeat", type=int, default=0)
@@ -183,7 +184,7 @@ def main() -> None:
     options = parser.parse_args()
 
     cells = EmbeddingSet.load(options.embeddings)
-    data = f"{options.embeddings.stem}, {options.classifier}"
+    data = f"{options.name or options.embeddings.stem}, {options.classifier}"
     options.out.parent.mkdir(parents=True, exist_ok=True)
     if not options.out.exists():
         options.out.write_text(",".join(FIELDS) + "\n")

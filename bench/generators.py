@@ -6,7 +6,8 @@
 
 One data set, one machine: a long-tailed mixture of skewed clouds. Every measurement runs in a
 process of its own and is written to bench/results/generators.json as it comes; what is there
-already, of the same settings, is not measured again unless --fresh is given. Four parts:
+already, of the same settings, is not measured again unless --fresh or a longer --limit is given.
+Four parts:
 
 generators  time to fit, rows sampled a second and the Fréchet distance to fresh rows, beside that
             of another fresh draw (the floor); who is not installed or over the limit is told so
@@ -178,9 +179,11 @@ def main() -> None:
         records = json.loads(options.out.read_text())["records"]
     for part, task in tasks(options):
         key = {"part": part} | task
-        if any(key.items() <= record.items() for record in records):
+        known = [r for r in records if key.items() <= r.items()]
+        if any("unavailable" not in r or r["limit"] >= options.limit for r in known):
             continue
-        records.append(key | isolated(task, options.limit))
+        records = [r for r in records if r not in known]
+        records.append(key | isolated(task, options.limit) | {"limit": options.limit})
         print(json.dumps(records[-1]), flush=True)
         write_json(options.out, {"records": records})
     print(report(records, options.out))

@@ -82,14 +82,18 @@ def ring():
     return ClassDiffusion(config).fit(X[:1000], y[:1000], seed=0), X[1000:], y[1000:]
 
 
-def test_a_trained_density_integrates_to_one(ring):
-    model, _, _ = ring
-    assert model.learned
-    axis = np.linspace(-9, 9, 91)
+@pytest.fixture(scope="module")
+def on_grid(ring):
+    """Log density of both classes at points 0.2 apart."""
+    axis = np.linspace(-8, 8, 81)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2).astype(np.float32)
-    for index in (0, 1):
-        density = np.exp(model.log_likelihood(grid, index))
-        assert density.sum() * 0.2**2 == pytest.approx(1, abs=0.02)
+    return [ring[0].log_likelihood(grid, index) for index in (0, 1)]
+
+
+def test_a_trained_density_integrates_to_one(ring, on_grid):
+    assert ring[0].learned
+    for log_p in on_grid:
+        assert np.exp(log_p).sum() * 0.2**2 == pytest.approx(1, abs=0.02)
 
 
 def test_training_makes_held_out_rows_likelier(ring):
@@ -101,14 +105,11 @@ def test_training_makes_held_out_rows_likelier(ring):
     assert own.mean() > gaussian.mean() + 0.2
 
 
-def test_it_says_where_samples_fall(ring):
+def test_it_says_where_samples_fall(ring, on_grid):
     """The mean of the log density over its own samples is minus the entropy from the grid."""
-    model, _, _ = ring
-    axis = np.linspace(-9, 9, 91)
-    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2).astype(np.float32)
-    log_p = model.log_likelihood(grid, 0)
+    model, log_p = ring[0], on_grid[0]
     entropy = -(np.exp(log_p) * log_p).sum() * 0.2**2
-    drawn = model.sample(0, 4096, np.random.default_rng(0))
+    drawn = model.sample(0, 2048, np.random.default_rng(0))
     assert model.log_likelihood(drawn, 0).mean() == pytest.approx(-entropy, abs=0.15)
 
 
@@ -146,8 +147,10 @@ def test_the_solver_has_converged():
         torch.randn(32, 5, generator=torch.Generator().manual_seed(0)),
         torch.zeros(32).long(),
     )
-    few, many = (flow_gain(network(), z, label, 0.02, 4.0, n_steps=n) for n in (12, 96))
-    torch.testing.assert_close(few, many, atol=0.05, rtol=0)
+    few, more, most = (flow_gain(network(), z, label, 0.02, 4.0, n_steps=n) for n in (12, 24, 150))
+    # Second order: twice the steps, about a quarter of the error.
+    assert (more - most).abs().mean() < (few - most).abs().mean() / 3
+    assert (few - most).abs().max() < 0.1
 
 
 def test_an_untrained_network_gains_nothing():
@@ -176,7 +179,7 @@ def test_a_classifier_sees_what_a_gaussian_cannot(classifier):
     angle = rng.uniform(0, 2 * np.pi, len(y))
     X = (radius * np.stack([np.cos(angle), np.sin(angle)])).T.astype(np.float32)
     X += 0.2 * (y == "ring")[:, None].astype(np.float32)
-    model = EmbeddingDiffusion(n_steps=500, random_state=0).fit(X[::2], y[::2])
+    model = EmbeddingDiffusion(n_steps=300, random_state=0).fit(X[::2], y[::2])
     prior = model.score(X[1::2], y[1::2])
     model.classifier = classifier
     assert model.score(X[1::2], y[1::2]) > max(prior + 0.1, 0.9)

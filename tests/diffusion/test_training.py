@@ -108,7 +108,7 @@ def test_structure_is_learned(objective):
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_every_prediction_learns(prediction):
-    plan = replace(PLAN, n_steps=500, batch_size=256, learning_rate=3e-3)
+    plan = replace(PLAN, n_steps=500, batch_size=128, learning_rate=3e-3)
     net = denoiser(prediction=prediction)
     run = Trainer(net, rows(400, 0), rows(200, 1), plan, seed=5)
     run.run()
