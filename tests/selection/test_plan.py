@@ -156,7 +156,10 @@ def replace(column, value, row=3):
 
 
 SCORES = {
-    "above one": (replace("score", 1.2), "row 5: cell 'lab/cell-015': score '1.2' is no probability"),
+    "above one": (
+        replace("score", 1.2),
+        "row 5: cell 'lab/cell-015': score '1.2' is no probability",
+    ),
     "negative": (replace("monocyte", -0.1), "monocyte '-0.1' is no probability"),
     "text": (replace("monocyte", "often"), "monocyte 'often' is no probability"),
     "sum": (

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
-
-import pandas as pd
+from typing import Any, ClassVar
 
 from bloomdiff.errors import InputError, raise_all
 from bloomdiff.registry import Registry
@@ -121,7 +119,7 @@ class Sheet:
         return cls(cells, sorted(queue.classes), fields is None, data)
 
 
-def _field_of(row: dict[str, object]) -> str:
+def _field_of(row: dict[Hashable, Any]) -> str:
     field = row.get("field")
     if not isinstance(field, str) or not field:
         raise InputError(
@@ -222,6 +220,6 @@ def read_text(path: Path) -> str:
         ) from None
 
 
-def is_empty(value: object) -> bool:
-    """Whether a table's cell or a label holds nothing."""
-    return value is None or value == "" or value == UNLABELLED or bool(pd.isna(value))
+def is_empty(label: str) -> bool:
+    """Whether nobody has given this label."""
+    return label in ("", UNLABELLED)

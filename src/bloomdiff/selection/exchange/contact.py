@@ -73,7 +73,7 @@ STYLE = (
 
 @FORMATS.register("html")
 class ContactPage(Format):
-    """One page that needs no other file: a thumbnail, the prediction and the reason of each cell."""
+    """One page that needs no other file: thumbnail, prediction and reason of each cell."""
 
     name = "html"
     file = "contact_sheet.html"

@@ -164,6 +164,6 @@ def _answers(where: str, task: dict[str, Any]) -> list[Answer]:
             x, y, w, h = (float(value[key]) / 100 for key in ("x", "y", "width", "height"))
             box = (x * width, y * height, w * width, h * height)
             check_box(where, box, (width, height))
-        if not is_empty(labels[0]):
+        if not is_empty(str(labels[0])):
             answers.append(Answer(where, str(labels[0]), cell_id, image, box))
     return answers

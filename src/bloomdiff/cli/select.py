@@ -1,0 +1,173 @@
+"""`bloomdiff select`: which cells the expert should label next, and their labels back in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Which cells should the expert label next? Without a command: make or continue a queue.",
+    invoke_without_command=True,
+)
+
+QUEUE = Path("selection") / "queue.parquet"
+Data = Annotated[Path, typer.Option("--data", help="Folder of the manifest.csv.")]
+
+
+@app.callback()
+def queue(
+    context: typer.Context,
+    n: Annotated[int, typer.Option("-n", min=1, help="Cells in the queue.")] = 100,
+    strategy: Annotated[
+        str, typer.Option(help="Name of a strategy; see docs/selection.md.")
+    ] = "expected-gain",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Strategy's option.")
+    ] = None,
+    data: Data = Path("data"),
+    embeddings: Annotated[Path, typer.Option(help="Embeddings of the cells.")] = Path(
+        "embeddings/cells.parquet"
+    ),
+    out: Annotated[Path, typer.Option(help="Folder of the queue.")] = QUEUE.parent,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="coco, label-studio, cvat, csv, png, html; repeatable."),
+    ] = None,
+    fields: Annotated[
+        Path | None, typer.Option(help="Folder of the fields of view: show cells in them.")
+    ] = None,
+    unverified: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SOURCE", help="Its labels are a detector's: its cells are pool."),
+    ] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="CSV: cell_id, score, one probability a class.")
+    ] = None,
+    max_fields: Annotated[int | None, typer.Option(min=1, help="Fields of view to open.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="The expert's minutes.")] = None,
+    minutes_per_object: Annotated[float, typer.Option(help="Cost of a cell.")] = 0.25,
+    minutes_per_field: Annotated[float, typer.Option(help="Cost of opening a field.")] = 0.5,
+    per_field: Annotated[int | None, typer.Option(min=1, help="Cells of one field.")] = None,
+    per_slide: Annotated[int | None, typer.Option(min=1, help="Cells of one group.")] = None,
+    per_patient: Annotated[int | None, typer.Option(min=1, help="Cells of one patient.")] = None,
+    per_class: Annotated[
+        float | None, typer.Option(help="Largest share of one predicted class.")
+    ] = None,
+    min_cosine: Annotated[float, typer.Option(help="Embeddings alike from here on.")] = 0.995,
+    min_iou: Annotated[float, typer.Option(help="Boxes of one cell from here on.")] = 0.5,
+    look: Annotated[
+        bool, typer.Option("--look/--no-look", help="Put blurred and odd crops last.")
+    ] = True,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do not continue the queue.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
+) -> None:
+    """Which cells should the expert label next? Without a command: make or continue a queue."""
+    if context.invoked_subcommand is not None:
+        return
+    from bloomdiff.cli.data import _values
+    from bloomdiff.data.embedding_set import EmbeddingSet
+    from bloomdiff.data.manifest import read_manifest
+    from bloomdiff.selection.exchange import FORMATS, Sheet
+    from bloomdiff.selection.limits import Limits
+    from bloomdiff.selection.plan import Plan, build_queue
+    from bloomdiff.selection.queue import Queue
+    from bloomdiff.validation import validated
+
+    limits = {
+        "objects": n,
+        "fields": max_fields,
+        "minutes": minutes,
+        "minutes_per_object": minutes_per_object,
+        "minutes_per_field": minutes_per_field,
+        "per_field": per_field,
+        "per_slide": per_slide,
+        "per_patient": per_patient,
+        "per_class": per_class,
+    }
+    plan = Plan(
+        strategy,
+        _values(settings),
+        seed,
+        validated(Limits, limits, "limits"),
+        min_cosine,
+        min_iou,
+    )
+    makers = [FORMATS[name]() for name in formats or ()]
+    file = out / QUEUE.name
+    before = Queue.load(file) if file.exists() and not fresh else None
+    made = build_queue(
+        read_manifest(data / "manifest.csv"),
+        EmbeddingSet.load(embeddings),
+        plan,
+        unverified=tuple(unverified or ()),
+        scores_file=scores,
+        images=data if look else None,
+        manifest=data / "manifest.csv",
+        before=before,
+        jobs=jobs,
+    )
+    sheet = Sheet.of(made, data, fields)
+    made.save(file)
+    for maker in makers:
+        maker.write(sheet, out / maker.file)
+        typer.echo(f"{maker.name}: {out / maker.file}")
+    _summarise(made, file)
+
+
+@app.command("import")
+def import_(
+    answers: Annotated[Path, typer.Argument(metavar="FILE", help="What the annotator gave back.")],
+    kind: Annotated[str, typer.Option("--format", help="coco, label-studio, cvat or csv.")],
+    data: Data = Path("data"),
+    queue_file: Annotated[Path, typer.Option("--queue", help="The queue that was sent.")] = QUEUE,
+    out: Annotated[
+        Path | None, typer.Option(help="New manifest.", show_default="in place of the old one")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace labels that differ.")
+    ] = False,
+) -> None:
+    """Put the expert's labels into a new version of the manifest; all of them or none."""
+    from bloomdiff.data.manifest import read_manifest, write_manifest
+    from bloomdiff.selection.exchange import apply_answers, read_answers
+    from bloomdiff.selection.queue import Queue
+
+    manifest = data / "manifest.csv"
+    labels = read_answers(answers, kind, Queue.load(queue_file))
+    cells = apply_answers(read_manifest(manifest), labels, manifest, overwrite=overwrite)
+    write_manifest(cells, out or manifest)
+    left = int((cells["label"] == "").sum())
+    typer.echo(f"{len(labels)} labels: {out or manifest}; {left} cells without a label")
+
+
+@app.command()
+def simulate(
+    project: Annotated[
+        Path, typer.Option("--project", help="Folder of params.yaml.", show_default="current")
+    ] = Path(),
+) -> None:
+    """Hide labels and replay annotation by every strategy of params.yaml's block `simulate`."""
+    from bloomdiff.stages import run_stage
+
+    run_stage("simulate", project)
+    typer.echo((project / "reports" / "selection" / "summary.md").read_text(encoding="utf-8"))
+
+
+def _summarise(made: Any, file: Path) -> None:
+    taken = made.header["taken"]
+    for row in made.table.head(10).itertuples():
+        typer.echo(f"{row.rank:4d}  {row.cell_id}  {row.reason}")
+    if len(made) > 10:
+        typer.echo(f"   … {len(made) - 10} more")
+    for reason, count in made.header["kept_out"].items():
+        typer.echo(f"kept out, {reason}: {count}")
+    if len(made.review):
+        typer.echo(f"labels to look at again: {len(made.review)}")
+        for row in made.review.head(5).itertuples():
+            typer.echo(f"      {row.cell_id}  labelled {row.label}  {row.reason}")
+    typer.echo(
+        f"{taken['objects']} cells, {taken['fields']} fields, {taken['minutes']} minutes: {file}"
+    )
