@@ -7,13 +7,13 @@ from abc import abstractmethod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
 from bloomdiff.generators.base import GENERATORS
 from bloomdiff.generators.blocks import BLOCK
-from bloomdiff.generators.tabular import Doubles, TabularGenerator, TabularParams, bench_library
+from bloomdiff.generators.components import ComponentsParams, Doubles, Indices
+from bloomdiff.generators.tabular import TabularGenerator, bench_library
 
 BATCH = 500
 """Rows of a training step, the library's default."""
@@ -22,7 +22,7 @@ TRIES = 20
 _LABEL = "label"
 
 
-class CtganParams(TabularParams):
+class CtganParams(ComponentsParams):
     """Hyper-parameters of CTGAN and TVAE; the rest are the library's defaults."""
 
     epochs: int = Field(default=300, ge=1, description="passes over the rows, 500 to a step")
@@ -65,7 +65,7 @@ class _TableNetwork(TabularGenerator):
             "epochs": trial.suggest_int("epochs", 100, 1000, log=True),
         }
 
-    def _train(self, scores: Doubles, y: npt.NDArray[np.intp]) -> Any:
+    def _train(self, scores: Doubles, y: Indices) -> Any:
         counts = np.bincount(y)
         each = max(counts.max(), -(-BATCH // len(counts)))
         rows = np.concatenate([np.resize(np.flatnonzero(y == c), each) for c in range(len(counts))])

@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from bloomdiff.generators.base import GENERATORS
 from bloomdiff.generators.blocks import BLOCK
-from bloomdiff.generators.tabular import Doubles, TabularGenerator, TabularParams, bench_library
+from bloomdiff.generators.components import ComponentsParams, Doubles, Indices
+from bloomdiff.generators.tabular import TabularGenerator, bench_library
 
 
-class ForestDiffusionParams(TabularParams):
+class ForestDiffusionParams(ComponentsParams):
     """Hyper-parameters of ForestDiffusion; but for the components, the library's defaults."""
 
     n_t: int = Field(default=50, ge=2, description="noise levels, each with trees of its own")
@@ -29,7 +29,7 @@ class ForestDiffusionGenerator(TabularGenerator):
     """ForestDiffusion (Jolicoeur-Martineau et al. 2024, arXiv:2309.09968) by its own library.
 
     Each class has its own trees at each noise level; the time grows with classes, levels,
-    components and rows. Run on the leading components (see `TabularGenerator`).
+    components and rows. Run on the leading components (see `ComponentsGenerator`).
     """
 
     name = "forest-diffusion"
@@ -46,7 +46,7 @@ class ForestDiffusionGenerator(TabularGenerator):
             "max_depth": trial.suggest_int("max_depth", 3, 7),
         }
 
-    def _train(self, scores: Doubles, y: npt.NDArray[np.intp]) -> Any:
+    def _train(self, scores: Doubles, y: Indices) -> Any:
         params = self.params
         # The library stumbles over a single column: a constant one beside it changes nothing.
         padded = np.pad(scores, ((0, 0), (0, max(0, 2 - scores.shape[1]))))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from bloomdiff.diffusion.whitening import class_means
 from bloomdiff.generators.base import GENERATORS
 from bloomdiff.generators.blocks import BLOCK
-from bloomdiff.generators.tabular import Doubles, TabularGenerator, TabularParams, bench_library
+from bloomdiff.generators.components import ComponentsParams, Doubles, Indices
+from bloomdiff.generators.tabular import TabularGenerator, bench_library
 
 
 @GENERATORS.register("gaussian-copula")
@@ -24,7 +24,7 @@ class GaussianCopulaGenerator(TabularGenerator):
     """
 
     name = "gaussian-copula"
-    Params = TabularParams
+    Params = ComponentsParams
     library = "copulas.multivariate"
 
     @staticmethod
@@ -32,7 +32,7 @@ class GaussianCopulaGenerator(TabularGenerator):
         """Suggest the components."""
         return {"n_components": trial.suggest_categorical("n_components", [8, 16, 32, 64])}
 
-    def _train(self, scores: Doubles, y: npt.NDArray[np.intp]) -> Any:
+    def _train(self, scores: Doubles, y: Indices) -> Any:
         univariate = bench_library("copulas.univariate", self.name)
         model = bench_library(self.library, self.name).GaussianMultivariate(
             distribution=univariate.BetaUnivariate, random_state=self.seed

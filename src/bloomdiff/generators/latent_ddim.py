@@ -7,12 +7,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
-from bloomdiff.data.embedding_set import Floats
-from bloomdiff.generators.base import GENERATORS, Arrays, Generator, GeneratorParams
-from bloomdiff.generators.blocks import BLOCK, in_blocks
+from bloomdiff.generators.base import GENERATORS, Arrays
+from bloomdiff.generators.blocks import BLOCK
+from bloomdiff.generators.components import (
+    ComponentsGenerator,
+    ComponentsParams,
+    Doubles,
+    Indices,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -23,10 +27,11 @@ TIMES = 1000
 _TIME_FEATURES = 64
 
 
-class LatentDdimParams(GeneratorParams):
+class LatentDdimParams(ComponentsParams):
     """Hyper-parameters of the latent DDIM."""
 
-    width: int = Field(default=512, ge=1, description="units of the hidden layers")
+    n_components: int = Field(default=48, ge=1, description="leading principal components")
+    width: int = Field(default=256, ge=1, description="units of the hidden layers")
     depth: int = Field(default=3, ge=1, description="hidden layers")
     class_features: int = Field(default=64, ge=1, description="size of the class embedding")
     n_steps: int = Field(default=2000, ge=1, description="steps of Adam")
@@ -36,8 +41,8 @@ class LatentDdimParams(GeneratorParams):
 
 
 @GENERATORS.register("latent-ddim")
-class LatentDdimGenerator(Generator):
-    """A network that predicts the noise in z-scored embeddings, sampled by DDIM.
+class LatentDdimGenerator(ComponentsGenerator):
+    """A network that predicts the noise in z-scored components, sampled by DDIM.
 
     The method of LDMLR (Han et al. 2024, arXiv:2404.04517) on frozen embeddings: DDPM's linear
     noise schedule and simple loss (Ho et al. 2020, arXiv:2006.11239), a learned embedding of the
@@ -52,52 +57,63 @@ class LatentDdimGenerator(Generator):
 
     @staticmethod
     def search_space(trial: Any) -> dict[str, Any]:
-        """Suggest width, learning rate and length of training."""
+        """Suggest the components, the learning rate and the length of training."""
         return {
-            "width": trial.suggest_categorical("width", [128, 256, 512]),
+            "n_components": trial.suggest_categorical("n_components", [16, 48, 128]),
             "learning_rate": trial.suggest_float("learning_rate", 1e-4, 3e-3, log=True),
             "n_steps": trial.suggest_int("n_steps", 500, 4000, step=500),
         }
 
-    def _fit(self, X: Floats, y: npt.NDArray[np.intp], X_unlabelled: Floats | None) -> None:
+    def _train(self, scores: Doubles, y: Indices) -> nn.Module:
         import torch
         from tqdm import trange
 
-        self._mean = X.mean(axis=0, dtype=np.float64).astype(np.float32)
-        scale = X.std(axis=0, dtype=np.float64)
-        self._scale = np.where(scale > 0, scale, 0).astype(np.float32)
-        device = self._device()
-        Z = torch.from_numpy(self._z_scored(X)).to(device)
+        params, device = self.params, self._device()
+        Z = torch.from_numpy((scores / self._scale()).astype(np.float32)).to(device)
         label = torch.from_numpy(y.astype(np.int64)).to(device)
         keep = signal().to(device)
         draws = torch.Generator().manual_seed(self.seed)
         with torch.random.fork_rng(), torch.enable_grad():
             torch.manual_seed(self.seed)
-            network = self._network_of(len(self.classes_)).to(device).train()
-            optimiser = torch.optim.Adam(network.parameters(), lr=self.params.learning_rate)
+            network = self._network().to(device).train()
+            optimiser = torch.optim.Adam(network.parameters(), lr=params.learning_rate, fused=True)
             for _ in trange(
-                self.params.n_steps,
+                params.n_steps,
                 desc=self.name,
                 unit="step",
                 leave=False,
                 file=sys.stderr,
                 disable=None,
             ):
-                rows = torch.randint(len(Z), (self.params.batch_size,), generator=draws)
-                time = torch.randint(TIMES, (self.params.batch_size,), generator=draws)
-                noise = torch.randn((self.params.batch_size, self.dim_), generator=draws)
-                rows, time, noise = rows.to(device), time.to(device), noise.to(device)
+                rows = torch.randint(len(Z), (params.batch_size,), generator=draws).to(device)
+                time = torch.randint(TIMES, (params.batch_size,), generator=draws).to(device)
+                noise = torch.randn((params.batch_size, Z.shape[1]), generator=draws).to(device)
                 a = keep[time][:, None]
                 noisy = a.sqrt() * Z[rows] + (1 - a).sqrt() * noise
                 loss = ((network(noisy, time, label[rows]) - noise) ** 2).mean()
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
-        self._network = network.eval()
+        return network.eval()
 
-    def _z_scored(self, X: Floats) -> Floats:
-        """Mean 0 and deviation 1 in each dimension; a constant dimension is 0."""
-        return (X - self._mean) / np.where(self._scale > 0, self._scale, 1)
+    def _draw(self, model: nn.Module, index: int, seed: int) -> Doubles:
+        import torch
+
+        device, scale = self._device(), self._scale()
+        start = np.random.default_rng(seed).standard_normal((BLOCK, len(scale)), dtype=np.float32)
+        label = torch.full((BLOCK,), index, device=device)
+        with torch.inference_mode():
+            Z = ddim(
+                lambda x, time: model(x, time.expand(BLOCK), label),
+                torch.from_numpy(start).to(device),
+                self.params.sampling_steps,
+            )
+        return Z.cpu().numpy() * scale
+
+    def _scale(self) -> Doubles:
+        """Deviation of each component `(k,)`, 1 for one that does not vary."""
+        scale = self._scores.std(axis=0)
+        return np.where(scale > 1e-6 * max(scale.max(), 1e-12), scale, 1.0)
 
     def _device(self) -> torch.device:
         import torch
@@ -105,46 +121,33 @@ class LatentDdimGenerator(Generator):
         auto = "cuda" if torch.cuda.is_available() else "cpu"
         return torch.device(auto if self.device == "auto" else self.device)
 
-    def _network_of(self, n_classes: int) -> nn.Module:
+    def _network(self) -> nn.Module:
+        params = self.params
         return noise_predictor(
-            self.dim_,
-            n_classes,
-            width=self.params.width,
-            depth=self.params.depth,
-            class_features=self.params.class_features,
+            self._scores.shape[1],
+            len(self.classes_),
+            width=params.width,
+            depth=params.depth,
+            class_features=params.class_features,
         )
 
-    def _sample_class(self, index: int, n: int, rng: np.random.Generator) -> Floats:
-        import torch
-
-        device = self._device()
-
-        def draw() -> Floats:
-            start = torch.from_numpy(rng.standard_normal((BLOCK, self.dim_), dtype=np.float32))
-            label = torch.full((BLOCK,), index, device=device)
-            with torch.inference_mode():
-                Z = ddim(
-                    lambda x, time: self._network(x, time.expand(BLOCK), label),
-                    start.to(device),
-                    self.params.sampling_steps,
-                )
-            return self._mean + Z.cpu().numpy() * self._scale
-
-        return in_blocks(n, draw)
-
     def _state(self) -> Arrays:
-        learned = {f"network.{k}": v.cpu().numpy() for k, v in self._network.state_dict().items()}
-        return {"mean": self._mean, "scale": self._scale, **learned}
+        learned = self._model.state_dict().items()
+        return super()._state() | {f"network.{k}": v.cpu().numpy() for k, v in learned}
 
     def _restore(self, state: Arrays) -> None:
         import torch
 
-        self._mean, self._scale = state.pop("mean"), state.pop("scale")
+        super()._restore(state)
         with torch.device("meta"):
-            network = self._network_of(len(self.classes_))
-        learned = {k.removeprefix("network."): torch.from_numpy(v) for k, v in state.items()}
+            network = self._network()
+        learned = {
+            key.removeprefix("network."): torch.from_numpy(value)
+            for key, value in state.items()
+            if key.startswith("network.")
+        }
         network.load_state_dict(learned, assign=True)
-        self._network = network.to(self._device()).eval()
+        self._model = network.to(self._device()).eval()
 
 
 def signal() -> Tensor:
