@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bloomdiff.cli import data, embeddings, encoders, results, runs, stage, tune
+from bloomdiff.cli import data, embeddings, encoders, results, runs, select, stage, tune
 from bloomdiff.errors import BloomDiffError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 encoders.register(app)
 app.add_typer(embeddings.app, name="embeddings")
+app.add_typer(select.app, name="select")
 app.add_typer(stage.app, name="stage")
 app.add_typer(tune.app, name="tune")
 app.add_typer(runs.app, name="runs")
