@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from bloomdiff.diffusion.config import DiffusionConfig
 from bloomdiff.diffusion.estimator import EmbeddingDiffusion
 from bloomdiff.diffusion.oversampler import DiffusionOverSampler
 
@@ -62,6 +63,40 @@ def test_same_random_state_same_rows(data):
     one, other = (clone(model).fit(X, y).sample(y, random_state=1) for _ in range(2))
     np.testing.assert_array_equal(one, other)
     assert (clone(model).fit(X, y).sample(y, random_state=2) != one).any()
+
+
+def test_every_hyper_parameter_can_be_given(data):
+    X, y = data
+    config = DiffusionConfig(feedback=2.0, n_steps=0)
+    plain = DiffusionOverSampler(n_steps=5, random_state=0).fit_resample(X, y)[0]
+    sampler = DiffusionOverSampler(n_steps=5, config=config, random_state=0)
+    assert (sampler.fit_resample(X, y)[0][53:] != plain[53:]).any()
+    used = sampler.generator_.model_.config
+    assert (used.feedback, used.n_steps) == (2.0, 5)
+
+
+def test_siblings_draw_a_rare_class_towards_them():
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(12), [30] * 11 + [1])
+    place = 6 * np.eye(3, 20)[y % 3] + rng.normal(size=(12, 20))[y]
+    X = (place + rng.normal(size=(len(y), 20))).astype(np.float32)
+    parents = {c: f"family {c % 3}" for c in range(12)}
+    related = EmbeddingDiffusion(n_steps=0, parents=parents, random_state=0).fit(X, y)
+    alone = clone(related).set_params(parents=None).fit(X, y)
+    siblings = X[(y % 3 == 2) & (y != 11)].mean(axis=0)
+
+    def away(model):
+        return np.linalg.norm(model.sample([11] * 64, 0).mean(axis=0) - siblings)
+
+    assert away(related) < 0.95 * away(alone)
+
+
+def test_a_wrong_word_is_told(data):
+    model = EmbeddingDiffusion(n_steps=0, classifier="bayes").fit(*data)
+    with pytest.raises(ValueError, match="'bayes' is none of 'prior', 'flow', 'denoising'"):
+        model.predict_proba(data[0])
+    with pytest.raises(ValueError, match="'equal', 'training'"):
+        model.score_samples(data[0], frequencies="natural")
 
 
 def test_a_pool_is_used(data):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,8 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     n_components, shrinkage, n_steps, guidance, nuisance_scale, pool_trust
         As in `DiffusionConfig`.
+    config
+        Everything of `DiffusionConfig` that is no parameter here; None for its defaults.
     parents
         Parent of each class, by class: where siblings are seen to lie together, a rare class is
         drawn towards its own. None for no parents.
@@ -77,6 +80,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         guidance: float = _DEFAULT.guidance,
         nuisance_scale: float = _DEFAULT.nuisance_scale,
         pool_trust: float = _DEFAULT.pool_trust,
+        config: DiffusionConfig | None = None,
         parents: Mapping[Any, str] | None = None,
         classifier: ClassifierKind = "prior",
         random_state: int | np.random.RandomState | None = None,
@@ -88,6 +92,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.guidance = guidance
         self.nuisance_scale = nuisance_scale
         self.pool_trust = pool_trust
+        self.config = config
         self.parents = parents
         self.classifier = classifier
         self.random_state = random_state
@@ -106,7 +111,8 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, index = np.unique(y, return_inverse=True)
         if X_unlabelled is not None:
             X_unlabelled = validate_data(self, X_unlabelled, dtype=np.float32, reset=False)
-        config = DiffusionConfig(
+        config = replace(
+            self.config or _DEFAULT,
             n_components=self.n_components,
             shrinkage=self.shrinkage,
             n_steps=self.n_steps,
@@ -173,6 +179,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
+        _one_of(Frequencies, frequencies)
         if y is None:
             count = self.model_.prior.whitening.rows
             share = (
@@ -194,6 +201,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> Doubles:
         """Class probabilities under equal frequencies, `(n, c)`, by Bayes' rule (`classifier`)."""
         check_is_fitted(self)
+        _one_of(ClassifierKind, self.classifier)
         X = validate_data(self, X, dtype=np.float32, reset=False)
         scores = self.model_.class_scores(X, self.classifier)
         return np.asarray(softmax(scores / self.temperature_, axis=1))
@@ -216,6 +224,11 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             unknown = y[self.classes_[index] != y][0]
             raise ValueError(f"class {unknown!r} was not fitted; classes are {self.classes_}")
         return index
+
+
+def _one_of(kind: Any, value: str) -> None:
+    if value not in get_args(kind):
+        raise ValueError(f"{value!r} is none of {', '.join(map(repr, get_args(kind)))}")
 
 
 def _seed(random_state: int | np.random.RandomState | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from bloomdiff.diffusion.config import DiffusionConfig
 from bloomdiff.diffusion.estimator import EmbeddingDiffusion
 
 _DEFAULT = DiffusionConfig()
+_FORWARDED = ("n_components", "n_steps", "guidance", "nuisance_scale", "config", "parents")
 
 
 class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
@@ -22,8 +24,8 @@ class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
     ----------
     sampling_strategy
         As everywhere in imbalanced-learn.
-    n_components, n_steps, guidance, nuisance_scale
-        As in `DiffusionConfig`.
+    n_components, n_steps, guidance, nuisance_scale, config, parents
+        As in `EmbeddingDiffusion`.
     random_state
         Seed of fit and samples.
     device
@@ -40,10 +42,7 @@ class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseOverSampler._parameter_constraints,
-        "n_components": "no_validation",
-        "n_steps": "no_validation",
-        "guidance": "no_validation",
-        "nuisance_scale": "no_validation",
+        **dict.fromkeys(_FORWARDED, "no_validation"),
         "random_state": ["random_state"],
         "device": [str],
     }
@@ -56,6 +55,8 @@ class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
         n_steps: int = _DEFAULT.n_steps,
         guidance: float = _DEFAULT.guidance,
         nuisance_scale: float = _DEFAULT.nuisance_scale,
+        config: DiffusionConfig | None = None,
+        parents: Mapping[Any, str] | None = None,
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
     ) -> None:
@@ -64,16 +65,15 @@ class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
         self.n_steps = n_steps
         self.guidance = guidance
         self.nuisance_scale = nuisance_scale
+        self.config = config
+        self.parents = parents
         self.random_state = random_state
         self.device = device
 
     def _fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
         random = check_random_state(self.random_state)
         self.generator_ = EmbeddingDiffusion(
-            n_components=self.n_components,
-            n_steps=self.n_steps,
-            guidance=self.guidance,
-            nuisance_scale=self.nuisance_scale,
+            **{name: getattr(self, name) for name in _FORWARDED},
             random_state=random,
             device=self.device,
         ).fit(X.toarray() if sparse.issparse(X) else X, y)
