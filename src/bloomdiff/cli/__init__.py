@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bloomdiff.cli import data, embeddings, encoders, results, runs, select, stage, tune
+from bloomdiff.cli import cache, data, embeddings, encoders, results, runs, select, stage, tune
 from bloomdiff.errors import BloomDiffError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.add_typer(select.app, name="select")
 app.add_typer(stage.app, name="stage")
 app.add_typer(tune.app, name="tune")
 app.add_typer(runs.app, name="runs")
+cache.register(app)
 results.register(app)
 
 

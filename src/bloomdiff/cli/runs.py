@@ -27,3 +27,27 @@ def register(project: ProjectFolder = Path()) -> None:
         done = register_best(opened, run)
     typer.echo(f"{done.name} version {done.version}{'' if done.new else ' (unchanged)'}")
     typer.echo(f"alias {done.alias}: mlflow models serve -m '{done.uri}' --env-manager local")
+
+
+@app.command()
+def compare(
+    project: ProjectFolder = Path(),
+    metric: Annotated[str, typer.Option(help="Score of the runs.")] = "macro_f1",
+    plot: Annotated[Path, typer.Option(help="PNG to write.")] = Path("ratio_curves.png"),
+) -> None:
+    """Print and plot the latest sweep's ratio curves, from the tracker's store alone."""
+    from bloomdiff.stages.history import compare as curves
+    from bloomdiff.stages.project import Project
+
+    typer.echo(curves(Project(project.resolve()), metric, plot))
+    typer.echo(f"drawn: {plot}")
+
+
+@app.command()
+def sync(project: ProjectFolder = Path()) -> None:
+    """Tell the tracker about stages that DVC restored from a cache or a remote."""
+    from bloomdiff.stages.history import complete_history
+    from bloomdiff.stages.project import Project
+
+    stages = complete_history(Project(project.resolve()))
+    typer.echo(f"restored: {', '.join(stages)}" if stages else "every stage has its run")

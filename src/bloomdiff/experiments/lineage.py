@@ -48,6 +48,37 @@ def dvc_inputs(root: Path, stage: str) -> dict[str, str]:
     return found
 
 
+def current_stages(root: Path) -> list[str]:
+    """Stages whose outputs are here and belong to today's inputs and parameters, by `dvc.lock`.
+
+    What DVC itself would find out by hashing is taken from its own records: the inputs' owners,
+    the parameters, and whether the outputs exist. Code is the commit's affair.
+    """
+    path = root / "dvc.lock"
+    locked = (read_yaml(path) or {}).get("stages", {}) if path.exists() else {}
+    return [name for name in _stages(root) if name in locked and _is_current(root, locked, name)]
+
+
+def _is_current(root: Path, locked: Mapping[str, Any], stage: str) -> bool:
+    entry = locked[stage]
+    recorded = {dep["path"]: str(dep.get("md5", "")) for dep in entry.get("deps", [])}
+    tracked = _tracked(root)  # a file inside a tracked folder has no owner of its own
+    inputs = all(tracked.get(path, md5) == md5 for path, md5 in recorded.items())
+    parameters = all(
+        _look_up(read_yaml(root / file), key) == value
+        for file, values in entry.get("params", {}).items()
+        for key, value in values.items()
+    )
+    outputs = all((root / out["path"]).exists() for out in entry.get("outs", []))
+    return inputs and parameters and outputs
+
+
+def outputs_of(root: Path, stage: str) -> dict[str, str]:
+    """Hash of every output of `stage` that `dvc.lock` records."""
+    locked = (read_yaml(root / "dvc.lock") or {}).get("stages", {})
+    return {out["path"]: str(out.get("md5", "")) for out in locked[stage].get("outs", [])}
+
+
 def inputs_digest(root: Path, stage: str) -> str:
     """SHA-256 of the tracked inputs and the parameters of `stage`: equal inputs, equal digests."""
     parameters: dict[str, Any] = {}

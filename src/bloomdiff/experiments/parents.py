@@ -15,6 +15,7 @@ from bloomdiff.files import read_json, write_json
 PARENT = "mlflow.parentRunId"
 WRITER = "process"
 TRIAL = "trial"
+FINISHED, RESTORED = "finished", "restored"
 PAGE = 1000
 
 

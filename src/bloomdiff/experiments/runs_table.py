@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bloomdiff.errors import InputError
 from bloomdiff.experiments.lineage import inputs_digest, stage_names
-from bloomdiff.experiments.parents import PARENT, TRIAL, search
+from bloomdiff.experiments.parents import FINISHED, PARENT, RESTORED, TRIAL, search
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,11 +40,9 @@ def runs_table(client: Any, experiment_id: str, root: Path, *, without: str) -> 
     for stage in stage_names(root):
         if stage == without:
             continue
-        wanted = f"tags.`inputs.{stage}` = '{inputs_digest(root, stage)}'"
-        parents = search(client, experiment_id, f"{wanted} and tags.`stage.{stage}` = 'finished'")
-        if not parents:
+        parent = behind(client, experiment_id, root, stage)
+        if parent is None:
             continue
-        parent = parents[-1]
         rows.append({"stage": stage, "run": "", **_columns(parent, f"{stage}.")})
         children = search(
             client,
@@ -58,6 +57,54 @@ def runs_table(client: Any, experiment_id: str, root: Path, *, without: str) -> 
     table = pd.DataFrame(rows, columns=None if rows else ["stage", "run"])
     columns = ["stage", "run", *sorted(set(table.columns) - {"stage", "run"})]
     return table[columns].sort_values(["stage", "run"], kind="stable", ignore_index=True)
+
+
+def behind(client: Any, experiment_id: str, root: Path, stage: str) -> Any:
+    """The latest parent run that finished `stage` on today's inputs, or found it restored."""
+    wanted = f"tags.`inputs.{stage}` = '{inputs_digest(root, stage)}'"
+    for how in (FINISHED, RESTORED):
+        query = f"{wanted} and tags.`stage.{stage}` = '{how}'"
+        if parents := search(client, experiment_id, query):
+            return parents[-1]
+    return None
+
+
+def sweep_scores(client: Any, experiment_id: str, metric: str) -> pd.DataFrame:
+    """The scores of the latest sweep in the store, one row a run.
+
+    Parameters
+    ----------
+    client, experiment_id
+        The open store.
+    metric
+        Of the runs, such as `macro_f1`, or `macro_f1_knn` for another classifier.
+
+    Returns
+    -------
+    DataFrame
+        `fold, generator, ratio, seed, n_train, n, allocation, classifier` and `metric`.
+
+    Raises
+    ------
+    InputError
+        No sweep in the store, or none with this metric.
+    """
+    import pandas as pd
+
+    for how in (FINISHED, RESTORED):
+        parents = search(client, experiment_id, f"tags.`stage.classify` = '{how}'")
+        if parents:
+            break
+    else:
+        raise InputError("the tracker", "holds no finished sweep", "run `dvc repro` first")
+    query = f"tags.`{PARENT}` = '{parents[-1].info.run_id}' and tags.kind = 'sweep'"
+    runs = search(client, experiment_id, query)
+    known = sorted({name for run in runs for name in run.data.metrics})
+    if metric not in known:
+        raise InputError(f"metric {metric!r}", "is in no run", f"name one of: {', '.join(known)}")
+    rows = [{**run.data.params, metric: run.data.metrics.get(metric)} for run in runs]
+    columns = {"seed": int, "n_train": int, "n": int}
+    return pd.DataFrame(rows).astype(columns)
 
 
 def _columns(run: Any, prefix: str) -> dict[str, Any]:

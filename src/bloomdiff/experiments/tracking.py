@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +19,10 @@ from bloomdiff.experiments.processes import this_process
 from bloomdiff.experiments.run_artifacts import Content, write_artifacts
 from bloomdiff.experiments.runs_table import runs_table
 from bloomdiff.experiments.tracking_client import client_of, open_store
+from bloomdiff.experiments.tracking_records import ChildRun as ChildRun
+from bloomdiff.experiments.tracking_records import RunHandle as RunHandle
 from bloomdiff.experiments.tracking_registry import Registered, register_version
 from bloomdiff.files import atomic_file
-
-
-@dataclass(frozen=True)
-class ChildRun:
-    """What is told about one fold, generator, ratio and seed.
-
-    Attributes
-    ----------
-    name
-        Shown in the table of runs.
-    params, metrics, tags
-        Params are shown as strings; metrics are numbers, NaN where undefined.
-    artifacts
-        Path inside the run to its content, or to the file that holds it.
-    """
-
-    name: str
-    params: Mapping[str, Any]
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str] = field(default_factory=dict)
-    artifacts: Mapping[str, Content] = field(default_factory=dict)
 
 
 @contextmanager
@@ -101,18 +81,6 @@ def pipeline_run(
         outcomes = {value for key, value in tags.items() if key.startswith("stage.")}
         worst = next((o for o in ("failed", "killed") if o in outcomes), "finished")
         client.set_terminated(run_id, worst.upper())
-
-
-@dataclass(frozen=True)
-class RunHandle:
-    """What another process needs to tell runs under the same parent."""
-
-    uri: str
-    experiment_id: str
-    run_id: str
-    stage: str
-    root: Path
-    tags: Mapping[str, str]
 
 
 class StageRun:

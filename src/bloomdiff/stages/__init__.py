@@ -22,6 +22,10 @@ def run_stage(name: str, root: str | Path) -> None:
     project = Project(Path(root).resolve())
     params = project.params
     module = importlib.import_module(f"bloomdiff.stages.{name}")
+    if name == "report":  # what it exports and registers may rest on stages that DVC restored
+        from bloomdiff.stages.history import complete_history
+
+        complete_history(project)
     with (
         stage_lock(project.working, name),
         pipeline_run(project.root, stage=name, experiment=params.tracking.experiment) as run,
