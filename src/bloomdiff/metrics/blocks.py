@@ -10,7 +10,9 @@ small sets, whose sums would not, are scanned in float64.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import methodcaller
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,7 +56,7 @@ class Block:
 
 
 class Reducer(Protocol):
-    """Sees each block once, in order."""
+    """Sees each block once, in order; several see one block at the same time."""
 
     def see(self, block: Block) -> None:
         """Take from the block what is needed; it is overwritten afterwards."""
@@ -97,12 +99,16 @@ def scan(X: Doubles, Y: Doubles, reducers: Sequence[Reducer], *, same: bool = Fa
     rows_a, columns_b = norm_a.astype(kind)[:, None], norm_b.astype(kind)
     step = min(len(X), max(1, _BLOCK_BYTES // (left.itemsize * len(Y))))
     buffer = np.empty((step, len(Y)), dtype=kind)
-    for start in range(0, len(X), step):
-        stop = min(start + step, len(X))
-        d2 = np.matmul(left[start:stop], right, out=buffer[: stop - start])
-        d2 += rows_a[start:stop]
-        d2 += columns_b
-        if same:
-            d2[np.arange(stop - start), np.arange(start, stop)] = np.inf
-        for reducer in reducers:
-            reducer.see(Block(start, stop, d2, error[start:stop]))
+    # Threads for the reducers, which numpy computes on one core each; their sums keep the blocks'
+    # order, so that no bit depends on how many there are.
+    with ThreadPoolExecutor(1 if small else len(reducers)) as pool:
+        for start in range(0, len(X), step):
+            stop = min(start + step, len(X))
+            d2 = np.matmul(left[start:stop], right, out=buffer[: stop - start])
+            d2 += rows_a[start:stop]
+            d2 += columns_b
+            if same:
+                d2[np.arange(stop - start), np.arange(start, stop)] = np.inf
+            block = Block(start, stop, d2, error[start:stop])
+            for _ in pool.map(methodcaller("see", block), reducers):
+                pass
