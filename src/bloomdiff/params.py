@@ -6,10 +6,11 @@ except inside the blocks whose models belong to a room (folds, duplicates, encod
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from bloomdiff.data.duplicates import DuplicateParams
 from bloomdiff.data.folds import FoldParams
@@ -77,6 +78,23 @@ class SweepParams(Block):
     classifiers: dict[str, dict[str, Any]] = Field(min_length=1)
 
 
+class SimulateParams(Block):
+    """Replayed annotation."""
+
+    strategies: dict[str, dict[str, Any]] = Field(min_length=1)
+    budgets: tuple[int, ...] = Field(min_length=1)
+    n_seeds: int = Field(ge=1)
+    n_splits: int = Field(ge=2)
+
+    @model_validator(mode="after")
+    def _is_comparable(self) -> Self:
+        if "random" not in self.strategies:
+            raise ValueError("strategies must name random: the others are compared with it")
+        if self.budgets[0] < 1 or list(self.budgets) != sorted(set(self.budgets)):
+            raise ValueError("budgets must rise from at least 1")
+        return self
+
+
 class ReportParams(Block):
     """What the report states."""
 
@@ -114,6 +132,7 @@ class Params(Block):
     sweep: SweepParams
     evaluate: EvaluateParams
     tune_classifier: TuneParams
+    simulate: SimulateParams
     report: ReportParams
     serving: ServingParams
     tracking: TrackingParams
@@ -155,6 +174,7 @@ def _check_registered(path: str | Path, params: Params) -> None:
     from bloomdiff.classifiers import make_classifier
     from bloomdiff.encoders import ENCODERS
     from bloomdiff.generators import make_generator
+    from bloomdiff.selection import make_strategy
 
     validated(EncoderParams, {"name": params.encoder, **params.embed}, f"{path}: embed")
     problems: list[BloomDiffError] = []
@@ -172,12 +192,13 @@ def _check_registered(path: str | Path, params: Params) -> None:
         where = f"{path}: encoder {params.encoder!r}"
         problems.append(ParameterError(where, error.problem, error.mend))
     for block, make, entries in (
-        ("generators", make_generator, params.generators),
+        ("generators", partial(make_generator, seed=0), params.generators),
         ("sweep.classifiers", make_classifier, params.sweep.classifiers),
+        ("simulate.strategies", make_strategy, params.simulate.strategies),
     ):
         for name, values in entries.items():
             try:
-                make(name, values, seed=0)
+                make(name, values)
             except ParameterError as error:
                 where = f"{path}: {block}.{name}"
                 problems.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.fingerprint import assert_disjoint
+from bloomdiff.data.partition import partition
 from bloomdiff.errors import LeakageError, ParameterError
 from bloomdiff.selection.base import Situation
 from bloomdiff.selection.core import rank
@@ -128,6 +129,19 @@ def replay(
     return Replay(steps, order)
 
 
+def hold_out(cells: EmbeddingSet, n_splits: int, seed: int) -> tuple[EmbeddingSet, EmbeddingSet]:
+    """Labelled cells as pool and test part, one of `n_splits` grouped, stratified parts.
+
+    Raises
+    ------
+    ParameterError
+        Fewer groups that can be tested than parts.
+    """
+    labelled = cells.take(cells.label != "")
+    part = partition(labelled.label, labelled.group, n_splits, seed=[seed])
+    return labelled.take(part != 0), labelled.take(part == 0)
+
+
 def full_score(
     pool: EmbeddingSet, test: EmbeddingSet, *, seed: int, classifier: str = "logistic"
 ) -> dict[str, float]:
@@ -165,19 +179,3 @@ def _predict(
     model = make_classifier(classifier, seed=seed)
     model.fit(train.X, train.label, fingerprint=train.fingerprint, classes=classes)
     return model.predict_on(test)
-
-
-def first_and_fifth(pool: EmbeddingSet, order: Index) -> Iterator[tuple[str, int, float]]:
-    """Budget at which the first and the fifth cell of each class was labelled.
-
-    Yields
-    ------
-    Class, 1 or 5, and the number of labels; infinite where the order ends before, and left out
-    where the pool has fewer such cells.
-    """
-    truth = pool.label
-    for name in np.unique(truth):
-        at = np.flatnonzero(truth[order] == name)
-        for k in (1, 5):
-            if (truth == name).sum() >= k:
-                yield str(name), k, float(at[k - 1] + 1) if len(at) >= k else float("inf")

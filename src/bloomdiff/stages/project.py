@@ -99,6 +99,11 @@ class Project:
         return self.root / "reports" / "report"
 
     @property
+    def selection(self) -> Path:
+        """Folder of the replayed annotation."""
+        return self.root / "reports" / "selection"
+
+    @property
     def metrics(self) -> Path:
         """DVC metrics."""
         return self.root / "reports" / "metrics.json"
