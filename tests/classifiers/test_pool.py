@@ -199,3 +199,10 @@ def test_votes_weigh_as_their_class_does(parts):
         for labelled in (few, doubled)
     )
     assert np.abs(here[:, 0] - there[:, 0]).mean() < 0.05
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_row_that_no_kernel_reaches_could_be_of_any_class(parts):
+    model = fit("label-spreading", parts, {"metric": "euclidean", "gamma": 100.0})
+    far = np.full((1, 64), 1e4, dtype=np.float32)
+    np.testing.assert_allclose(model.predict_proba(far), 0.1)

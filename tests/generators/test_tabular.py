@@ -91,6 +91,7 @@ def test_ctgan_is_asked_for_the_class():
     assert generator._candidates(Model(), "1") == (BLOCK, "label", "1")
 
 
+@pytest.mark.filterwarnings("ignore:The iteration is not making good progress")
 def test_the_copula_is_the_librarys(two_classes):
     copulas = pytest.importorskip("copulas.multivariate", reason="[bench] is not installed")
     from copulas.univariate import BetaUnivariate

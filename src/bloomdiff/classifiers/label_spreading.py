@@ -87,7 +87,10 @@ class LabelSpreading(Classifier):
         return normalize(P) if self.params.metric == "cosine" else P
 
     def _proba(self, Z: Floats) -> Probabilities:
-        return self._fitted.predict_proba(self._place(Z))
+        with np.errstate(invalid="ignore"):
+            proba = self._fitted.predict_proba(self._place(Z))
+        # A row so far off that no kernel reaches it could be of any class.
+        return np.where(np.isnan(proba), 1 / proba.shape[1], proba)
 
     def _state(self) -> Arrays:
         fitted = self._fitted

@@ -34,7 +34,7 @@ class LatentDdimParams(ComponentsParams):
     width: int = Field(default=256, ge=1, description="units of the hidden layers")
     depth: int = Field(default=3, ge=1, description="hidden layers")
     class_features: int = Field(default=64, ge=1, description="size of the class embedding")
-    n_steps: int = Field(default=2000, ge=1, description="steps of Adam")
+    n_steps: int = Field(default=1000, ge=1, description="steps of Adam")
     batch_size: int = Field(default=128, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     sampling_steps: int = Field(default=50, ge=1, le=TIMES)
