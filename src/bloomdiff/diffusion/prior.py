@@ -40,21 +40,14 @@ class ClassPrior:
         observed = whitening.whiten(whitening.means)
         return cls(whitening, Centres.fit(observed, whitening.rows, parents))
 
-    def posterior(self, X: Floats, *, temperature: float = 1.0) -> Doubles:
-        """Class probabilities under equal frequencies, float64 `(n, c)`.
+    def posterior(self, X: Floats) -> Doubles:
+        """Class probabilities of rows `(n, d)` under equal frequencies, float64 `(n, c)`.
 
         Bayes' rule with the predictive Gaussians, in the directions in which the classes differ.
-
-        Parameters
-        ----------
-        X
-            Rows `(n, d)`.
-        temperature
-            Divides the log-likelihoods.
         """
         from scipy.special import softmax
 
-        return softmax(self.scores(X) / temperature, axis=1)
+        return np.asarray(softmax(self.scores(X), axis=1))
 
     def scores(self, X: Floats) -> Doubles:
         """Log-likelihoods in the directions in which the classes differ, `(n, c)`, but for 2 π."""
