@@ -201,3 +201,68 @@ def test_bad_input_is_one_line(case):
     assert isinstance(caught.value, (InputError, ParameterError))
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def several(y: np.ndarray, k: int) -> np.ndarray:
+    return np.concatenate([np.flatnonzero(y == c)[:k] for c in np.unique(y)])
+
+
+@pytest.mark.parametrize("params", [{}, {"hypotheses": "diffusion"}, {"strangeness": 0.5}])
+def test_expected_gain_turns_from_typical_cells_to_stakes(params, blobs):
+    X, y = blobs
+    for k, codes in ((2, {"typical"}), (4, {"rare", "disputed", "new"})):
+        rows = several(y, k)
+        known = {"X_labelled": X[rows], "y_labelled": y[rows], "params": params}
+        choice = select(X[60:], **known, strategy="expected-gain", n=10)
+        assert set(choice.code) <= codes
+    assert any(reason.startswith("rare: nearest labelled class (") for reason in choice.reason)
+
+
+def test_expected_gain_prefers_the_costly_class(blobs):
+    """Two pairs of classes are equally disputed; one pair is rare in the pool."""
+    X, _ = blobs
+    proba = np.tile([0.97, 0.01, 0.01, 0.01], (len(X), 1))
+    proba[5] = [0.499, 0.499, 0.001, 0.001]
+    proba[9] = [0.01, 0.02, 0.48, 0.49]
+    known = {"proba": proba, "classes": list("abcd"), "params": {"gamma": 1e-6}}
+    assert select(X, strategy="expected-gain", n=1, **known).index.tolist() == [9]
+    flat = {**known, "params": {"gamma": 1e-6, "rarity": 0}}
+    assert select(X, strategy="expected-gain", n=1, **flat).index.tolist() == [5]
+
+
+def test_what_no_class_explains_is_new(blobs):
+    X, y = blobs
+    pool = np.concatenate([X[60:], X[:1] + 30])
+    rows = several(y, 5)
+    choice = select(
+        pool,
+        X_labelled=X[rows],
+        y_labelled=y[rows],
+        strategy="expected-gain",
+        params={"strangeness": 1.0, "gamma": 50},
+        n=5,
+    )
+    at = choice.index.tolist().index(60)
+    assert choice.code[at] == "new"
+    assert choice.reason[at] == "new: less likely than 99 % of the pool under every labelled class"
+
+
+def test_the_priors_view_is_a_gaussian_mixtures(blobs):
+    from scipy.stats import multivariate_normal, spearmanr
+
+    from bloomdiff.diffusion.prior import ClassPrior
+    from bloomdiff.selection.strategies.expected_gain import prior_view
+
+    X, y = blobs
+    names, index = np.unique(y, return_inverse=True)
+    none = np.empty((0, X.shape[1]), dtype=np.float32)
+    _, odd = prior_view(Situation(X, X, index, tuple(names), 0, none))
+    prior = ClassPrior.fit(X, index)
+    Z, c = prior.whitening.whiten(X), prior.centres
+    log = []
+    for k, mean in enumerate(c.mean):
+        U = c.directions
+        inside = U.T @ np.diag(c.along[k] ** 2) @ U
+        outside = c.across[k] ** 2 * (np.eye(6) - U.T @ U)
+        log.append(multivariate_normal(mean, np.eye(6) + inside + outside).logpdf(Z))
+    assert spearmanr(odd, -np.max(log, axis=0)).statistic == pytest.approx(1)
