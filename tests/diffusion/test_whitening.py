@@ -75,3 +75,12 @@ def test_lone_rows_borrow_the_spread_about_the_overall_mean():
     covariance = residual_covariance(X, np.asarray([0, 1, 2]), shrinkage=0.0)
     np.testing.assert_allclose(covariance, [[4, 0], [0, 0]], atol=1e-9)
     assert (residual_covariance(X[:1], np.asarray([0])) == 0).all()
+
+
+def test_many_rows_are_whitened_in_parts(rows, monkeypatch):
+    X, y, _ = rows
+    X = X.astype(np.float32)
+    whitening = Whitening.fit(X, y)
+    whole = whitening.residuals(X, y)
+    monkeypatch.setattr("bloomdiff.diffusion.whitening.CHUNK", 100)
+    np.testing.assert_allclose(whitening.residuals(X, y), whole, atol=1e-5)

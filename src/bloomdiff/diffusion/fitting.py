@@ -12,6 +12,8 @@ from bloomdiff.diffusion.whitening import Doubles, Floats, Index
 
 HELD_OUT = 0.15
 """Part of the rows that decides when to stop."""
+MAX_HELD_OUT = 10_000
+"""Rows that decide at most: more would take time and tell no more."""
 MIN_ROWS = 20
 """Rows in classes of two or more below which nothing is trained."""
 
@@ -43,7 +45,7 @@ def make_trainer(
     usable = rng.permutation(np.flatnonzero(rows_of[y] >= 2))
     if len(usable) < MIN_ROWS or Z.shape[1] == 0:
         return None
-    cut = round(HELD_OUT * len(usable))
+    cut = min(round(HELD_OUT * len(usable)), MAX_HELD_OUT)
     weight = weight * rows_of[y] ** (config.balance - 1)
     device = network.places.device
 

@@ -17,6 +17,8 @@ import numpy.typing as npt
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
 Index = npt.NDArray[np.intp]
+CHUNK = 65_536
+"""Rows whose residuals are taken together: a million rows fit into memory."""
 
 
 def class_means(
@@ -65,10 +67,10 @@ def residual_covariance(
         return np.zeros((X.shape[1], X.shape[1]))
     residual = X - class_means(X, y, n_classes, weight)[y]
     # Scaled so that the mean over rows is the sum over degrees of freedom, n - c of them.
-    R = residual * np.sqrt(weight * len(X) / free)[:, None]
+    residual *= np.sqrt(weight * len(X) / free)[:, None]
     if shrinkage is None:
-        return ledoit_wolf(R, assume_centered=True)[0]
-    return shrunk_covariance(R.T @ R / len(R), shrinkage=shrinkage)
+        return ledoit_wolf(residual, assume_centered=True)[0]
+    return shrunk_covariance(residual.T @ residual / len(X), shrinkage=shrinkage)
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,13 @@ class Whitening:
         A row is closer to a mean that it helped to estimate than to the true one: by the factor
         sqrt((m - 1) / m) in a class of m rows, which is undone.
         """
-        m = np.maximum(self.rows, 2)[y]
-        return (self.whiten(X - self.means[y]) * np.sqrt(m / (m - 1))[:, None]).astype(np.float32)
+        out = np.empty(X.shape, dtype=np.float32)
+        for start in range(0, len(X), CHUNK):
+            part = slice(start, start + CHUNK)
+            m = np.maximum(self.rows, 2)[y[part]]
+            undo = np.sqrt(m / (m - 1))[:, None]
+            out[part] = self.whiten(X[part] - self.means[y[part]]) * undo
+        return out
 
     def colour(self, Z: npt.NDArray[np.floating], index: int) -> Floats:
         """Rows of class `index` from whitened residuals, float32 `(n, d)`."""
