@@ -17,7 +17,7 @@ def report(records: list[Result], out: Path) -> str:
     for setting in dict.fromkeys(_setting(r) for r in records if r["part"] != "scaling"):
         mine = [r for r in records if _setting(r) == setting]
         rows, dim, classes, threads, device = setting
-        head = f"{rows:,} x {dim} rows of {classes} classes, {threads} threads, {device}"
+        head = f"{rows:,} x {dim} rows of {classes} classes, threads: {threads}, {device}"
         blocks += [f"## {head}", *_generators(mine), *_training(mine), *_sampling(mine)]
     blocks += _scaling([r for r in records if r["part"] == "scaling"], out.with_suffix(".png"))
     text = "\n\n".join(block for block in blocks if block)
@@ -122,11 +122,14 @@ def _scaling(records: list[Result], png: Path) -> list[str]:
                 continue
             x, s = np.asarray(points).T
             slope = np.log(s[-1] / s[-2]) / np.log(x[-1] / x[-2])
-            ax.loglog(x, s, "o-", label=names[kind] if by == "rows" else None)
-            ax.loglog(x, s[-1] * x / x[-1], ":", color="grey", lw=1)
+            ax.plot(x, s, "o-", label=names[kind] if by == "rows" else None)
+            ax.plot(x, s[-1] * x / x[-1], ":", color="grey", lw=1)
             told = ", ".join(f"{int(a):,}: {b:.2f}" for a, b in points)
             lines += [f"| {names[kind].split()[0]} | {by} | {told} | {slope:.2f} |"]
-        ax.set(xlabel=by, ylabel="seconds")
+        scale = "log" if by == "rows" else "linear"
+        ax.set(xlabel=by, ylabel="seconds", xscale=scale, yscale=scale)
+        if by != "rows":
+            ax.set(xlim=(0, None), ylim=(0, None))
     if axes[0].get_legend_handles_labels()[0]:
         axes[0].legend(frameon=False)
     figure.suptitle("Diffusion: cost by rows and steps; dotted: proportional")
