@@ -101,23 +101,21 @@ def _scaling(records: list[Result], png: Path) -> list[str]:
 
     runs = _part(records, "scaling")
     panels = {
-        "rows": ([r for r in runs if not r["params"]], lambda r: r["rows"]),
-        "steps of the sampler": (
-            [r for r in runs if "sampling_steps" in r["params"]],
-            lambda r: r["params"]["sampling_steps"],
-        ),
-        "steps of the training": (
-            [r for r in runs if list(r["params"]) == ["n_steps"]],
-            lambda r: r["params"]["n_steps"],
-        ),
+        "rows": [(r["rows"], r) for r in runs if not r["params"]],
+        "steps of the sampler": [
+            (r["params"]["sampling_steps"], r) for r in runs if "sampling_steps" in r["params"]
+        ],
+        "steps of the training": [
+            (r["params"]["n_steps"], r) for r in runs if list(r["params"]) == ["n_steps"]
+        ],
     }
     curves = {"rows": ("fit_s", "sample_s"), "steps of the sampler": ("sample_s",)}
     names = {"fit_s": "fit", "sample_s": "sample as many rows"}
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
     lines = ["| cost | by | seconds | growth: exponent over the last two |", "|---|---|---|---|"]
-    for ax, (by, (some, size)) in zip(axes, panels.items(), strict=True):
+    for ax, (by, some) in zip(axes, panels.items(), strict=True):
         for kind in curves.get(by, ("fit_s",)):
-            points = sorted((size(r), r[kind]) for r in some)
+            points = sorted((size, r[kind]) for size, r in some)
             if len(points) < 2:
                 continue
             x, s = np.asarray(points).T
