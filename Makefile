@@ -1,4 +1,4 @@
-# make repro · make test · make demo · make ui · make lint
+# make repro · make test · make demo · make bench · make ui · make lint
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: repro data test demo ui lint
+.PHONY: repro data test demo bench ui lint
 
 repro: $(STAMP) data
 	dvc repro
@@ -33,6 +33,11 @@ test: lint
 # The whole street on small parameters, in a copy of the tracked files under build/.
 demo: $(STAMP)
 	.ci/demo
+
+# Every way of making up for few labels, side by side; hours, and it may be interrupted. Real cells
+# are taken from CELLS where it is given: make bench CELLS=../shared/data
+bench: $(STAMP)
+	python bench/augmenters.py $(if $(CELLS),--cells $(CELLS))
 
 ui: $(STAMP)
 	bloomdiff ui

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,9 @@ class Method:
         Name in the registry, or '' for a classifier by itself.
     params
         Hyper-parameters of the generator.
+    inner
+        Those that tuning replaces to save time: only the rows a class and the classifier are
+        chosen there.
     pool
         Whether it learns from the unlabelled pool.
     own
@@ -68,6 +71,7 @@ class Method:
     name: str
     generator: str = ""
     params: Values = field(default_factory=dict)
+    inner: Values = field(default_factory=dict)
     pool: bool = False
     own: Mapping[str, Sequence[Values]] = field(default_factory=dict)
     ours: bool = False
@@ -98,6 +102,7 @@ _OURS: dict[bool, list[dict[str, Any]]] = {
     False: [{"shrinkage": s} for s in (None, 0.1, 0.3, 0.5, 0.7, 0.9)],
     True: [{"pool_trust": t, "shrinkage": s} for s in (None, 0.3) for t in (0.1, 0.3, 1.0)],
 }
+_NO_NETWORK = {"n_steps": 0}
 RIVALS = (
     "oversample",
     "jitter",
@@ -128,12 +133,12 @@ METHODS = {
             },
         ),
         *(Method(name, name) for name in RIVALS),
-        Method("diffusion", "diffusion", ours=True),
+        Method("diffusion", "diffusion", inner=_NO_NETWORK, ours=True),
         Method("diffusion classifier", own={ITSELF: _OURS[False]}, ours=True),
         Method("retrieval + pool", "retrieval", pool=True),
         Method("self-training + pool", pool=True, own={"self-training": _SELF_TRAINING}),
         Method("label spreading + pool", pool=True, own={"label-spreading": _LABEL_SPREADING}),
-        Method("diffusion + pool", "diffusion", pool=True, ours=True),
+        Method("diffusion + pool", "diffusion", inner=_NO_NETWORK, pool=True, ours=True),
         Method("diffusion classifier + pool", pool=True, own={ITSELF: _OURS[True]}, ours=True),
     )
 }
@@ -145,8 +150,9 @@ def compete(method: Method, parts: Parts, classifiers: Sequence[str], seed: int)
     pool = parts.pool if method.pool else None
     labelled = parts.labelled
     folds = inner_folds(labelled, 2, seed)
+    cheap = replace(method, params={**method.params, **method.inner})
     inner = [
-        Trained(method, labelled.take(fit), _apart(pool, labelled.take(held)), seed)
+        Trained(cheap, labelled.take(fit), _apart(pool, labelled.take(held)), seed)
         for fit, held in folds
     ]
     outer = Trained(method, labelled, pool, seed)

@@ -115,7 +115,7 @@ def _counts(p: Doubles, trust: float) -> Doubles:
 def _classifier() -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(class_weight="balanced", max_iter=300)
+    return LogisticRegression(class_weight="balanced", tol=1e-3, max_iter=1000)
 
 
 def _components(X: Floats, pool: Floats) -> tuple[Floats, Floats]:
