@@ -1,0 +1,127 @@
+"""`bloomdiff select`, `select import` and the stage `simulate`, as users call them."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from lab import make, truth_of
+from typer.testing import CliRunner
+
+from bloomdiff.cli import app
+from bloomdiff.data.manifest import read_manifest, write_manifest
+from bloomdiff.errors import BloomDiffError
+from bloomdiff.selection.queue import Queue
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    cells, embeddings = make(tmp_path / "data")
+    write_manifest(cells, tmp_path / "data" / "manifest.csv")
+    embeddings.save(tmp_path / "embeddings" / "cells.parquet")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, ["select", *arguments], catch_exceptions=False)
+
+
+def test_queue_labels_back_and_the_next_queue(project):
+    done = call("-n", "6", "--format", "csv", "--format", "html", "--jobs", "1")
+    assert done.exit_code == 0
+    assert "6 cells, " in done.stdout
+    queue = Queue.load("selection/queue.parquet")
+    table = pd.read_csv("selection/table/queue.csv")
+    asked = table["cell_id"].tolist()
+    assert asked == queue.table["cell_id"].tolist()
+    table["label"] = [truth_of(c) if i < 4 else "" for i, c in enumerate(asked)]
+    table.to_csv("selection/table/queue.csv", index=False)
+
+    done = call("import", "selection/table", "--format", "csv")
+    assert "4 labels: data/manifest.csv; 32 cells without a label" in done.stdout
+    cells = read_manifest("data/manifest.csv").set_index("cell_id")["label"]
+    assert [cells[c] for c in asked] == [*map(truth_of, asked[:4]), "", ""]
+
+    call("-n", "6", "--jobs", "1")
+    then = Queue.load("selection/queue.parquet").table["cell_id"].tolist()
+    assert then[:2] == asked[4:]
+    assert not set(then) & set(asked[:4])
+
+
+def test_nothing_is_half_written(project):
+    before = (project / "data" / "manifest.csv").read_bytes()
+    call("-n", "6", "--format", "csv", "--jobs", "1")
+    table = pd.read_csv("selection/table/queue.csv")
+    table.assign(label=["monocyte"] * 5 + ["martian"]).to_csv(
+        "selection/table/queue.csv", index=False
+    )
+    with pytest.raises(BloomDiffError, match=r"row 7: class 'martian' is unknown"):
+        call("import", "selection/table", "--format", "csv")
+    assert (project / "data" / "manifest.csv").read_bytes() == before
+
+    queue = (project / "selection" / "queue.parquet").read_bytes()
+    with pytest.raises(BloomDiffError, match="no readable image"):
+        call("-n", "7", "--fields", "nowhere", "--jobs", "1")
+    assert (project / "selection" / "queue.parquet").read_bytes() == queue
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["-n", "99"], "objects 99: the pool has 36 cells; ask for at most 36"),
+        (["--strategy", "magic"], "strategy 'magic': unknown name"),
+        (["--set", "gama=3"], "did you mean 'gamma'?"),
+        (["--format", "xlsx"], "format 'xlsx': unknown name"),
+        (["--minutes", "-1"], "limits: minutes: is -1.0; input should be greater than 0"),
+        (["--embeddings", "gone.parquet"], "gone.parquet: no such file"),
+        (["--data", "gone"], "gone/manifest.csv: no such file"),
+    ],
+)
+def test_mistakes_are_one_line(project, arguments, line):
+    with pytest.raises(BloomDiffError) as caught:
+        call(
+            "--jobs", "1", "--no-look", *(["-n", "5"] if "-n" not in arguments else []), *arguments
+        )
+    assert line in str(caught.value)
+    assert not (project / "selection").exists()
+
+
+@pytest.mark.slow
+def test_simulate_is_a_stage_and_an_mlflow_run(project):
+    from bloomdiff.data.embedding_set import EmbeddingSet
+
+    embeddings = EmbeddingSet.load("embeddings/cells.parquet")
+    labels = [truth_of(c) for c in embeddings.cell_id]
+    rows = embeddings.rows.assign(label=labels, group=embeddings.cell_id)
+    EmbeddingSet(embeddings.X, rows, embeddings.header).save("embeddings/cells.parquet")
+    params = yaml.safe_load((ROOT / "params.demo.yaml").read_text())
+    params["jobs"] = 1
+    params["simulate"] |= {"n_seeds": 2, "budgets": [8]}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    done = call("simulate")
+    assert done.exit_code == 0
+    assert "| expected-gain |" in done.stdout
+    folder = Path("reports/selection")
+    curves = pd.read_parquet(folder / "curves.parquet")
+    assert set(curves["strategy"]) == set(params["simulate"]["strategies"])
+    assert len(curves) == 3 * 2
+    assert (folder / "curves.png").stat().st_size > 5000
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{project}/mlruns/mlflow.db")
+    experiment = client.get_experiment_by_name(params["tracking"]["experiment"])
+    runs = client.search_runs([experiment.experiment_id])
+    names = {run.info.run_name for run in runs}
+    assert {"random seed 0", "expected-gain seed 1"} <= names
+
+
+def test_random_is_always_beside(project):
+    params = yaml.safe_load((ROOT / "params.demo.yaml").read_text())
+    params["simulate"]["strategies"] = {"margin": {}}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(BloomDiffError, match="strategies must name random"):
+        call("simulate")

@@ -1,0 +1,162 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import auc as sklearn_auc
+
+from bloomdiff.data.embedding_set import EmbeddingSet
+from bloomdiff.errors import LeakageError, ParameterError
+from bloomdiff.selection.curves import (
+    area,
+    found_at,
+    interval,
+    labels_needed,
+    outcome,
+    summarise,
+    to_markdown,
+)
+from bloomdiff.selection.simulation import by_strategy, full_score, hold_out, replay
+
+
+@pytest.fixture(scope="module")
+def cells(blobs):
+    X, y = blobs
+    rows = pd.DataFrame(
+        {
+            "cell_id": [f"c{i}" for i in range(len(y))],
+            "label": y,
+            "group": [f"g{i // 3}" for i in range(len(y))],
+            "field": [f"f{i // 6}" for i in range(len(y))],
+        }
+    )
+    return EmbeddingSet(X, rows)
+
+
+def test_test_cells_are_apart_by_group(cells):
+    pool, test = hold_out(cells, 3, seed=0)
+    assert not set(pool.group) & set(test.group)
+    assert len(pool) + len(test) == len(cells)
+    assert set(hold_out(cells, 3, seed=1)[1].group) != set(test.group)
+
+
+def test_a_pool_that_shares_a_group_with_the_test_is_refused(cells):
+    with pytest.raises(LeakageError, match="the pool: was fitted on"):
+        replay(
+            cells.take(range(100)),
+            cells.take(range(99, 120)),
+            by_strategy("random"),
+            budgets=[5],
+            seed=0,
+        )
+
+
+def test_the_chooser_sees_no_label_that_it_did_not_ask_for(cells):
+    pool, test = hold_out(cells, 3, seed=0)
+    seen = []
+
+    def first(situation, n):
+        seen.append((len(situation.y), situation.classes, len(situation.X)))
+        return np.arange(n)
+
+    played = replay(pool, test, first, budgets=[1, 4, 10], seed=0)
+    truth = pool.label
+    assert seen == [
+        (0, (), len(pool)),
+        (1, tuple(np.unique(truth[:1])), len(pool) - 1),
+        (4, tuple(np.unique(truth[:4])), len(pool) - 4),
+    ]
+    assert played.order.tolist() == list(range(10))
+    assert played.steps[1].found == {c: int((truth[:4] == c).sum()) for c in np.unique(truth)}
+    assert [s.fields for s in played.steps] == [
+        len(set(pool.rows["field"][:k])) for k in (1, 4, 10)
+    ]
+
+
+def test_a_chooser_that_repeats_itself_is_refused(cells):
+    pool, test = hold_out(cells, 3, seed=0)
+    with pytest.raises(LeakageError, match="chose a cell twice"):
+        replay(pool, test, lambda s, n: np.zeros(n, dtype=np.intp), budgets=[3], seed=0)
+
+
+@pytest.mark.parametrize("budgets", [[], [5, 5], [9, 4], [10_000]])
+def test_bad_budgets(cells, budgets):
+    pool, test = hold_out(cells, 3, seed=0)
+    with pytest.raises(ParameterError, match="budgets"):
+        replay(pool, test, by_strategy("random"), budgets=budgets, seed=0)
+
+
+def test_all_labels_reach_the_full_score_whatever_the_strategy(cells):
+    pool, test = hold_out(cells, 3, seed=0)
+    full = full_score(pool, test, seed=0)["macro_f1"]
+    for name in ("random", "expected-gain"):
+        played = replay(pool, test, by_strategy(name), budgets=[10, len(pool)], seed=0)
+        assert played.steps[-1].scores["macro_f1"] == pytest.approx(full, abs=0.02)
+
+
+def test_the_oracle_beats_random_and_the_worst_order_loses(cells):
+    """A chooser that takes one of each class in turn must come out ahead: the measure can tell."""
+    figures = []
+    for seed in range(4):
+        pool, test = hold_out(cells, 3, seed=seed)
+        turn = pool.rows.groupby("label").cumcount().to_numpy()
+        of = {
+            row.tobytes(): (k, label)
+            for row, k, label in zip(pool.X, turn, pool.label, strict=True)
+        }
+
+        def balanced(situation, n, of=of):
+            return np.argsort([of[row.tobytes()][0] for row in situation.X], kind="stable")[:n]
+
+        def one_sided(situation, n, of=of):
+            return np.argsort([of[row.tobytes()][1] for row in situation.X], kind="stable")[:n]
+
+        for name, chooser in (
+            ("random", by_strategy("random")),
+            ("balanced", balanced),
+            ("one-sided", one_sided),
+        ):
+            played = replay(pool, test, chooser, budgets=[3, 6, 12, 24], seed=seed)
+            figures.append(
+                {"strategy": name, "seed": seed, **outcome(pool, played, 1.0, "macro_f1")}
+            )
+    table = summarise(pd.DataFrame(figures), confidence=0.95)
+    assert table["strategy"].tolist() == ["balanced", "random", "one-sided"]
+    assert table["gain"][1] == 0
+    assert table["all_found_1"][0] <= 3
+    assert np.isinf(table["all_found_1"][2])
+    text = to_markdown(table, score="macro-F1", confidence=0.95)
+    assert "| one-sided |" in text
+    assert "never" in text
+
+
+def test_the_area_is_scikit_learns():
+    budget, score = np.asarray([5.0, 10, 40]), np.asarray([0.2, 0.6, 0.8])
+    assert area(budget, score) == pytest.approx(sklearn_auc(budget, score) / 35)
+    assert area(budget[:1], score[:1]) == 0.2
+
+
+def test_labels_needed():
+    budget, score = np.asarray([5.0, 10, 40]), np.asarray([0.2, 0.6, 0.8])
+    assert labels_needed(budget, score, 0.4) == pytest.approx(7.5)
+    assert labels_needed(budget, score, 0.7) == pytest.approx(25)
+    assert labels_needed(budget, score, 0.1) == 5
+    assert labels_needed(budget, score, 0.9) == float("inf")
+
+
+def test_when_each_class_was_found():
+    rows = pd.DataFrame(
+        {"cell_id": list("abcdefghi"), "label": list("xyxxxxyxz"), "group": list("abcdefghi")}
+    )
+    pool = EmbeddingSet(np.zeros((9, 2), dtype=np.float32), rows)
+    found = found_at(pool, np.asarray([1, 0, 2, 3, 4, 5]))
+    assert found == {("x", 1): 2, ("x", 5): 6, ("y", 1): 1, ("z", 1): float("inf")}
+
+
+def test_the_interval_is_students():
+    from scipy.stats import t
+
+    x = np.asarray([0.1, 0.4, 0.5, 0.9])
+    mean, low, high = interval(x, 0.9)
+    expected = t.interval(0.9, 3, loc=x.mean(), scale=x.std(ddof=1) / 2)
+    assert (low, high) == pytest.approx(expected)
+    assert np.isnan(interval([0.5], 0.9)[1])
+    assert mean == pytest.approx(0.475)
