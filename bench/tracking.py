@@ -1,23 +1,32 @@
-"""What it costs to tell MLflow about a sweep, beside MLflow's own fluent calls.
+"""What it costs to tell MLflow about a sweep, beside MLflow's own fluent calls; and other overhead.
 
-    python bench/tracking.py
+    python bench/tracking.py [--project FOLDER]
 
 Writes bench/results/tracking.json: milliseconds per child run (4 identifying and 8 other params,
-48 metrics, 2 tables as artefacts), each way in a store of its own, the two taking turns. The time
-of the processor is told beside the wall's, since the wall's suffers from whatever else runs.
+48 metrics, 2 tables as artefacts), each way in a store of its own, the two taking turns; and
+milliseconds per trial of a study, alone and as a run. The time of the processor is told beside the
+wall's, since the wall's suffers from whatever else runs.
+
+With a project whose `dvc repro` is done: seconds of a `dvc repro` that runs nothing, of importing
+the command line, and of each stage from its start to its first line of work.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from bloomdiff.experiments.studies import run_study
 from bloomdiff.experiments.tracking import ChildRun, pipeline_run
+from bloomdiff.experiments.trial_runs import TrialRuns
 from bloomdiff.files import write_json
 
 ROOT = Path(__file__).parents[1]
@@ -77,16 +86,82 @@ def fluent(root: Path, n: int) -> tuple[float, float]:
         return watch.read(n)
 
 
+def trials(root: Path, n: int, *, told: bool) -> tuple[float, float]:
+    """Time per trial of a study whose objective costs nothing, each trial a run where `told`."""
+    with pipeline_run(root, stage="tune_generator", experiment="bench") as run:
+        watch = Stopwatch()
+        run_study(
+            f"told {told} {watch}",
+            lambda trial: trial.suggest_float("x", 0, 1),
+            storage=root / "mlruns" / "optuna.db",
+            n_trials=n,
+            seed=0,
+            directions={"macro_f1": "maximize"},
+            fingerprint="bench",
+            log=TrialRuns(run, {"fold": "r0f0"}) if told else None,
+        )
+        return watch.read(n)
+
+
+START = """
+import importlib, sys, time
+begun = time.perf_counter()
+from bloomdiff.stages import run_stage
+module = importlib.import_module(f"bloomdiff.stages.{sys.argv[1]}")
+module.run = lambda project, run: print(time.perf_counter() - begun)
+run_stage(*sys.argv[1:])
+"""
+
+
+def seconds(*command: str, cwd: Path | None = None) -> float:
+    """Wall time of a command, the least of three."""
+    times = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        done = subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True)
+        times.append(time.perf_counter() - begun)
+        if "Running stage" in done.stdout:
+            raise SystemExit("the project was not up to date: run `dvc repro` there first")
+    return round(min(times), 2)
+
+
+def overheads(project: Path) -> dict[str, Any]:
+    """Seconds of what is done before any work, in a copy of the project's store."""
+    python = sys.executable
+    dvc = str(Path(python).parent / "dvc")
+    found: dict[str, Any] = {
+        "dvc repro, nothing to do": seconds(dvc, "repro", cwd=project),
+        "import bloomdiff.cli": seconds(python, "-c", "import bloomdiff.cli"),
+        "python alone": seconds(python, "-c", "pass"),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        (copy / "mlruns").mkdir()
+        shutil.copy(project / "mlruns" / "mlflow.db", copy / "mlruns")
+        for name in ("params.yaml", "dvc.yaml"):
+            shutil.copy(ROOT / name, copy)
+        for stage in ("prepare", "embed", "tune_generator", "fit_generator", "classify"):
+            told = subprocess.run(
+                [python, "-c", START, stage, folder], check=True, capture_output=True, text=True
+            )
+            found[f"start of {stage}"] = round(float(told.stdout), 2)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=100, help="child runs in a turn")
     parser.add_argument("--turns", type=int, default=3, help="turns of each way; medians are told")
+    parser.add_argument("--project", type=Path, help="a project whose pipeline has run")
     arguments = parser.parse_args()
-    measured: dict[str, list[tuple[float, float]]] = {"bloomdiff": [], "mlflow_fluent": []}
+    ways = ("bloomdiff", "mlflow_fluent", "trial", "trial_as_run")
+    measured: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
         for _ in range(arguments.turns):
             measured["bloomdiff"].append(ours(Path(one), arguments.runs))
             measured["mlflow_fluent"].append(fluent(Path(other), arguments.runs))
+            for way, told in (("trial", False), ("trial_as_run", True)):
+                measured[way].append(trials(Path(one), arguments.runs // 4, told=told))
     result: dict[str, Any] = {
         "runs_a_turn": arguments.runs,
         "milliseconds_per_run": {
@@ -99,6 +174,8 @@ def main() -> None:
         "load_average_at_end": round(os.getloadavg()[0], 1),
         "cores": os.cpu_count(),
     }
+    if arguments.project is not None:
+        result["seconds"] = overheads(arguments.project.resolve())
     write_json(ROOT / "bench" / "results" / "tracking.json", result)
     print(result)
 

@@ -52,8 +52,8 @@ def _image(value: Any, where: str) -> npt.NDArray[np.uint8]:
         return decode_rgb(bytes(value), where)
     if isinstance(value, Path):
         return read_rgb(value)
-    if not isinstance(value, str):
-        raise InputError(where, f"is {type(value).__name__}", _MEND)
+    if not isinstance(value, str) or not value:
+        raise InputError(where, f"is {value!r}"[:80], _MEND)
     text = value.partition("base64,")[2] if value.startswith("data:") else value
     try:
         data = base64.b64decode(text, validate=True)
