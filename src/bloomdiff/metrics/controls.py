@@ -135,58 +135,38 @@ def run_controls(reference: Reference, n: int) -> Controls:
     return Controls(n, scores)
 
 
-def with_controls(
-    synthetic: npt.NDArray[Any],
-    train: npt.NDArray[Any],
-    test: npt.NDArray[Any],
-    *,
-    y_synthetic: Labels,
-    y_train: Labels,
-    y_test: Labels,
-    test_groups: Labels | None = None,
-    seed: int,
-    n_bootstrap: int = 200,
-    k: int = 5,
-) -> list[Record]:
-    """`evaluate_synthetic` at the training rows' class proportions, beside floor and controls.
-
-    For several generators of one fold, make one `Reference` and use `judge`: the controls are
-    then scored once.
-
-    Parameters
-    ----------
-    synthetic, train, test, y_synthetic, y_train, y_test, test_groups, seed, n_bootstrap, k
-        As in `evaluate_synthetic`; the labels are required.
-
-    Returns
-    -------
-    list of dict
-        As `evaluate_synthetic`; the records of scope "all" have in addition `floor`, `floor_low`,
-        `floor_high`, `copycat`, `class_gaussian`, `wrong_labels`, `trustworthy` (None where
-        nothing could be checked) and `reason` (what failed).
-    """
-    reference = Reference.of(
-        train,
-        test,
-        y_train=y_train,
-        y_test=y_test,
-        test_groups=test_groups,
-        seed=seed,
-        n_bootstrap=n_bootstrap,
-        k=k,
-    )
-    return judge(reference, synthetic, y_synthetic)[0]
-
-
 def judge(
     reference: Reference,
     synthetic: npt.NDArray[Any],
     y_synthetic: Labels,
     controls: Controls | None = None,
 ) -> tuple[list[Record], Controls]:
-    """The records of `with_controls`, and the controls for the next generator of the fold.
+    """Every metric at the training rows' class proportions, beside floor and controls.
 
-    Controls of another number of rows than this generator allows are scored anew.
+    Parameters
+    ----------
+    reference
+        The fold's real rows, with labels.
+    synthetic, y_synthetic
+        Rows `(n, d)` on the original scale and their class names `(n,)`; as many of each class
+        are judged as the training proportions allow.
+    controls
+        Of an earlier generator of the fold, which this one shares; scored anew where this one
+        allows another number of rows.
+
+    Returns
+    -------
+    records
+        As `evaluate_synthetic`; those of scope "all" have in addition `floor`, `floor_low`,
+        `floor_high`, `copycat`, `class_gaussian`, `wrong_labels`, `trustworthy` (None where
+        nothing could be checked) and `reason` (what failed).
+    controls
+        For the next generator of the fold.
+
+    Raises
+    ------
+    InputError
+        No labels, or no class in common with training.
     """
     labels = np.asarray(y_synthetic, dtype=str)
     if reference.y_train is None:

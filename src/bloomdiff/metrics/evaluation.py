@@ -30,7 +30,7 @@ def evaluate_synthetic(
     All rows are z-scored by the training rows first. Fidelity and coverage compare the synthetic
     with the held-out rows; memorisation looks at the training rows as well. The synthetic rows
     should have the class proportions of the training rows, or every distance measures the
-    proportions too; `controls.with_controls` draws them so.
+    proportions too; `controls.judge` draws them so.
 
     Parameters
     ----------
