@@ -1,0 +1,67 @@
+"""The sweep read back from the tracker, and told again where DVC restored it."""
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from bloomdiff.cli import app
+from bloomdiff.errors import InputError
+from bloomdiff.experiments.summary import summarise
+from bloomdiff.files import write_yaml
+from bloomdiff.report.tables import ratio_grid, text_table
+from bloomdiff.stages.history import compare, complete_history
+
+
+@pytest.fixture
+def no_server(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def expected_table(project):
+    params = project.params
+    scores = pd.read_parquet(project.scores / "scores.parquet")
+    table, sentence = summarise(
+        scores[scores["classifier"] == params.primary],
+        metric="macro_f1",
+        allocation=params.sweep.allocation,
+        confidence=params.report.confidence,
+        beforehand=(params.report.generator, params.report.ratio),
+    )
+    return text_table(*ratio_grid(table)), sentence
+
+
+def test_the_store_alone_tells_the_curves(swept, tmp_path, no_server):
+    picture = tmp_path / "curves.png"
+    moved = swept.scores.rename(swept.scores.with_name("away"))
+    try:
+        command = ["runs", "compare", "--project", str(swept.root), "--plot", str(picture)]
+        done = CliRunner().invoke(app, command)
+    finally:
+        moved.rename(swept.scores)
+    assert done.exit_code == 0, done.output
+    grid, sentence = expected_table(swept)
+    assert grid in done.stdout
+    assert sentence in done.stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_no_run_tells_is_one_line(swept, project, tmp_path, no_server):
+    with pytest.raises(InputError, match=r"'nothing'.*in no run.*macro_f1"):
+        compare(swept, "nothing", tmp_path / "curves.png")
+    with pytest.raises(InputError, match="no finished sweep"):
+        compare(project, "macro_f1", tmp_path / "curves.png")
+    assert not (tmp_path / "curves.png").exists()
+
+
+def test_a_restored_sweep_compares_like_the_one_that_ran(swept, project, tmp_path):
+    write_yaml(
+        project.root / "dvc.yaml",
+        {"stages": {"classify": {"cmd": "x", "outs": ["reports/scores"]}}},
+    )
+    outs = [{"path": "reports/scores", "md5": "0123.dir"}]
+    write_yaml(project.root / "dvc.lock", {"stages": {"classify": {"cmd": "x", "outs": outs}}})
+    assert complete_history(project) == ["classify"]
+    assert complete_history(project) == []
+    told = compare(project, "macro_f1", tmp_path / "restored.png")
+    assert told == compare(swept, "macro_f1", tmp_path / "ran.png")
+    assert (tmp_path / "restored.png").read_bytes() == (tmp_path / "ran.png").read_bytes()
