@@ -30,7 +30,7 @@ from bloomdiff.selection.base import (
     StrategyParams,
 )
 from bloomdiff.selection.coverage import greedy_cover
-from bloomdiff.selection.geometry import Doubles, Index, unit
+from bloomdiff.selection.geometry import Doubles, Index, nearest, unit
 from bloomdiff.selection.strategies.max_herding import stands_for
 from bloomdiff.selection.strategies.typiclust import TypiClust, TypiClustParams
 from bloomdiff.selection.strategies.uncertainty import margin
@@ -126,7 +126,8 @@ class ExpectedGain(Strategy):
         return parts | {"strangeness": odd} if share else parts
 
     def _codes(self, situation: Situation, chosen: Index, parts: dict[str, Doubles]) -> Codes:
-        few = situation.counts[situation.proba[chosen].argmax(axis=1)]
+        _, at = nearest(unit(situation.X[chosen]), unit(situation.X_labelled))
+        few = situation.counts[situation.y[at]] if len(situation.y) else np.zeros(len(chosen))
         rare = (few < self.params.rare_below) & (parts["cost"] > 1)
         code = np.where(rare, "rare", "disputed")
         if "strangeness" in parts:
