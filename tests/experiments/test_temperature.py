@@ -98,3 +98,14 @@ def test_without_inner_folds_there_is_no_temperature():
     for found in (fitted(cells(), n_splits=0), fitted(cells(n_groups=1))):
         assert found["temperature"].isna().all()
         assert (found["n_validated"] == 0).all()
+
+
+def test_a_class_without_synthetic_rows_does_not_spoil_the_temperature():
+    """At a small ratio `balance` gives the largest class nothing, and synthetic-only lacks it."""
+    train = cells()
+    every = np.select([train.label == "a", train.label == "b"], [4, 2], default=1)
+    many = train.take(np.flatnonzero(np.arange(len(train)) // 12 % every == 0))
+    found = fitted(many, generator=("gaussian", {}), ratios=(0.5, float("inf")))
+    only = found.set_index("ratio").loc["inf"]
+    assert only["n_validated"] < len(many)
+    assert only["temperature"] < 15

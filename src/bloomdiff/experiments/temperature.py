@@ -58,15 +58,16 @@ def fit_temperatures(
     Returns
     -------
     DataFrame
-        `ratio` (spelled), `temperature` (NaN where there is none) and `n_validated` cells.
+        `ratio` (spelled), `temperature` (NaN where there is none) and `n_validated` cells: those
+        of classes that the classifier has learned. Where synthetic rows alone leave a class out,
+        no temperature could make up for its probability of 0.
     """
     folds = inner_folds(train, n_splits, seed) if n_splits else []
     classes = sorted(set(train.label.tolist()))
-    truth: list[Any] = []
+    truth: dict[float, list[Any]] = {ratio: [] for ratio in ratios}
     proba: dict[float, list[Any]] = {ratio: [] for ratio in ratios}
     for fit, validate in folds:
         inner, held_out = train.take(fit), train.take(validate)
-        truth.append(class_indices(held_out.label, classes))
         counts = _counts(inner)
         rows = None
         if generator is not None:
@@ -84,20 +85,21 @@ def fit_temperatures(
                 synthetic=extra,
                 classes=classes,
             )
-            proba[ratio].append(model.predict_on(held_out))
-    n = sum(map(len, truth))
-    return pd.DataFrame(
-        {
-            "ratio": [ratio_name(ratio) for ratio in ratios],
-            "temperature": [
-                fit_temperature(np.concatenate(truth), np.concatenate(proba[ratio]))
-                if n
-                else math.nan
-                for ratio in ratios
-            ],
-            "n_validated": n,
-        }
-    )
+            learned = {*real.label.tolist(), *(extra.label.tolist() if extra is not None else ())}
+            judged = held_out.take(np.isin(held_out.label, sorted(learned)))
+            if len(judged):
+                truth[ratio].append(class_indices(judged.label, classes))
+                proba[ratio].append(model.predict_on(judged))
+    records = []
+    for ratio in ratios:
+        n = sum(map(len, truth[ratio]))
+        temperature = math.nan
+        if n:
+            temperature = fit_temperature(
+                np.concatenate(truth[ratio]), np.concatenate(proba[ratio])
+            )
+        records.append((ratio_name(ratio), temperature, n))
+    return pd.DataFrame(records, columns=["ratio", "temperature", "n_validated"])
 
 
 def _counts(cells: EmbeddingSet) -> dict[str, int]:
