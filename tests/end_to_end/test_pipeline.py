@@ -27,6 +27,7 @@ STAGES = [
     "evaluate",
     "tune_classifier",
     "classify",
+    "simulate",
     "report",
 ]
 RESULTS = [
@@ -170,9 +171,10 @@ def test_metrics_and_plots_show_offline(demo):
 @pytest.mark.parametrize(
     ("key", "value", "first"),
     [
-        ("report.confidence", 0.9, ["report"]),
+        ("report.confidence", 0.9, ["report", "simulate"]),
         ("evaluate.k", 4, ["evaluate"]),
         ("tune_classifier.n_trials", 4, ["tune_classifier"]),
+        ("simulate.n_seeds", 3, ["simulate"]),
         ("sweep.allocation", "uniform", ["tune_generator", "synthesize", "classify", "report"]),
         ("prepare.folds.n_splits", 4, ["prepare"]),
         ("device", "cpu", []),

@@ -132,7 +132,12 @@ def test_label_studio_accepts_the_tasks(sheet, tmp_path):
     config = interface.LabelInterface((path / "label_config.xml").read_text())
     config.validate()
     for task in json.loads((path / "tasks.json").read_text()):
-        assert config.validate_task(task)
+        assert config.validate_task({"data": task["data"]})
+        assert not config.validate_task({"data": {}})
+        for prediction in task["predictions"]:
+            assert config.validate_prediction(prediction, return_errors=True) == []
+            prediction["result"][0]["from_name"] = "another"
+            assert config.validate_prediction(prediction, return_errors=True) != []
 
 
 def test_label_studio_tasks_follow_the_documented_schema(sheet, tmp_path):
