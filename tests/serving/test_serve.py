@@ -36,8 +36,9 @@ def loaded(registered):
     import mlflow
 
     _, uri = registered
-    mlflow.set_tracking_uri(uri)
-    return mlflow.pyfunc.load_model("models:/bloomdiff@challenger")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        return mlflow.pyfunc.load_model("models:/bloomdiff@challenger")
 
 
 @pytest.fixture(scope="module")

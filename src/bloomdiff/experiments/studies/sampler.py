@@ -16,7 +16,6 @@ from optuna.samplers import BaseSampler, PartialFixedSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-
 DRAW = "draw"
 
 
