@@ -88,8 +88,8 @@ def summary():
 def page(scene, summary):
     counts = pd.DataFrame([[5, 1, 0], [2, 7, 1], [0, 0, 0]], CLASSES, CLASSES)
     sure = np.linspace(0.05, 1, 40)
-    table = Section("Metrics", "See `tables/` and **this**.", ["metric", "verdict"],
-                    [[EVIL, "trusted"], ["density", "**not trustworthy** (2 of 5 folds)"]])  # fmt: skip
+    rows = [[EVIL, "trusted"], ["density", "**not trustworthy** (2 of 5 folds)"]]
+    table = Section("Metrics", "See `tables/` and **this**.", ["metric", "verdict"], rows)
     return Page(
         sentence=f"Nothing helped {EVIL}.",
         warnings=[f"seen before: {EVIL}"],

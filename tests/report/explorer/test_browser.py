@@ -74,6 +74,11 @@ def test_it_loads_without_network_error_or_foreign_script(visit, file):
     assert visit.complaints == []
     assert visit.page.evaluate("window.hacked") is None
     assert visit.page.locator("main img[src=x]").count() == 0
+    buttons = visit.page.locator("#map a.modebar-btn").evaluate_all(
+        "all => all.map(a => a.dataset.title)"
+    )
+    assert buttons
+    assert not [title for title in buttons if "cloud" in title.casefold()]
 
 
 def test_a_click_on_a_synthetic_point_shows_its_neighbours(visit, scene):
@@ -128,9 +133,10 @@ def test_choices_change_what_is_drawn(visit, scene):
     page.click("#next")
     assert page.evaluate("made().label[state.chosen.row]") == 1
     page.locator("#suspects button").first.click()
-    assert page.evaluate("state.chosen.row") == scene["generators"]["copycat"]["suspects"][
-        "memorised"
-    ][0]
+    assert (
+        page.evaluate("state.chosen.row")
+        == scene["generators"]["copycat"]["suspects"]["memorised"][0]
+    )
     page.select_option("#confusion-method", "copycat")
     assert visit.complaints == []
 
@@ -149,8 +155,9 @@ def test_ten_thousand_points_are_drawn_quickly(visit):
     milliseconds = visit.page.evaluate(
         """async () => {
             const n = 10000, g = made(), at = g.at[state.projection];
-            g.at[state.projection] = [0, 1].map((k) => Array.from({ length: n }, (_, i) => at[k][i % at[k].length]));
-            g.label = Array.from({ length: n }, (_, i) => g.label[i % g.label.length]);
+            const grown = (list) => Array.from({ length: n }, (_, i) => list[i % list.length]);
+            g.at[state.projection] = at.map(grown);
+            g.label = grown(g.label);
             const begin = performance.now();
             await drawMap();
             drawMarks();

@@ -46,13 +46,15 @@ function dots(kind) {
   const at = rows.map((row) => place(kind, row));
   const byClass = state.colour === "class";
   const open = kind === "synthetic" ? "" : "-open";
+  const color = byClass ? rows.map((row) => colourOf(labelOf(kind, row))) : KIND_COLOURS[kind];
   return {
     type: DOTS, mode: "markers", name: KIND_NAMES[kind], hoverinfo: "none",
     x: at.map((point) => point[0]), y: at.map((point) => point[1]),
     marker: {
       size: KIND_SIZES[kind],
       opacity: kind === "train" ? 0.6 : 0.85,
-      color: byClass ? rows.map((row) => colourOf(labelOf(kind, row))) : KIND_COLOURS[kind],
+      color,
+      line: { color, width: kind === "synthetic" ? 0 : 1.5 }, // WebGL draws open signs by this line
       symbol: byClass ? rows.map((row) => signOf(labelOf(kind, row)) + open) : KIND_SIGNS[kind],
     },
   };
@@ -93,7 +95,8 @@ function drawMap() {
     dragmode: isNarrow() ? false : "pan", uirevision: state.projection,
     xaxis: { ...hidden, range: x }, yaxis: { ...hidden, range: y },
   }, { responsive: true, displaylogo: false, scrollZoom: false,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "toImage"] });
+    // Nothing on this page may send a laboratory's cells anywhere.
+    modeBarButtonsToRemove: ["select2d", "lasso2d", "toImage", "sendChartToCloud"] });
   drawKey();
 }
 

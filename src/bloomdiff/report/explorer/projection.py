@@ -46,7 +46,10 @@ def project_all(
 
     n_components = min(_COMPONENTS, *train.shape)
     pca = PCA(n_components, svd_solver="full").fit(train)
-    low = {name: _wide(pca.transform(X)) for name, X in {"train": train, **others}.items()}
+    low = {
+        name: _wide(pca.transform(X) if len(X) else X[:, :n_components])
+        for name, X in {"train": train, **others}.items()
+    }
     found = {"PCA": {name: points[:, :2] for name, points in low.items()}}
     if len(train) >= _FEWEST:
         found["t-SNE"] = _tsne(low, seed)
