@@ -1,4 +1,4 @@
-# make repro · make test · make demo · make bench · make ui · make lint
+# make repro · make test · make demo · make bench · make report · make ui · make lint
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: repro data test demo bench ui lint
+.PHONY: repro data test demo bench report ui lint
 
 repro: $(STAMP) data
 	dvc repro
@@ -38,6 +38,12 @@ demo: $(STAMP)
 # are taken from CELLS where it is given: make bench CELLS=../shared/data
 bench: $(STAMP)
 	python bench/augmenters.py $(if $(CELLS),--cells $(CELLS))
+
+# The explorer in a browser; what is there already is shown as it is.
+report: $(STAMP)
+	@test -e reports/report/index.html || dvc repro report
+	@echo "$(CURDIR)/reports/report/index.html"
+	@python -m webbrowser -t "file://$(CURDIR)/reports/report/index.html"
 
 ui: $(STAMP)
 	bloomdiff ui

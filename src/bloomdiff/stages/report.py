@@ -23,6 +23,7 @@ from bloomdiff.report.figures import confusion_figure, ratio_curves
 from bloomdiff.report.page import page
 from bloomdiff.report.tables import LEGEND, at_ratio, ratio_grid, text_table
 from bloomdiff.report.usefulness_sections import usefulness_sections
+from bloomdiff.stages.explorer import explorer_page
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.register import register_with_report
 
@@ -53,6 +54,8 @@ def run(project: Project, run: StageRun) -> None:
         f"{primary} classifier, on real test cells only"
     )
     text = "\n".join([title, text_table(head, rows), LEGEND, sentences[primary]])
+    told = facts(results.scores, prepared, embeddings.header)
+    warned = warnings(prepared, params.encoder)
     with atomic_dir(project.report) as folder:
         draw(tables, summaries[primary], primary, ratio, folder)
         write_confusions(project, primary, folder)
@@ -65,10 +68,23 @@ def run(project: Project, run: StageRun) -> None:
                     *usefulness_sections(tables, ratio, primary=primary),
                     *fidelity_sections(tables, ratio),
                 ],
-                facts=facts(results.scores, prepared, embeddings.header),
-                warnings=warnings(prepared, params.encoder),
+                facts=told,
+                warnings=warned,
                 counts=prepared["classes"],
                 confidence=params.report.confidence,
+            ),
+            encoding="utf-8",
+        )
+        (folder / "index.html").write_text(
+            explorer_page(
+                project,
+                tables=tables,
+                summary=summaries[primary],
+                sentence=sentences[primary],
+                predictions=results.predictions,
+                facts=told,
+                warnings=warned,
+                counts=prepared["classes"],
             ),
             encoding="utf-8",
         )
