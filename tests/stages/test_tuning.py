@@ -7,13 +7,14 @@ from typer.testing import CliRunner
 
 from bloomdiff.cli import app
 from bloomdiff.errors import ParameterError
+from bloomdiff.experiments.objectives import search_spaces
 from bloomdiff.experiments.studies import run_study
 from bloomdiff.experiments.tracking_client import client_of
 from bloomdiff.files import read_yaml
 from bloomdiff.params import load_params
 from bloomdiff.stages import run_stage
 from bloomdiff.stages.project import Project
-from bloomdiff.stages.tuning import search_spaces, tune_now
+from bloomdiff.stages.tuning import tune_now
 
 
 def set_params(project, block, **values):

@@ -46,7 +46,7 @@ def classifier(
 @app.command()
 def spaces() -> None:
     """Print the search space of every generator and classifier."""
-    from bloomdiff.stages.tuning import search_spaces
+    from bloomdiff.experiments.objectives import search_spaces
 
     rows = [("kind", "method", "hyper-parameter", "range"), *search_spaces()]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]

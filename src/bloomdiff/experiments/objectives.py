@@ -16,7 +16,7 @@ from bloomdiff.classifiers import CLASSIFIERS, make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.folds import inner_folds
 from bloomdiff.experiments.ratios import Allocation, allocate
-from bloomdiff.experiments.studies import Direction, report
+from bloomdiff.experiments.studies import Direction, report, space_table
 from bloomdiff.generators import GENERATORS, make_generator
 from bloomdiff.metrics.classification import score_classification
 from bloomdiff.metrics.frechet import Moments, frechet_between
@@ -177,3 +177,15 @@ def is_tunable(kind: type) -> bool:
     from bloomdiff.generators.base import Generator
 
     return getattr(kind, "search_space", None) is not Generator.search_space
+
+
+def search_spaces() -> list[tuple[str, str, str, str]]:
+    """Every search space: kind, method, hyper-parameter, range."""
+    kinds: tuple[tuple[str, Any], ...] = (("generator", GENERATORS), ("classifier", CLASSIFIERS))
+    return [
+        (kind, *row)
+        for kind, registry in kinds
+        for row in space_table(
+            {name: registry[name].search_space for name in registry if is_tunable(registry[name])}
+        )
+    ]

@@ -12,8 +12,8 @@ from typing import Any
 
 from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.errors import ParameterError
-from bloomdiff.experiments.objectives import DIRECTIONS, Objective, ObjectiveName, is_tunable
-from bloomdiff.experiments.studies import StudyResult, run_study, space_table, studies_page
+from bloomdiff.experiments.objectives import DIRECTIONS, Objective, ObjectiveName
+from bloomdiff.experiments.studies import StudyResult, run_study, studies_page
 from bloomdiff.experiments.tracking import RunHandle, StageRun, pipeline_run
 from bloomdiff.experiments.trial_runs import TrialRuns
 from bloomdiff.files import read_json, sha256_file, write_json, write_yaml
@@ -210,21 +210,6 @@ def _log_page(
     if studies:
         page = studies_page(study_storage(project, settings), studies)
         run.log_content({f"{run.stage}/studies.html": page})
-
-
-def search_spaces() -> list[tuple[str, str, str, str]]:
-    """Every search space: kind, method, hyper-parameter, range."""
-    from bloomdiff.classifiers import CLASSIFIERS
-    from bloomdiff.generators import GENERATORS
-
-    kinds: tuple[tuple[str, Any], ...] = (("generator", GENERATORS), ("classifier", CLASSIFIERS))
-    return [
-        (kind, *row)
-        for kind, registry in kinds
-        for row in space_table(
-            {name: registry[name].search_space for name in registry if is_tunable(registry[name])}
-        )
-    ]
 
 
 def study_name(project: Project, task: TuningTask) -> str:
