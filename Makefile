@@ -10,6 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 repro: $(STAMP) data
 	dvc repro
+	bloomdiff runs sync
 	bloomdiff results
 
 # Set-up: torch first and torchvision without its dependencies, so that nothing replaces the torch

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from bloomdiff.data.embedding_set import Labels
+from bloomdiff.data.embedding_set import EmbeddingSet, Labels
 from bloomdiff.errors import ParameterError
 
 Index = npt.NDArray[np.intp]
@@ -104,3 +104,11 @@ def _gathered(part: Index, count: Index) -> list[int]:
         if (parts == parts[0]).all() and parts[0] != ALWAYS_TRAIN:
             whole.append(c)
     return whole
+
+
+def unseen_pool(pool: EmbeddingSet, held_out: EmbeddingSet) -> EmbeddingSet:
+    """Pool cells of no held-out group.
+
+    What a subsample set aside may share a slide with the cells that validate.
+    """
+    return pool.take(~np.isin(pool.group, held_out.group))

@@ -15,6 +15,7 @@ import numpy as np
 from bloomdiff.classifiers import CLASSIFIERS, make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.folds import inner_folds
+from bloomdiff.data.partition import unseen_pool
 from bloomdiff.experiments.ratios import Allocation, allocate
 from bloomdiff.experiments.studies import Direction, report, space_table
 from bloomdiff.generators import GENERATORS, make_generator
@@ -82,8 +83,7 @@ def generator_objective(
         told: dict[ObjectiveName, list[float]] = {"macro_f1": [], "frechet": [], "seconds": []}
         for step, (fit, validate) in enumerate(inner_folds(train, n_splits, seed)):
             inner, held_out = train.take(fit), train.take(validate)
-            # What a subsample set aside may share a slide with the cells that validate.
-            unseen = pool.take(~np.isin(pool.group, held_out.group))
+            unseen = unseen_pool(pool, held_out)
             begun = time.perf_counter()
             generator = make_generator(name, values, seed=seed, device=device)
             generator.fit(
@@ -103,7 +103,7 @@ def generator_objective(
                 if step not in nearness:
                     nearness[step] = _Nearness(inner.X, held_out.X)
                 told["frechet"].append(nearness[step].of(alike.X))
-            score = _validate(classifier, inner, held_out, synthetic, seed, device)
+            score = _validate(classifier, inner, held_out, synthetic, unseen, seed, device)
             told["macro_f1"].append(score)
             if max_frechet is None or np.mean(told["frechet"]) <= max_frechet:
                 report(trial, float(np.mean(told["macro_f1"])), step)
@@ -138,7 +138,14 @@ class _Nearness:
 
 
 def classifier_objective(
-    name: str, base: Values, train: EmbeddingSet, *, n_splits: int, seed: int, device: str
+    name: str,
+    base: Values,
+    train: EmbeddingSet,
+    pool: EmbeddingSet,
+    *,
+    n_splits: int,
+    seed: int,
+    device: str,
 ) -> Objective:
     """Macro-F1 of a classifier on real rows alone, mean over the inner folds."""
 
@@ -147,7 +154,8 @@ def classifier_objective(
         scores: list[float] = []
         for step, (fit, validate) in enumerate(inner_folds(train, n_splits, seed)):
             inner, held_out = train.take(fit), train.take(validate)
-            scores.append(_validate((name, values), inner, held_out, None, seed, device))
+            unseen = unseen_pool(pool, held_out)
+            scores.append(_validate((name, values), inner, held_out, None, unseen, seed, device))
             report(trial, float(np.mean(scores)), step)
         return float(np.mean(scores))
 
@@ -159,6 +167,7 @@ def _validate(
     inner: EmbeddingSet,
     held_out: EmbeddingSet,
     synthetic: Any,
+    pool: EmbeddingSet,
     seed: int,
     device: str,
 ) -> float:
@@ -166,7 +175,12 @@ def _validate(
     model = make_classifier(name, dict(values), seed=seed, device=device)
     classes = sorted({*inner.label.tolist(), *held_out.label.tolist()})
     model.fit(
-        inner.X, inner.label, fingerprint=inner.fingerprint, synthetic=synthetic, classes=classes
+        inner.X,
+        inner.label,
+        fingerprint=inner.fingerprint,
+        synthetic=synthetic,
+        classes=classes,
+        pool=pool,
     )
     proba = model.predict_on(held_out)
     return score_classification(held_out.label, proba, model.classes_)["macro_f1"]

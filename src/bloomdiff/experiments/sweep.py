@@ -84,6 +84,7 @@ def sweep_fold(
     seeds: Sequence[int],
     allocation: Allocation,
     classifiers: Mapping[str, Mapping[str, object]],
+    pool: EmbeddingSet | None = None,
     device: str = "cpu",
 ) -> Iterator[Scored]:
     """Score every ratio, seed and classifier on one fold.
@@ -103,6 +104,8 @@ def sweep_fold(
         How the synthetic rows are shared among the classes.
     classifiers
         Name to hyper-parameters.
+    pool
+        Cells without a label, for the classifiers that learn from them.
     device
         "cpu", "cuda" or "auto".
 
@@ -114,6 +117,8 @@ def sweep_fold(
     if not isinstance(test, EmbeddingSet):
         raise LeakageError("the test rows", "are not real cells", "test on an EmbeddingSet")
     assert_disjoint(test.group, train.fingerprint, what="the training part")
+    if pool is not None:
+        assert_disjoint(test.group, pool.fingerprint, what="the pool")
     classes = sorted({*train.label.tolist(), *test.label.tolist()})
     labels = train.label.tolist()
     counts = {name: labels.count(name) for name in sorted(set(labels))}
@@ -135,6 +140,7 @@ def sweep_fold(
                     fingerprint=train.fingerprint,
                     synthetic=extra,
                     classes=classes,
+                    pool=pool,
                 )
                 yield _score(model, test, ratio, seed, len(extra) if extra is not None else 0)
 

@@ -17,6 +17,7 @@ import pandas as pd
 from bloomdiff.classifiers import make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
 from bloomdiff.data.folds import inner_folds
+from bloomdiff.data.partition import unseen_pool
 from bloomdiff.experiments.ratios import Allocation, allocate, largest_finite, ratio_name
 from bloomdiff.experiments.sweep import draw
 from bloomdiff.generators import make_generator
@@ -68,10 +69,11 @@ def fit_temperatures(
     proba: dict[float, list[Any]] = {ratio: [] for ratio in ratios}
     for fit, validate in folds:
         inner, held_out = train.take(fit), train.take(validate)
+        unseen = unseen_pool(pool, held_out)
         counts = _counts(inner)
         rows = None
         if generator is not None:
-            rows = _synthesize(generator, inner, pool, held_out, ratios, allocation, seed, device)
+            rows = _synthesize(generator, inner, unseen, ratios, allocation, seed, device)
         for ratio in ratios:
             extra = None
             if rows is not None:
@@ -84,6 +86,7 @@ def fit_temperatures(
                 fingerprint=inner.fingerprint,
                 synthetic=extra,
                 classes=classes,
+                pool=unseen,
             )
             learned = {*real.label.tolist(), *(extra.label.tolist() if extra is not None else ())}
             judged = held_out.take(np.isin(held_out.label, sorted(learned)))
@@ -110,16 +113,13 @@ def _counts(cells: EmbeddingSet) -> dict[str, int]:
 def _synthesize(
     generator: Method,
     inner: EmbeddingSet,
-    pool: EmbeddingSet,
-    held_out: EmbeddingSet,
+    unseen: EmbeddingSet,
     ratios: Sequence[float],
     allocation: Allocation,
     seed: int,
     device: str,
 ) -> SyntheticSet:
     """Rows for the largest ratio of a generator that never saw the held-out cells' groups."""
-    # What a subsample set aside may share a slide with the cells that validate.
-    unseen = pool.take(~np.isin(pool.group, held_out.group))
     model = make_generator(generator[0], dict(generator[1]), seed=seed, device=device)
     model.fit(
         inner.X,

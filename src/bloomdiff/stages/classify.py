@@ -85,6 +85,7 @@ def classify_one(project: Project, folder: Path, fold: str, name: str) -> None:
         seeds=params.seeds,
         allocation=sweep.allocation,
         classifiers=values,
+        pool=rows.pool,
         device=params.device,
     ):
         key: dict[str, Any] = {

@@ -172,6 +172,7 @@ def fit_member(
         seeds=params.seeds[:1],
         allocation=params.sweep.allocation,
         classifiers={params.primary: values},
+        pool=rows.pool,
         device=params.device,
     )
     told = _one(tables["scores"], fold, params.seeds[0], classifier=params.primary)["macro_f1"]

@@ -40,7 +40,8 @@ def make_task(project: Project, fold: str, name: str) -> TuningTask:
     """What there is to tune for one classifier in one fold."""
     params = project.params
     tune = params.tune_classifier
-    train = load_fold(project, fold).train
+    rows = load_fold(project, fold)
+    train = rows.train
     values = dict(params.sweep.classifiers[name])
     given = TuningTask("classifier", name, fold, values, train.fingerprint, tune)
     # Too few groups to hold any out: nothing can be compared, and the given values stand.
@@ -49,7 +50,13 @@ def make_task(project: Project, fold: str, name: str) -> TuningTask:
     return replace(
         given,
         objective=classifier_objective(
-            name, values, train, n_splits=tune.inner_folds, seed=params.seed, device=params.device
+            name,
+            values,
+            train,
+            rows.pool,
+            n_splits=tune.inner_folds,
+            seed=params.seed,
+            device=params.device,
         ),
         space=CLASSIFIERS[name].search_space,
         first=make_classifier(name, values, seed=0).params.model_dump(mode="json"),
