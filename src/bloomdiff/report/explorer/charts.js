@@ -39,11 +39,14 @@ function drawConfusion(id, method) {
   const chart = DATA.confusions[method];
   const narrow = isNarrow();
   const small = { tickfont: { size: narrow ? 9 : 11 } };
-  drawChart(id, { data: chart.data.map((trace) => ({ ...trace, showscale: !narrow })), layout: {
-    ...chart.layout,
-    xaxis: { ...chart.layout.xaxis, ...small },
-    yaxis: { ...chart.layout.yaxis, ...small },
-  } }, { margin: { l: 10, r: 10, t: 10, b: 10 } });
+  drawChart(id, {
+    data: chart.data.map((trace) => ({ ...trace, texttemplate: narrow ? "" : trace.texttemplate })),
+    layout: {
+      ...chart.layout,
+      xaxis: { ...chart.layout.xaxis, ...small },
+      yaxis: { ...chart.layout.yaxis, ...small },
+    },
+  }, { margin: { l: 10, r: 10, t: 10, b: 10 } });
 }
 
 function drawCharts() {

@@ -13,7 +13,7 @@ from bloomdiff.report.explorer.scene import full_name
 
 # Paul Tol's "muted" scheme: told apart with any of the common colour deficiencies.
 PALETTE = (
-    *("#332288", "#cc6677", "#117733", "#88ccee", "#aa4499"),
+    *("#332288", "#cc6677", "#117733", "#aa4499", "#88ccee"),
     *("#999933", "#44aa99", "#882255", "#ddcc77"),
 )
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
@@ -39,6 +39,7 @@ def ratio_chart(table: pd.DataFrame, *, beforehand: str) -> Chart:
     real = table[table["generator"] == "none"].iloc[0]
     ends = pd.DataFrame([real, real]).assign(at=[-0.3, len(ratios) - 0.7])
     traces = _band(ends, "real cells only", _GREY, "dash", 2)
+    traces[-1]["mode"] = "lines"
     names = [name for name in table["generator"].unique() if name != "none"]
     for number, name in enumerate(names):
         own = table[table["generator"] == name]
@@ -52,6 +53,7 @@ def ratio_chart(table: pd.DataFrame, *, beforehand: str) -> Chart:
                 "title": {"text": "synthetic cells per real training cell"},
                 "tickvals": list(place.values()),
                 "ticktext": ticks,
+                "zeroline": False,
             },
             "yaxis": {"title": {"text": "macro-F1 on real test cells, points"}},
         },
@@ -121,7 +123,13 @@ def confusion_chart(counts: pd.DataFrame) -> Chart:
         )
     ]
     steps = list(range(len(names)))
-    ticks = {"tickvals": steps, "ticktext": [_plain(name) for name in names], "automargin": True}
+    ticks = {
+        "tickvals": steps,
+        "ticktext": [_plain(name) for name in names],
+        "automargin": True,
+        "showgrid": False,
+        "zeroline": False,
+    }
     return {
         "data": [
             {
@@ -129,14 +137,17 @@ def confusion_chart(counts: pd.DataFrame) -> Chart:
                 "x": steps,
                 "y": steps,
                 "z": shares.round(1).to_numpy().tolist(),
-                "text": texts,
-                "hovertemplate": "%{text}<extra></extra>",
+                "text": counts.astype(str).where(counts > 0, "").to_numpy().tolist(),
+                "texttemplate": "%{text}",
+                "textfont": {"size": 9},
+                "hovertext": texts,
+                "hovertemplate": "%{hovertext}<extra></extra>",
                 "colorscale": [[0, "#ffffff"], [1, "#332288"]],
                 "zmin": 0,
                 "zmax": 100,
                 "xgap": 1,
                 "ygap": 1,
-                "colorbar": {"title": {"text": "% of the<br>true class"}, "thickness": 12},
+                "showscale": False,
             }
         ],
         "layout": {
@@ -154,7 +165,8 @@ def reliability_chart(
     Parameters
     ----------
     judged
-        Method to whether each test cell was called rightly, and the confidence of the call.
+        Method to whether each test cell was called rightly, and the confidence of the call; real
+        cells only comes first, as in the ratios' chart, and the others have its colours.
 
     References
     ----------
@@ -187,8 +199,8 @@ def reliability_chart(
                 "y": np.round(100 * right, 1).tolist(),
                 "customdata": counts[filled].tolist(),
                 "line": {
-                    "color": PALETTE[number % len(PALETTE)],
-                    "dash": _DASHES[number % len(_DASHES)],
+                    "color": PALETTE[(number - 1) % len(PALETTE)] if number else _GREY,
+                    "dash": _DASHES[(number - 1) % len(_DASHES)] if number else "solid",
                 },
                 "hovertemplate": "%{x:.0f} % sure, %{y:.0f} % right (%{customdata} cells)",
             }

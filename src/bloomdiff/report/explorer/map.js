@@ -133,5 +133,5 @@ function drawKey() {
   const { train, test } = SCENE.drawn;
   const part = made() ? `; ${made().label.length} of ${made().of} synthetic cells` : "";
   byId("drawn").textContent =
-    `Known here: ${train[0]} of ${train[1]} training cells, ${test[0]} of ${test[1]} held-out cells${part}.`;
+    `Drawn: ${train[0]} of ${train[1]} training cells, ${test[0]} of ${test[1]} held-out cells${part}.`;
 }
