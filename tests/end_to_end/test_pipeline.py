@@ -46,6 +46,7 @@ RESULTS = [
     "reports/report/tables/costs.parquet",
     "reports/report/tables/macro_f1.parquet",
     "reports/report/report.md",
+    "reports/report/index.html",
     "reports/report/ratio_curves.png",
     "reports/runs.csv",
 ]

@@ -108,7 +108,7 @@ def _evidence(
     adjusted = "Holm-adjusted " if n_comparisons > 1 else ""
     return (
         f"95 % interval {_points(low):.1f} to {_points(high):.1f}; "
-        f"{d.n_folds} folds × {d.n_seeds} seeds; {adjusted}{p_text}{family}"
+        f"{d.n_folds} folds × {d.n_seeds} seed{'s' if d.n_seeds > 1 else ''}; {adjusted}{p_text}{family}"
     )
 
 
