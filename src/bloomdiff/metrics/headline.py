@@ -106,9 +106,10 @@ def _evidence(
     p_text = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
     family = f" over {n_comparisons} comparisons" if n_comparisons > 1 else ""
     adjusted = "Holm-adjusted " if n_comparisons > 1 else ""
+    seeds = f"{d.n_seeds} seed" if d.n_seeds == 1 else f"{d.n_seeds} seeds"
     return (
         f"95 % interval {_points(low):.1f} to {_points(high):.1f}; "
-        f"{d.n_folds} folds × {d.n_seeds} seed{'s' if d.n_seeds > 1 else ''}; {adjusted}{p_text}{family}"
+        f"{d.n_folds} folds × {seeds}; {adjusted}{p_text}{family}"
     )
 
 
