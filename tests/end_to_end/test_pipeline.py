@@ -173,16 +173,17 @@ def test_metrics_and_plots_show_offline(demo):
     ("key", "value", "first"),
     [
         ("report.confidence", 0.9, ["report", "simulate"]),
-        ("evaluate.k", 4, ["evaluate"]),
-        ("tune_classifier.n_trials", 4, ["tune_classifier"]),
-        ("simulate.n_seeds", 3, ["simulate"]),
+        ("evaluate.k", 4, ["evaluate", "report"]),
+        ("tune_classifier.n_trials", 4, ["tune_classifier", "report"]),
+        ("simulate.n_seeds", 3, ["simulate", "report"]),
         ("sweep.allocation", "uniform", ["tune_generator", "synthesize", "classify", "report"]),
-        ("prepare.folds.n_splits", 4, ["prepare"]),
+        ("prepare.folds.n_splits", 4, ["prepare", "report"]),
         ("device", "cpu", []),
         ("jobs", 1, []),
     ],
 )
 def test_a_knob_touches_only_what_depends_on_it(demo, key, value, first):
+    # The report prints every knob that the results depend on.
     workspace, _ = demo
     path = workspace.root / "params.yaml"
     original = path.read_text()

@@ -131,7 +131,7 @@ def _write(bundles: Iterable[Bundle], images: Path, source: str, jobs: int) -> l
         partial(write_records, images=images, source=source),
         bundles,
         jobs=jobs,
-        chunk=64,
+        chunk=16,
         describe=f"import {source}",
         total=len(bundles) if isinstance(bundles, list) else None,
     ):
