@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from ablations import RIVALS as SHALLOW
 from augmenters_data import Parts
 from bloomdiff.classifiers import CLASSIFIERS, make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
 from bloomdiff.data.folds import inner_folds
+from bloomdiff.data.partition import unseen_pool
 from bloomdiff.diffusion.estimator import EmbeddingDiffusion
 from bloomdiff.generators import make_generator
 from bloomdiff.metrics.classification import score_classification
@@ -103,35 +105,13 @@ _OURS: dict[bool, list[dict[str, Any]]] = {
     True: [{"pool_trust": t, "shrinkage": s} for s in (None, 0.3) for t in (0.1, 0.3, 1.0)],
 }
 _NO_NETWORK = {"n_steps": 0}
-RIVALS = (
-    "oversample",
-    "jitter",
-    "smote",
-    "borderline-smote",
-    "adasyn",
-    "kmeans-smote",
-    "mixup",
-    "kde",
-    "gmm",
-    "gaussian",
-    "distribution-calibration",
-    "latent-ddim",
-    "forest-diffusion",
-    "ctgan",
-    "tvae",
-    "gaussian-copula",
-)
+RIVALS = (*SHALLOW, "latent-ddim", "forest-diffusion", "ctgan", "tvae", "gaussian-copula")
 METHODS = {
     method.name: method
     for method in (
         Method("real only", own=PLAIN),
         Method("logit adjustment", own={k: _adjusted(PLAIN[k]) for k in ("logistic", "mlp")}),
-        Method(
-            "manifold mixup",
-            own={
-                "mlp": [{"manifold_mixup": a, "dropout": d} for a in (1, 2) for d in (0, 0.3, 0.5)]
-            },
-        ),
+        Method("manifold mixup", own={"mlp": _MANIFOLD_MIXUP}),
         *(Method(name, name) for name in RIVALS),
         Method("diffusion", "diffusion", inner=_NO_NETWORK, ours=True),
         Method("diffusion classifier", own={ITSELF: _OURS[False]}, ours=True),
@@ -152,7 +132,7 @@ def compete(method: Method, parts: Parts, classifiers: Sequence[str], seed: int)
     folds = inner_folds(labelled, 2, seed)
     cheap = replace(method, params={**method.params, **method.inner})
     inner = [
-        Trained(cheap, labelled.take(fit), _apart(pool, labelled.take(held)), seed)
+        Trained(cheap, labelled.take(fit), pool and unseen_pool(pool, labelled.take(held)), seed)
         for fit, held in folds
     ]
     outer = Trained(method, labelled, pool, seed)
@@ -176,10 +156,6 @@ def compete(method: Method, parts: Parts, classifiers: Sequence[str], seed: int)
             "generator_seconds": outer.seconds,
             "seconds": time.perf_counter() - begun,
         }
-
-
-def _apart(pool: EmbeddingSet | None, held: EmbeddingSet) -> EmbeddingSet | None:
-    return None if pool is None else pool.take(~np.isin(pool.group, held.group))
 
 
 def _configurations(method: Method, classifier: str) -> list[tuple[Values, int]]:
