@@ -21,7 +21,7 @@ from typing import Any
 
 import pandas as pd
 
-from augmenters_data import CHOSEN_ON, DATA, REGIMES, divide, load
+from augmenters_data import ACROSS, CHOSEN_ON, DATA, REGIMES, SOURCES, divide, load
 from augmenters_methods import ALL_LABELS, METHODS, PLAIN, Trained, compete
 from augmenters_summary import summarise
 from bloomdiff.data.embedding_set import EmbeddingSet
@@ -58,7 +58,8 @@ def run_unit(
 
     torch.set_num_threads(1)
     data, regime, seed = unit
-    parts = divide(cells, REGIMES[regime], seed)
+    labelled_from = SOURCES[ACROSS[data].labelled].kind if data in ACROSS else None
+    parts = divide(cells, REGIMES[regime], seed, labelled_from=labelled_from)
     rows: list[dict[str, Any]] = []
     with threadpool_limits(1):
         for name in methods:

@@ -7,10 +7,11 @@ under ``build/augmenters/``. Pixel-identical cells share a group, groups never s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from bloomdiff.data.duplicates import DuplicateParams, group_duplicates
 from bloomdiff.data.embedding_set import EmbeddingSet
@@ -76,7 +77,31 @@ SOURCES = {
     ),
 }
 CHOSEN_ON = ("blood-5",)  # its cells served to choose the model: never part of a claim
-DATA = ("phantom", *SOURCES)
+
+
+@dataclass(frozen=True)
+class Across:
+    """Two laboratories: labels from one, the pool and the test from the other.
+
+    Attributes
+    ----------
+    labelled, tested
+        Names in `SOURCES`.
+    coarser
+        Classes of the first that the second does not tell apart.
+    """
+
+    labelled: str
+    tested: str
+    coarser: Mapping[str, str] = field(default_factory=dict)
+
+
+_NEUTROPHILS = {"neutrophil_band": "neutrophil", "neutrophil_segmented": "neutrophil"}
+ACROSS = {
+    "blood to marrow": Across("blood-13", "marrow-6"),
+    "blood to fields": Across("blood-13", "fields-4", _NEUTROPHILS),
+}
+DATA = ("phantom", *SOURCES, *ACROSS)
 
 
 def load(name: str, build: Path, cells: Path) -> EmbeddingSet:
@@ -91,6 +116,8 @@ def load(name: str, build: Path, cells: Path) -> EmbeddingSet:
     cells
         Folder that holds the real cells.
     """
+    if name in ACROSS:
+        return _joined(ACROSS[name], build, cells)
     path = build / name / "cells.parquet"
     if not path.exists():
         folder = build / name / "data"
@@ -101,7 +128,22 @@ def load(name: str, build: Path, cells: Path) -> EmbeddingSet:
             options = {key: str(cells / value) for key, value in (source.options or {}).items()}
             import_cells(source.kind, cells / source.folder, folder, options, classes=source.rules)
         _embed(folder, build).save(path)
-    return EmbeddingSet.load(path)
+    found = EmbeddingSet.load(path)
+    if name == "blood-13":
+        # The two folders share images of one published set, which have the same file names.
+        chosen_on = {Path(cell).name for cell in load("blood-5", build, cells).cell_id}
+        found = found.take(np.array([Path(cell).name not in chosen_on for cell in found.cell_id]))
+    return found
+
+
+def _joined(across: Across, build: Path, cells: Path) -> EmbeddingSet:
+    """Cells of both laboratories, of the classes that both have."""
+    first, second = (load(name, build, cells) for name in (across.labelled, across.tested))
+    rows = pd.concat([first.rows, second.rows], ignore_index=True)
+    rows["label"] = rows["label"].replace(dict(across.coarser))
+    common = set(rows["label"][: len(first)]) & set(rows["label"][len(first) :])
+    both = EmbeddingSet(np.concatenate([first.X, second.X]), rows, dict(first.header))
+    return both.take(rows["label"].isin(common).to_numpy())
 
 
 def _embed(folder: Path, build: Path) -> EmbeddingSet:
@@ -135,16 +177,32 @@ class Parts:
     all_labels: EmbeddingSet
 
 
-def divide(cells: EmbeddingSet, regime: Regime, seed: int) -> Parts:
-    """Test on a third of the groups; keep so many labels of the rest as the regime has."""
-    train, test = inner_folds(cells, 3, seed)[0]
+def divide(
+    cells: EmbeddingSet, regime: Regime, seed: int, *, labelled_from: str | None = None
+) -> Parts:
+    """Test on a third of the groups; keep so many labels of the rest as the regime has.
+
+    Where `labelled_from` names a source, all labels come from its cells, and pool and test are
+    parts of the others.
+    """
+    own = np.ones(len(cells), dtype=bool)
+    if labelled_from is not None:
+        own = cells.rows["source"].to_numpy() != labelled_from
+    there = np.flatnonzero(own)
+    train, test = (there[part] for part in inner_folds(cells.take(there), 3, seed)[0])
+    if labelled_from is not None:
+        train = np.concatenate([np.flatnonzero(~own), train])
     kept = subsample(
         cells.label[train],
-        np.ones(len(train), dtype=bool),
+        np.ones(len(train), dtype=bool) if labelled_from is None else ~own[train],
         shots_per_class=regime.shots,
         imbalance_factor=regime.imbalance,
         rng=np.random.default_rng([seed, 1]),
     )
+    hidden = ~kept if labelled_from is None else own[train]
     return Parts(
-        cells.take(train[kept]), cells.take(train[~kept]), cells.take(test), cells.take(train)
+        cells.take(train[kept]),
+        cells.take(train[hidden]),
+        cells.take(test),
+        cells.take(train[kept | hidden]),
     )

@@ -79,3 +79,14 @@ def test_scores_are_taken_up_and_summarised(cells: EmbeddingSet, tmp_path) -> No
     assert (tmp_path / "curves.png").stat().st_size > 10_000
     best = scores[scores["method"] == "all labels"]["macro_f1"].mean()
     assert f"| all labels | {100 * best:.1f}" in text
+
+
+def test_labels_from_one_laboratory_and_pool_and_test_from_the_other(cells: EmbeddingSet) -> None:
+    source = np.where(np.arange(len(cells)) % 60 < 20, "here", "there")
+    both = replace(cells, rows=cells.rows.assign(source=source))
+    parts = divide(both, REGIMES["5-shot"], 0, labelled_from="here")
+    assert set(parts.labelled.rows["source"]) == {"here"}
+    assert set(parts.pool.rows["source"]) == set(parts.test.rows["source"]) == {"there"}
+    assert not set(parts.test.group) & (set(parts.pool.group) | set(parts.labelled.group))
+    assert len(parts.labelled) == 15
+    assert len(parts.all_labels) == len(parts.labelled) + len(parts.pool)

@@ -70,10 +70,10 @@ def test_directions_without_spread_are_left_out():
     assert np.isfinite(whitening.residuals(X, np.zeros(10, dtype=np.intp))).all()
 
 
-def test_lone_rows_borrow_the_spread_about_the_overall_mean():
+def test_lone_rows_borrow_the_spread_about_the_overall_mean_but_no_direction():
     X = np.asarray([[0.0, 0.0], [2.0, 0.0], [4.0, 0.0]])
     covariance = residual_covariance(X, np.asarray([0, 1, 2]), shrinkage=0.0)
-    np.testing.assert_allclose(covariance, [[4, 0], [0, 0]], atol=1e-9)
+    np.testing.assert_allclose(covariance, [[2, 0], [0, 2]], atol=1e-9)
     assert (residual_covariance(X[:1], np.asarray([0])) == 0).all()
 
 

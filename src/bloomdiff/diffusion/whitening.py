@@ -54,14 +54,16 @@ def residual_covariance(
 
     Returns
     -------
-    float64 `(d, d)`. Where no class has two rows, the covariance about the overall mean.
+    float64 `(d, d)`. Where no class has two rows, a multiple of the identity, as large as the
+    covariance about the overall mean: such rows tell how far apart cells lie, but the directions
+    in which they do are those between the classes.
     """
     from sklearn.covariance import ledoit_wolf, shrunk_covariance
 
     weight = np.ones(len(y)) if weight is None else weight
     n_classes = int(y.max()) + 1
     if np.bincount(y, weight).max() < 2:
-        y, n_classes = np.zeros(len(X), dtype=np.intp), 1
+        y, n_classes, shrinkage = np.zeros(len(X), dtype=np.intp), 1, 1.0
     free = weight.sum() - n_classes
     if free <= 0:
         return np.zeros((X.shape[1], X.shape[1]))
