@@ -30,6 +30,9 @@ CELL_COLUMNS = (
 )
 # Where a cell was cut from a field of view: the field's name and the box in its pixels.
 BOX_COLUMNS = ("field", "box_x", "box_y", "box_width", "box_height")
+# Where a detector found it: its score, and its probability of each class in `p.<class>`.
+SCORE_COLUMN = "score"
+PROBABILITY = "p."
 TEXT_COLUMNS = ("cell_id", "path", "label", "group", "split", "source", "blake3", "field")
 
 

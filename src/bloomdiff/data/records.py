@@ -5,7 +5,7 @@ This module stays light, since every worker process loads it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,6 +66,8 @@ class Record:
         Width and height of the field as its annotation tells them, checked against the file.
     margin
         Surroundings of the cell to be kept, see `crop`.
+    score, proba
+        What a detector says, where one does: its score, and class to probability.
     """
 
     name: str
@@ -77,9 +79,12 @@ class Record:
     field: str = ""
     field_size: tuple[int, int] | None = None
     margin: float = 0.0
+    score: float | None = None
+    proba: Mapping[str, float] | None = None
 
 
-Row = tuple[str | int | float | None, ...]  # in the order of CELL_COLUMNS and BOX_COLUMNS
+# In the order of CELL_COLUMNS and BOX_COLUMNS; then `Record.score` and `Record.proba`.
+Row = tuple[str | int | float | Mapping[str, float] | None, ...]
 
 
 @dataclass(slots=True)
@@ -149,7 +154,7 @@ def _write_one(
         rgb.shape[0],
         pixel_digest(rgb),
     )
-    written.rows.append((*cell, *place))
+    written.rows.append((*cell, *place, record.score, record.proba))
 
 
 def _load(image: Path | Pixels) -> tuple[bytes | None, Pixels]:

@@ -10,13 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from bloomdiff.data.manifest import BOX_COLUMNS, CELL_COLUMNS
+from bloomdiff.data.manifest import BOX_COLUMNS, CELL_COLUMNS, PROBABILITY, SCORE_COLUMN
 from bloomdiff.errors import BloomDiffError, InputError
 from bloomdiff.registry import nearest
 
 SPLITS = ("", "train", "val", "test")
 _WHOLE = r"^([1-9]\d*(\.0+)?)?$"  # pandas reads a column of whole numbers with gaps as floats
 _NUMBER = r"^(\d+(\.\d*)?([eE][+-]?\d+)?)?$"
+MOST_OFF = 1e-3  # from 1, of the sum of rounded probabilities
 _MENDS = {
     "cell_id": "give every cell a name of its own",
     "path": "name each image once, below the manifest's folder, with forward slashes",
@@ -75,6 +76,7 @@ def table_problems(
         return [(None, InputError(str(manifest), "lists no cell", "import images"))]
     text = as_text(cells).reset_index(drop=True)
     found = _label_problems(text["label"], manifest, classes)
+    found += _opinion_problems(cells.reset_index(drop=True), manifest)
     try:
         _schema(text.columns).validate(text, lazy=True)
     except pa.errors.SchemaErrors as error:
@@ -87,6 +89,26 @@ def table_problems(
             place = where(manifest, int(row))
             found.append((int(row), InputError(place, f"{column} {value!r} {told}", mend)))
     return found
+
+
+def _opinion_problems(cells: pd.DataFrame, manifest: Path) -> list[Problem]:
+    """What is wrong with a detector's scores and class probabilities."""
+    proba = [name for name in cells.columns if str(name).startswith(PROBABILITY)]
+    names = [*([SCORE_COLUMN] if SCORE_COLUMN in cells.columns else []), *proba]
+    told = cells[names].apply(lambda column: column.notna() & (column.astype("str") != ""))
+    values = cells[names].apply(pd.to_numeric, errors="coerce")
+    problems: list[Problem] = []
+    for name in names:
+        for row in (told[name] & ~values[name].between(0, 1)).to_numpy().nonzero()[0]:
+            wrong = f"{name} '{cells[name][row]}' is no probability"
+            problems.append((row, InputError(where(manifest, row), wrong, "write 0 to 1")))
+    if proba and not problems:
+        total = values[proba].sum(axis=1)
+        off = told[proba].any(axis=1) & ((total - 1).abs() > MOST_OFF)
+        for row in off.to_numpy().nonzero()[0]:
+            wrong = f"its probabilities add up to {total[row]:.3f}"
+            problems.append((row, InputError(where(manifest, row), wrong, "make it 1")))
+    return problems
 
 
 def _schema(columns: Iterable[str]) -> Any:

@@ -87,7 +87,7 @@ class Pool:
         labelled = EmbeddingSet(labelled.X, labels, labelled.header)
         names = set(cells.loc[cells["label"] != "", "label"])
         if scores_file is None:
-            scores = Scores(np.full(len(rows), np.nan), None, ())
+            scores = Scores.imported(rows)
         else:
             scores = read_scores(scores_file, rows["cell_id"].tolist(), names)
         boxed = known[known["field"] != ""] if "field" in known else known.iloc[:0]

@@ -1,4 +1,4 @@
-"""A detector's opinion of the pool: scores and class probabilities, read from a CSV table."""
+"""A detector's opinion of the pool: scores and class probabilities, imported or from a table."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bloomdiff.data.manifest import PROBABILITY, SCORE_COLUMN
+from bloomdiff.data.schema import MOST_OFF
 from bloomdiff.data.vocabulary import VOCABULARY, known_name
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.registry import nearest
@@ -33,6 +35,24 @@ class Scores:
     score: Doubles
     proba: Doubles | None
     classes: tuple[str, ...]
+
+    @classmethod
+    def imported(cls, cells: pd.DataFrame) -> Scores:
+        """What the manifest's rows `cells` carry, as `table_problems` has checked it.
+
+        Class probabilities count where every cell has them: a pool in part judged by a detector
+        and in part by nobody would be ranked by two measures.
+        """
+        names = [name for name in cells.columns if name.startswith(PROBABILITY)]
+        values = cells[names].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+        score = np.full(len(cells), np.nan)
+        if SCORE_COLUMN in cells:
+            score = pd.to_numeric(cells[SCORE_COLUMN], errors="coerce").to_numpy(dtype=np.float64)
+        if not names or np.isnan(values).all(axis=1).any():
+            return cls(score, None, ())
+        proba = np.nan_to_num(values)
+        classes = tuple(name.removeprefix(PROBABILITY) for name in names)
+        return cls(score, proba / proba.sum(axis=1, keepdims=True), classes)
 
 
 def read_scores(path: Path, cell_ids: list[str], known: set[str]) -> Scores:
@@ -75,7 +95,7 @@ def read_scores(path: Path, cell_ids: list[str], known: set[str]) -> Scores:
     classes = [name for name in columns if name != "score"]
     if classes and not problems:
         total = values[classes].sum(axis=1).to_numpy()
-        for row in np.flatnonzero(np.abs(total - 1) > 1e-3):
+        for row in np.flatnonzero(np.abs(total - 1) > MOST_OFF):
             told = f"cell {ids[row]!r}: the probabilities add up to {total[row]:.3f}"
             problems.append(InputError(f"{path} row {row + 2}", told, "make it 1"))
     at = pd.Index(ids).get_indexer(pd.Index(cell_ids)) if ids.is_unique else np.zeros(1)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from bloomdiff.data.manifest import PROBABILITY
 from bloomdiff.data.records import Record
 from bloomdiff.errors import InputError, ParameterError
 from bloomdiff.registry import nearest
@@ -48,12 +49,24 @@ class ClassRules:
             seen.add(record.label)
             if record.label in self.drop or (self.keep and record.label not in self.keep):
                 continue
-            yield replace(record, label=self.rename.get(record.label, record.label))
+            yield replace(record, label=self._name(record.label), proba=self._merged(record.proba))
         for name in (*self.keep, *self.drop, *self.rename):
             if name not in seen:
                 raise ParameterError(
                     f"class {name!r}", "is not in the data", nearest(name, sorted(seen))
                 )
+
+    def _name(self, label: str) -> str:
+        return self.rename.get(label, label)
+
+    def _merged(self, proba: Mapping[str, float] | None) -> Mapping[str, float] | None:
+        """Probabilities by the new names: those of two old ones add up."""
+        if proba is None:
+            return None
+        merged: dict[str, float] = {}
+        for name, p in proba.items():
+            merged[self._name(name)] = merged.get(self._name(name), 0.0) + p
+        return merged
 
     def keep_common(self, cells: pd.DataFrame) -> pd.DataFrame:
         """Rename labels to the finest classes that every source has, and drop the other cells.
@@ -83,4 +96,12 @@ class ClassRules:
             if (name := coarsen(label, shared)) is not None:
                 names[label] = name
         cells = cells[cells["label"].isin(names)].reset_index(drop=True)
-        return cells.assign(label=[names[label] for label in cells["label"]])
+        cells = cells.assign(label=[names[label] for label in cells["label"]])
+        columns = [str(name) for name in cells.columns if str(name).startswith(PROBABILITY)]
+        if not columns:
+            return cells
+        # A detector's probabilities of classes that become one add up; of others they stay.
+        old = [name.removeprefix(PROBABILITY) for name in columns]
+        ours = [PROBABILITY + (coarsen(name, shared) or name) for name in old]
+        proba = cells[columns].T.groupby(ours).sum(min_count=1).T
+        return cells.drop(columns=columns).join(proba)

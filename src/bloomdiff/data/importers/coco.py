@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, ValidationError
 
 from bloomdiff.data.importers.base import IMPORTERS, Importer
-from bloomdiff.data.importers.boxes import BoxParams, FieldOfView
+from bloomdiff.data.importers.boxes import BoxParams, Detection, FieldOfView, check_opinion
 from bloomdiff.data.importers.paths import SPLITS, find_files, split_of
 from bloomdiff.data.records import Box, Record
 from bloomdiff.data.schema import is_inside
@@ -50,6 +50,8 @@ class _Annotation(BaseModel):
     category_id: int | str
     bbox: tuple[float, float, float, float]
     iscrowd: int = 0
+    score: float | None = None
+    probabilities: dict[str, float] | None = None
 
 
 class _Coco(BaseModel):
@@ -63,7 +65,8 @@ class CocoImporter(Importer):
     """Reads a COCO file, or a folder with ``instances_*.json`` or ``_annotations.coco.json``.
 
     The split is named by the file (``instances_train2017.json``) or by its folder. Annotations of
-    crowds have no box of a single cell and are left out.
+    crowds have no box of a single cell and are left out. A detector's ``score``, as in COCO's
+    results, is kept, and so are ``probabilities``, class name to number, which COCO itself lacks.
     """
 
     name = "coco"
@@ -113,21 +116,26 @@ class CocoImporter(Importer):
     ) -> Iterator[FieldOfView]:
         labels = {category.id: category.name.strip() for category in coco.categories}
         images = {image.id: image for image in coco.images}
-        objects: defaultdict[int | str, list[tuple[str, Box]]] = defaultdict(list)
+        objects: defaultdict[int | str, list[Detection]] = defaultdict(list)
         crowds = 0
         for number, annotation in enumerate(coco.annotations):
             where = f"{file}: annotations.{number}"
             if annotation.category_id not in labels:
-                told = f"category_id {annotation.category_id!r} is no category"
-                problems.append(InputError(where, told, "add the category"))
+                wrong = f"category_id {annotation.category_id!r} is no category"
+                problems.append(InputError(where, wrong, "add the category"))
             elif annotation.image_id not in images:
-                told = f"image_id {annotation.image_id!r} is no image"
-                problems.append(InputError(where, told, "add the image"))
+                wrong = f"image_id {annotation.image_id!r} is no image"
+                problems.append(InputError(where, wrong, "add the image"))
             elif annotation.iscrowd:
                 crowds += 1
             else:
-                box = (labels[annotation.category_id], Box(*annotation.bbox))
-                objects[annotation.image_id].append(box)
+                told = (annotation.score, annotation.probabilities)
+                try:
+                    check_opinion(where, *told)
+                except InputError as error:
+                    problems.append(error)
+                found = Detection(labels[annotation.category_id], Box(*annotation.bbox), *told)
+                objects[annotation.image_id].append(found)
         if crowds:
             self.remark(f"{file}: {crowds} annotation(s) of crowds were left out")
         for key, image in images.items():

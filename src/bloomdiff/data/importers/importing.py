@@ -14,7 +14,13 @@ import pandas as pd
 from bloomdiff.data.importers.base import make_importer
 from bloomdiff.data.importers.classes import ClassRules
 from bloomdiff.data.importers.transaction import MANIFEST, staging
-from bloomdiff.data.manifest import BOX_COLUMNS, CELL_COLUMNS, read_manifest
+from bloomdiff.data.manifest import (
+    BOX_COLUMNS,
+    CELL_COLUMNS,
+    PROBABILITY,
+    SCORE_COLUMN,
+    read_manifest,
+)
 from bloomdiff.data.records import Record, Row, write_records
 from bloomdiff.data.schema import table_problems
 from bloomdiff.errors import BloomDiffError, InputError, ParameterError, raise_all
@@ -174,5 +180,15 @@ def _check_name(name: str, what: str) -> None:
 
 
 def _table(rows: Sequence[Row]) -> pd.DataFrame:
-    table = pd.DataFrame.from_records(rows, columns=[*CELL_COLUMNS, *BOX_COLUMNS])
-    return table.drop(columns=list(BOX_COLUMNS)) if table["box_x"].isna().all() else table
+    columns = [*CELL_COLUMNS, *BOX_COLUMNS, SCORE_COLUMN, "proba"]
+    table = pd.DataFrame.from_records(rows, columns=columns)
+    told = [proba or {} for proba in table.pop("proba")]
+    if table["box_x"].isna().all():
+        table = table.drop(columns=list(BOX_COLUMNS))
+    if table[SCORE_COLUMN].isna().all():
+        table = table.drop(columns=SCORE_COLUMN)
+    for name in sorted({name for proba in told for name in proba}):
+        # A detector that names some classes gives the others none.
+        values = [proba.get(name, 0.0) if proba else None for proba in told]
+        table[PROBABILITY + name] = pd.array(values, dtype="float64")
+    return table

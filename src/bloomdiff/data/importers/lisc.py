@@ -14,7 +14,7 @@ import numpy as np
 
 from bloomdiff.data.images import read_rgb
 from bloomdiff.data.importers.base import IMPORTERS, Importer
-from bloomdiff.data.importers.boxes import BoxParams, FieldOfView
+from bloomdiff.data.importers.boxes import BoxParams, Detection, FieldOfView
 from bloomdiff.data.importers.layouts import find_folder, visible_folders
 from bloomdiff.data.importers.paths import find_images
 from bloomdiff.data.records import Box, Record
@@ -70,7 +70,7 @@ class LiscImporter(Importer):
                     problems.append(error)
                     continue
                 name = f"{folder.name}/{file.name}"
-                fields.append(FieldOfView(file, name, [(label, box) for box in boxes]))
+                fields.append(FieldOfView(file, name, [Detection(label, box) for box in boxes]))
         raise_all(problems)
         for field in fields:
             yield from field.cells(self.params)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 from pydantic import Field
 
 from bloomdiff.data.importers.base import IMPORTERS, Importer
-from bloomdiff.data.importers.boxes import BoxParams
+from bloomdiff.data.importers.boxes import BoxParams, check_opinion
 from bloomdiff.data.importers.paths import SPLITS, find_group
+from bloomdiff.data.manifest import PROBABILITY
 from bloomdiff.data.records import Box, Record
 from bloomdiff.data.schema import is_inside
 from bloomdiff.errors import BloomDiffError, InputError, ParameterError, raise_all
@@ -19,7 +20,9 @@ from bloomdiff.registry import nearest
 if TYPE_CHECKING:
     import pandas as pd
 
-Column = Literal["path", "label", "group", "split", "box_x", "box_y", "box_width", "box_height"]
+Column = Literal[
+    "path", "label", "group", "split", "box_x", "box_y", "box_width", "box_height", "score"
+]
 _BOX: tuple[Column, ...] = ("box_x", "box_y", "box_width", "box_height")
 
 
@@ -31,7 +34,8 @@ class TableParams(BoxParams):
     columns
         Our name of a column to the table's. Columns of the same name need no entry; only `path`
         must be there. Without `label` (or where it is empty) a cell is unlabelled; with the four
-        columns of a box, cells are cut out of the image.
+        columns of a box, cells are cut out of the image. `score` is a detector's, and columns
+        named ``p.<class>`` are its class probabilities.
     images
         The folder that paths are relative to; that of the table by default.
     separator
@@ -93,7 +97,8 @@ class TableImporter(Importer):
                     str(path), f"has no column {theirs!r} for {ours}", f"give --column; {told}"
                 )
         present = {theirs: ours for ours, theirs in names.items() if theirs in table.columns}
-        table = table[list(present)].rename(columns=present)
+        proba = [name for name in table.columns if name.startswith(PROBABILITY)]
+        table = table[[*present, *proba]].rename(columns=present)
         missing = [name for name in _BOX if name not in table.columns]
         if missing and len(missing) < len(_BOX):
             raise InputError(
@@ -113,6 +118,7 @@ class TableImporter(Importer):
         if split and split.lower() not in SPLITS:
             raise InputError(where, f"split {split!r} is unknown", nearest(split, list(SPLITS)))
         box = _box(where, values)
+        score, proba = _opinion(where, values)
         stem = PurePosixPath(name).with_suffix("").as_posix()
         group = values.get("group") or find_group(self.params.group, name, root / name)
         return Record(
@@ -124,7 +130,21 @@ class TableImporter(Importer):
             box=box,
             field="" if box is None else name,
             margin=self.params.margin,
+            score=score,
+            proba=proba,
         )
+
+
+def _opinion(where: str, values: dict[str, str]) -> tuple[float | None, dict[str, float] | None]:
+    """A detector's score and class probabilities; None where the cells are empty."""
+    named = {name: text for name, text in values.items() if name.startswith(PROBABILITY) and text}
+    try:
+        score = float(values["score"]) if values.get("score") else None
+        proba = {name.removeprefix(PROBABILITY): float(text) for name, text in named.items()}
+    except ValueError as error:
+        raise InputError(where, f"a score is no number ({error})", "mend the row") from None
+    check_opinion(where, score, proba or None)
+    return score, proba or None
 
 
 def _box(where: str, values: dict[str, str]) -> Box | None:

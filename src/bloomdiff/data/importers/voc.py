@@ -11,11 +11,12 @@ import math
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from bloomdiff.data.images import SUFFIXES
 from bloomdiff.data.importers.base import IMPORTERS, Importer
-from bloomdiff.data.importers.boxes import BoxParams, FieldOfView
+from bloomdiff.data.importers.boxes import BoxParams, Detection, FieldOfView, check_opinion
 from bloomdiff.data.importers.paths import find_files, split_of
 from bloomdiff.data.records import Box, Record
 from bloomdiff.errors import BloomDiffError, InputError, ParameterError, raise_all
@@ -44,7 +45,8 @@ class VocImporter(Importer):
     """Reads ``Annotations/*.xml`` with ``JPEGImages/``, or XML files beside their images.
 
     Coordinates are taken as the edges of the box, so that its width is ``xmax - xmin``. The split
-    is that of ``ImageSets/Main``, or of a folder named after one.
+    is that of ``ImageSets/Main``, or of a folder named after one. An object's ``score`` or
+    ``confidence``, which detectors add, is kept.
     """
 
     name = "voc"
@@ -76,7 +78,7 @@ class VocImporter(Importer):
     def _typed(self, fields: list[FieldOfView], types: dict[str, list[str]]) -> list[FieldOfView]:
         """Fields with one white cell and one type, reduced to that cell, labelled by that type."""
         wanted = self.params.types_class
-        names = {label for field in fields for label, _ in field.objects}
+        names = {found.label for field in fields for found in field.objects}
         if wanted not in names:
             raise ParameterError(
                 f"types_class {wanted!r}", "has no object", nearest(wanted, sorted(names))
@@ -84,16 +86,12 @@ class VocImporter(Importer):
         kept: list[FieldOfView] = []
         left_out: Counter[str] = Counter()
         for field in fields:
-            boxes = [box for label, box in field.objects if label == wanted]
+            cells = [found for found in field.objects if found.label == wanted]
             told = types.get(PurePosixPath(field.name).stem, [])
-            if len(boxes) == len(told) == 1:
-                kept.append(
-                    FieldOfView(
-                        field.image, field.name, [(told[0], boxes[0])], field.split, field.size
-                    )
-                )
-            elif len(boxes) != 1:
-                left_out[f"have {'several' if boxes else 'no'} {wanted}"] += 1
+            if len(cells) == len(told) == 1:
+                kept.append(replace(field, objects=[replace(cells[0], label=told[0])]))
+            elif len(cells) != 1:
+                left_out[f"have {'several' if cells else 'no'} {wanted}"] += 1
             else:
                 left_out[f"have {'several types' if told else 'no type'}"] += 1
         for reason, count in sorted(left_out.items()):
@@ -119,7 +117,10 @@ def _read(file: Path, root: Path, splits: dict[str, str]) -> FieldOfView:
                 f"{file}: object {number}", "lacks a name or a box of numbers", "complete it"
             )
         left, top, right, bottom = edges
-        objects.append((label, Box(left, top, right - left, bottom - top)))
+        where = f"{file}: object {number}"
+        score = _score(where, item)
+        check_opinion(where, score, None)
+        objects.append(Detection(label, Box(left, top, right - left, bottom - top), score))
     name = image.relative_to(root).as_posix()
     size = tuple(_number(annotation.findtext(f"size/{side}")) for side in ("width", "height"))
     return FieldOfView(
@@ -133,6 +134,14 @@ def _read(file: Path, root: Path, splits: dict[str, str]) -> FieldOfView:
 
 
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
+
+
+def _score(where: str, item: ET.Element) -> float | None:
+    """A detector's score; None where there is none."""
+    text = (item.findtext("score") or item.findtext("confidence") or "").strip()
+    if text and not math.isfinite(_number(text)):
+        raise InputError(where, f"score {text!r} is no number", "write 0 to 1")
+    return float(text) if text else None
 
 
 def _number(text: str | None) -> float:

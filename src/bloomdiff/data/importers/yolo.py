@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bloomdiff.data.importers.base import IMPORTERS, Importer
-from bloomdiff.data.importers.boxes import BoxParams, FieldOfView
+from bloomdiff.data.importers.boxes import BoxParams, Detection, FieldOfView, check_opinion
 from bloomdiff.data.importers.paths import find_files, find_images, split_of
 from bloomdiff.data.records import Box, Record
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
@@ -24,7 +24,8 @@ class YoloImporter(Importer):
     """Reads a folder of images with a label file each; an image without one has no object.
 
     A line is a class index and centre, width and height; or a class index and the corners of a
-    polygon, whose bounding box is taken.
+    polygon, whose bounding box is taken. A number more at its end is the detector's score, as
+    Ultralytics writes it with ``save_conf``.
     """
 
     name = "yolo"
@@ -103,10 +104,8 @@ def _files_in_labels(root: Path) -> Iterator[Path]:
             yield file
 
 
-def _read(
-    file: Path, classes: dict[int, str], problems: list[BloomDiffError]
-) -> list[tuple[str, Box]]:
-    objects: list[tuple[str, Box]] = []
+def _read(file: Path, classes: dict[int, str], problems: list[BloomDiffError]) -> list[Detection]:
+    objects: list[Detection] = []
     lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     for number, line in enumerate(lines, start=1):
         where = f"{file} row {number}"
@@ -120,16 +119,23 @@ def _read(
         if index not in classes:
             known = f"0 to {max(classes)}" if classes else "none"
             problems.append(InputError(where, f"class {index:g} has no name", f"known: {known}"))
-        elif len(values) == 4:
-            x, y, width, height = values
-            box = Box(x - width / 2, y - height / 2, width, height, relative=True)
-            objects.append((classes[int(index)], box))
-        elif len(values) >= 6 and len(values) % 2 == 0:
-            across, down = values[::2], values[1::2]
-            left, top = min(across), min(down)
-            box = Box(left, top, max(across) - left, max(down) - top, relative=True)
-            objects.append((classes[int(index)], box))
-        else:
-            told = f"has {len(values)} numbers after the class"
-            problems.append(InputError(where, told, "write centre, width and height"))
+            continue
+        score = values.pop() if len(values) >= 5 and len(values) % 2 else None
+        try:
+            check_opinion(where, score, None)
+            objects.append(Detection(classes[int(index)], _box(where, values), score))
+        except InputError as error:
+            problems.append(error)
     return objects
+
+
+def _box(where: str, values: list[float]) -> Box:
+    if len(values) == 4:
+        x, y, width, height = values
+        return Box(x - width / 2, y - height / 2, width, height, relative=True)
+    if len(values) >= 6 and len(values) % 2 == 0:
+        across, down = values[::2], values[1::2]
+        left, top = min(across), min(down)
+        return Box(left, top, max(across) - left, max(down) - top, relative=True)
+    told = f"has {len(values)} numbers after the class"
+    raise InputError(where, told, "write centre, width and height")
