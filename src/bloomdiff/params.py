@@ -6,6 +6,7 @@ except inside the blocks whose models belong to a room (folds, duplicates, encod
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -123,6 +124,7 @@ class Params(Block):
     seed: int = Field(ge=0)
     device: Literal["auto", "cpu", "cuda"]
     jobs: int = Field(ge=1)
+    protocol: Literal["honest", "cytodiff-2025"]
     phantom: PhantomParams
     prepare: PrepareParams
     encoder: str
@@ -136,6 +138,20 @@ class Params(Block):
     report: ReportParams
     serving: ServingParams
     tracking: TrackingParams
+
+    @model_validator(mode="after")
+    def _can_be_leaked_to(self) -> Self:
+        if self.protocol == "honest":
+            return self
+        folds = self.prepare.folds
+        if folds.shots_per_class is not None or folds.imbalance_factor is not None:
+            raise ValueError(
+                f"protocol {self.protocol} divides all labelled cells: set "
+                "prepare.folds.shots_per_class and imbalance_factor to null"
+            )
+        if not math.isfinite(self.report.ratio):
+            raise ValueError(f"protocol {self.protocol} mixes: report.ratio must be finite")
+        return self
 
     @property
     def encoder_params(self) -> EncoderParams:

@@ -27,6 +27,7 @@ STAGES = [
     "evaluate",
     "tune_classifier",
     "classify",
+    "caution",
     "simulate",
     "report",
 ]
@@ -176,7 +177,12 @@ def test_metrics_and_plots_show_offline(demo):
         ("evaluate.k", 4, ["evaluate", "report"]),
         ("tune_classifier.n_trials", 4, ["tune_classifier", "report"]),
         ("simulate.n_seeds", 3, ["simulate", "report"]),
-        ("sweep.allocation", "uniform", ["tune_generator", "synthesize", "classify", "report"]),
+        (
+            "sweep.allocation",
+            "uniform",
+            ["tune_generator", "synthesize", "classify", "caution", "report"],
+        ),
+        ("protocol", "cytodiff-2025", ["caution", "report"]),
         ("prepare.folds.n_splits", 4, ["prepare", "report"]),
         ("device", "cpu", []),
         ("jobs", 1, []),

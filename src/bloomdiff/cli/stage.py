@@ -18,6 +18,7 @@ STAGES = {
     "evaluate": "Judge the synthetic sets beside a floor and controls.",
     "tune_classifier": "Tune the classifiers on the inner folds, real rows only.",
     "classify": "The ratio sweep, tested on real cells only.",
+    "caution": "What a protocol that leaks would claim; nothing under `protocol: honest`.",
     "simulate": "Hide labels and replay annotation by every strategy.",
     "report": "Metrics, curves and the page.",
 }

@@ -19,6 +19,7 @@ from bloomdiff.experiments.ratios import ratio_name
 from bloomdiff.experiments.summary import REAL_ONLY
 from bloomdiff.experiments.sweep import draw
 from bloomdiff.files import sha256_file
+from bloomdiff.report.caution_section import caution_section
 from bloomdiff.report.explorer import (
     Page,
     build_scene,
@@ -78,6 +79,7 @@ def explorer_page(
     calibration = calibration_section(tables["calibration"], ratio)
     by_class = class_section(tables["class_gains"], ratio)
     told_above = {calibration.title, by_class.title}
+    caution = caution_section(tables["caution"])
     head, rows = ratio_grid(summary)
     grid = Section("Macro-F1 by ratio", f"{LEGEND}.", head, rows)
     chosen = at_ratio(predictions, ratio)
@@ -93,7 +95,12 @@ def explorer_page(
             classes=with_counts(by_class, counts),
             metrics=metrics,
             calibration=calibration,
-            others=[grid, *[s for s in usefulness if s.title not in told_above], *others],
+            others=[
+                grid,
+                *[s for s in usefulness if s.title not in told_above],
+                *others,
+                *([caution] if caution else []),
+            ],
             facts=[*facts, *versions(project)],
             parameters=parameters(project),
             scene=scene(project),

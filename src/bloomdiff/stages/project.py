@@ -94,6 +94,11 @@ class Project:
         return self.root / "reports" / "scores"
 
     @property
+    def caution(self) -> Path:
+        """What a leaking protocol would claim; no row under the honest one."""
+        return self.root / "reports" / "caution.parquet"
+
+    @property
     def report(self) -> Path:
         """Folder of what people read."""
         return self.root / "reports" / "report"

@@ -11,12 +11,14 @@ import pandas as pd
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.sources import pretraining_warning
 from bloomdiff.experiments.analysis.clinic import DECISIONS
+from bloomdiff.experiments.analysis.inflation import inflation_table
 from bloomdiff.experiments.analysis.tables import Choices, Results, all_tables
 from bloomdiff.experiments.fidelity import reading_table
 from bloomdiff.experiments.ratios import ratio_name
-from bloomdiff.experiments.summary import METHOD, REAL_ONLY, summarise
+from bloomdiff.experiments.summary import METHOD, REAL_ONLY, fraction_tested, summarise
 from bloomdiff.experiments.tracking import StageRun
 from bloomdiff.files import atomic_dir, atomic_file, read_json, read_yaml, write_json
+from bloomdiff.report.caution_section import caution_section
 from bloomdiff.report.diagrams import critical_difference, reject_curves, shot_figure
 from bloomdiff.report.fidelity_sections import fidelity_sections
 from bloomdiff.report.figures import confusion_figure, ratio_curves
@@ -67,6 +69,7 @@ def run(project: Project, run: StageRun) -> None:
                 sections=[
                     *usefulness_sections(tables, ratio, primary=primary),
                     *fidelity_sections(tables, ratio),
+                    *filter(None, [caution_section(tables["caution"])]),
                 ],
                 facts=told,
                 warnings=warned,
@@ -148,6 +151,12 @@ def report_tables(project: Project, results: Results, summaries: Tables) -> Tabl
     )
     tables["macro_f1"] = every.merge(bootstrap, on=[*METHOD, "classifier"], how="left")
     tables["fidelity"] = reading_table(results.fidelity)
+    tables["caution"] = inflation_table(
+        pd.read_parquet(project.caution),
+        results.scores,
+        test_fraction=fraction_tested(results.scores),
+        confidence=params.report.confidence,
+    )
     return tables
 
 
