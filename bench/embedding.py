@@ -6,6 +6,8 @@ Every contender turns the same JPEG files into class tokens of the same ViT-S/14
 
 ours          `embed_cells` with a cold cache: decoding processes, no block run in vain
 bare          our network alone, images already in memory: what decoding may cost at most
+ours, int8    the same two with `precision: int8`, where OpenVINO is installed and this is no GPU
+bare, int8
 plain timm    one process, float32, batches of 32, torch's default threads, decoding in between
 one by one    one image at a time through a data loader, as DinoBloom's own script extracts them
 limit         the processor's measured matrix-product rate over the network's operations
@@ -18,12 +20,14 @@ hardly changes. Results go to bench/results/embedding.json and .md.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -45,6 +49,13 @@ from bloomdiff.encoders.vit import IMAGENET_MEAN, IMAGENET_STD
 ROOT = Path(__file__).resolve().parents[1]
 MATRIX = (8 * 257, 384, 1536)  # tokens of a batch of 8 through the first layer of an MLP
 PLAIN_BATCH = 32
+_COMPARED = [
+    ("ours", "plain timm"),
+    ("ours", "bare"),
+    ("ours", "one by one"),
+    ("ours, int8", "plain timm"),
+    ("ours, int8", "bare, int8"),
+]
 
 
 def manifest(folder: Path, n: int) -> pd.DataFrame:
@@ -77,6 +88,13 @@ class Contenders:
         encoder = load_encoder(EncoderParams(), device=device, cache_dir=weights)
         assert isinstance(encoder, NetworkEncoder)
         self.encoder = encoder
+        self.int8: NetworkEncoder | None = None
+        if self.device.type == "cpu" and importlib.util.find_spec("openvino"):
+            rounded = load_encoder(
+                EncoderParams(precision="int8"), device=device, cache_dir=weights
+            )
+            assert isinstance(rounded, NetworkEncoder)
+            self.int8 = rounded
         timm = import_timm()
         self.model = timm.create_model("vit_small_patch14_dinov2", num_classes=0, img_size=518)
         self.model.load_state_dict(converted_weights(weights))
@@ -100,15 +118,23 @@ class Contenders:
             tensor: torch.Tensor = self.transform(image.convert("RGB"))
         return tensor
 
-    def ours(self) -> None:
+    def ours(self, encoder: NetworkEncoder) -> None:
         with tempfile.TemporaryDirectory() as cache:
-            embed_cells(self.cells, self.folder, self.encoder, cache_dir=cache, jobs=2)
+            embed_cells(self.cells, self.folder, encoder, cache_dir=cache, jobs=2)
 
-    def bare(self) -> None:
-        size = self.encoder.batch_size
+    def bare(self, encoder: NetworkEncoder) -> None:
+        size = encoder.batch_size
         batches = [self.images[i : i + size] for i in range(0, len(self.images), size)]
-        with self.encoder.session(), ThreadPoolExecutor(self.encoder.streams) as pool:
-            list(pool.map(self.encoder.encode_transformed, batches))
+        with encoder.session(), ThreadPoolExecutor(encoder.streams) as pool:
+            list(pool.map(encoder.encode_transformed, batches))
+
+    def int8_cosine_change(self) -> float | None:
+        """Largest over the images, not over the probes that the encoder itself looks at."""
+        if self.int8 is None:
+            return None
+        exact, rounded = (e.encode(np.stack(self.images)) for e in (self.encoder, self.int8))
+        norms = np.linalg.norm(exact, axis=1) * np.linalg.norm(rounded, axis=1)
+        return float((1 - (exact * rounded).sum(axis=1) / norms).max())
 
     @torch.inference_mode()
     def plain_timm(self) -> None:
@@ -175,14 +201,17 @@ def main() -> None:
     cells = manifest(given.images, given.n)
     with tempfile.TemporaryDirectory() as weights:
         contenders = Contenders(given.images, cells, given.device, Path(weights))
-        runs = {
-            "ours": contenders.ours,
-            "bare": contenders.bare,
+        runs: dict[str, Callable[[], None]] = {
+            "ours": partial(contenders.ours, contenders.encoder),
+            "bare": partial(contenders.bare, contenders.encoder),
             "plain timm": contenders.plain_timm,
             "one by one": contenders.one_by_one,
         }
+        if contenders.int8 is not None:
+            runs["ours, int8"] = partial(contenders.ours, contenders.int8)
+            runs["bare, int8"] = partial(contenders.bare, contenders.int8)
         matrix, products = multiply(cores := usable_cores()), cores * (200 // cores)
-        contenders.ours()  # starts the decoding processes, which later rounds find running
+        runs["ours"]()  # starts the decoding processes, which later rounds find running
         rounds: list[dict[str, Any]] = []
         for _ in range(given.rounds):
             load = os.getloadavg()[0]
@@ -198,6 +227,7 @@ def main() -> None:
             "dtype": contenders.encoder.preprocessing["dtype"],
             "bfloat16_in_hardware": has_bfloat16(contenders.device),
             "bfloat16_cosine_change": cosine_change(contenders.model, 224, contenders.device),
+            "int8_cosine_change": contenders.int8_cosine_change(),
             "operations_plain": operations(12),
             "operations_ours": our_operations(),
             "rounds": rounds,
@@ -216,7 +246,8 @@ def report(result: dict[str, Any]) -> None:
         "| | images/s: median (range) | images per processor-second |",
         "|---|---|---|",
     ]
-    for name in ("ours", "bare", "plain timm", "one by one"):
+    contenders = [name for name in rounds[0] if name not in ("load_average", "matrix")]
+    for name in contenders:
         wall = sorted(r[name]["per_second"] for r in rounds)
         own = median(r[name]["per_processor_second"] for r in rounds)
         spread = f"{wall[0]:.1f} to {wall[-1]:.1f}"
@@ -228,12 +259,19 @@ def report(result: dict[str, Any]) -> None:
         spread = f"{wall[0]:.1f} to {wall[-1]:.1f}"
         lines.append(f"| {title} | {median(wall):.1f} ({spread}) | {own:.1f} |")
     lines.append("")
-    for name in ("plain timm", "bare", "one by one"):
-        ratio = median(r["ours"]["per_second"] / r[name]["per_second"] for r in rounds)
+    for one, other in _COMPARED:
+        if one not in contenders:
+            continue
+        ratio = median(r[one]["per_second"] / r[other]["per_second"] for r in rounds)
         own = median(
-            r["ours"]["per_processor_second"] / r[name]["per_processor_second"] for r in rounds
+            r[one]["per_processor_second"] / r[other]["per_processor_second"] for r in rounds
         )
-        lines.append(f"- ours / {name}: {ratio:.2f} (per processor-second {own:.2f})")
+        lines.append(f"- {one} / {other}: {ratio:.2f} (per processor-second {own:.2f})")
+    if result["int8_cosine_change"] is not None:
+        lines.append(
+            f"- int8 beside float32: largest cosine change of the {result['n']} images "
+            f"{result['int8_cosine_change']:.1e}"
+        )
     lines.append(
         f"- bfloat16 in hardware: {result['bfloat16_in_hardware']}; largest cosine change of the "
         f"probe images {result['bfloat16_cosine_change']:.1e}"

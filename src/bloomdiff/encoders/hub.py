@@ -35,7 +35,7 @@ def fetch_pretrained(name: str, model_name: str, mend: str, **options: Any) -> A
     """
     timm = import_timm()
     try:
-        with _quiet_hub():
+        with quiet_hub():
             return timm.create_model(model_name, pretrained=True, num_classes=0, **options)
     except Exception as error:  # the hub client has no common base for what a network can do
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
@@ -47,7 +47,7 @@ def fetch_pretrained(name: str, model_name: str, mend: str, **options: Any) -> A
 
 
 @contextmanager
-def _quiet_hub() -> Iterator[None]:
+def quiet_hub() -> Iterator[None]:
     """Look in the hub's cache alone where the hub has no address, and tell no retries.
 
     The client would try for over a minute and print each attempt.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,10 @@ from bloomdiff.encoders.params import EncoderParams
 from bloomdiff.encoders.precision import choose_dtype
 from bloomdiff.encoders.threads import one_torch_thread, usable_cores
 from bloomdiff.encoders.transform import Pixels, Transform
+from bloomdiff.errors import ParameterError
+
+if TYPE_CHECKING:
+    from bloomdiff.encoders.int8 import Int8Network
 
 VIEWS = {
     # (quarter turns, mirrored)
@@ -75,6 +79,10 @@ class NetworkEncoder(Encoder):
         with torch.inference_mode():
             probe = torch.zeros(1, 3, size, size, device=self.device, dtype=self._dtype)
             self.dim = int(self._network(probe).shape[1])
+        dtype, runtime = str(self._dtype).removeprefix("torch."), f"torch {torch.__version__}"
+        if params.precision == "int8":
+            self._network = in_8_bits = self._in_8_bits()
+            dtype, runtime = "int8", in_8_bits.runtime
         self.preprocessing = {
             "transform": transform.to_dict(),
             "mean": list(mean),
@@ -82,9 +90,18 @@ class NetworkEncoder(Encoder):
             "features": features,
             "tta": params.tta,
             "batch_size": self.batch_size,
-            "dtype": str(self._dtype).removeprefix("torch."),
-            "runtime": f"torch {torch.__version__} {self.device.type}",
+            "dtype": dtype,
+            "runtime": f"{runtime} {self.device.type}",
         }
+
+    def _in_8_bits(self) -> Int8Network:
+        from bloomdiff.encoders.int8 import Int8Network
+
+        if self.device.type != "cpu":
+            raise ParameterError(
+                "precision int8", f"does not run on {self.device.type}", "use precision bfloat16"
+            )
+        return Int8Network(self._network, self._size, self.batch_size)
 
     @torch.inference_mode()
     def _forward(self, images: Sequence[Pixels]) -> Floats:

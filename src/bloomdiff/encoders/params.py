@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Pooling = Literal["auto", "cls", "mean", "cls+mean"]
 Tta = Literal["none", "rotations", "dihedral"]
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16", "int8"]
 
 
 class EncoderParams(BaseModel):
@@ -33,7 +33,9 @@ class EncoderParams(BaseModel):
         quarter turns (4 views), ``dihedral`` with reflections (8 views).
     precision
         ``auto`` is bfloat16 where the processor has it in hardware and no probe embedding moves
-        by more than a cosine of 1e-3, else float32.
+        by more than a cosine of 1e-3, else float32. ``int8`` runs the linear layers in 8 bits
+        through OpenVINO (extra ``[fast]``), on a processor alone, and is refused where a probe
+        embedding moves by more than that.
     batch_size
         Images in one forward pass, to which the last batch is padded; None is 8 on a processor,
         whose caches they fit, and 128 on a GPU.
