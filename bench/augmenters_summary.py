@@ -229,9 +229,13 @@ def draw_curves(scores: pd.DataFrame, path: Path) -> None:
     names = list(dict.fromkeys(scores["data"]))
     if not names:
         return
-    figure = Figure(figsize=(4.2 * len(names), 4.2), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(1, len(names)))
-    for axis, name in zip(axes, names, strict=True):
+    wide = min(3, len(names))
+    high = -(-len(names) // wide)
+    figure = Figure(figsize=(4.2 * wide, 3.8 * high + 0.8), layout="constrained")
+    grid = figure.subplots(high, wide, squeeze=False)
+    for axis in grid.flat[len(names) :]:
+        axis.set_axis_off()
+    for axis, name in zip(grid.flat, names, strict=False):
         part = scores[scores["data"] == name]
         means = part.pivot_table(
             index="regime", columns="method", values="macro_f1", observed=True
@@ -244,6 +248,7 @@ def draw_curves(scores: pd.DataFrame, path: Path) -> None:
         axis.set_xticks(list(shots.values()), [str(k) for k in shots.values()])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
-    axes[0].set_ylabel("macro-F1 on real test cells, points")
-    axes[-1].legend(fontsize=8)
+    for axis in grid[:, 0]:
+        axis.set_ylabel("macro-F1 on real test cells, points")
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     figure.savefig(path, dpi=130)
