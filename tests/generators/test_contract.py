@@ -5,6 +5,8 @@ import sys
 
 import numpy as np
 import pytest
+from pictured_rows import PicturedRows, names
+from tiny_stable_diffusion import tiny_weights
 
 from bloomdiff.data.embedding_set import SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint
@@ -18,12 +20,21 @@ FAST = {
     "forest-diffusion": {"n_t": 3, "duplicate_k": 3, "n_estimators": 3, "max_depth": 2},
     "ctgan": {"epochs": 1, "n_components": 2},
     "tvae": {"epochs": 1, "n_components": 2},
+    "image-diffusion": {
+        **{"image_size": 8, "widths": [16], "n_steps": 2, "batch_size": 4, "sampling_steps": 2},
+    },
+    "stable-diffusion-lora": {
+        **{"image_size": 16, "rank": 2, "n_steps": 2, "batch_size": 2},
+        **{"sampling_steps": 1, "sampling_batch_size": 32},
+    },
 }
 NAMES = [name for name in GENERATORS if name != "none"]
 # These mix rows or statistics of several classes on purpose; their own tests say where rows lie.
 MIXING = {"mixup", "distribution-calibration"}
 # Hardly trained here; their own tests say what they learn.
-UNTRAINED = {"latent-ddim", "forest-diffusion", "ctgan", "tvae"}
+UNTRAINED = {"latent-ddim", "forest-diffusion", "ctgan", "tvae"} | {
+    name for name in GENERATORS if GENERATORS[name].needs_images
+}
 FINGERPRINT = Fingerprint.of(["slide-1", "slide-2"])
 
 
@@ -37,8 +48,14 @@ def toy(counts: dict[str, int], d: int = 6, seed: int = 0) -> tuple[np.ndarray, 
 def fitted(name: str, X: np.ndarray, y: np.ndarray, *, seed: int = 0, **more) -> Generator:
     if issubclass(GENERATORS[name], TabularGenerator):
         pytest.importorskip(GENERATORS[name].library, reason="the extra [bench] is not installed")
-    generator = make_generator(name, FAST.get(name), seed=seed)
-    return generator.fit(X, y, fingerprint=FINGERPRINT, **more)
+    params, images = dict(FAST.get(name, {})), None
+    if GENERATORS[name].needs_images:
+        pytest.importorskip("diffusers", reason="the extra [image-space] is not installed")
+        images = PicturedRows(X)
+    if name == "stable-diffusion-lora":
+        params["weights"] = str(tiny_weights())
+    generator = make_generator(name, params, seed=seed, images=images)
+    return generator.fit(X, y, fingerprint=FINGERPRINT, cell_id=names(X), **more)
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -93,7 +110,7 @@ def test_a_row_does_not_depend_on_how_many_are_asked_for(generator):
 def test_saved_and_loaded_it_gives_the_same_samples(generator, tmp_path):
     y = np.repeat(["a", "b", "c"], 4)
     generator.save(tmp_path / "g")
-    loaded = load_generator(tmp_path / "g")
+    loaded = load_generator(tmp_path / "g", images=generator.images)
     assert type(loaded) is type(generator)
     assert loaded.params == generator.params
     assert loaded.fingerprint == FINGERPRINT

@@ -35,7 +35,8 @@ def fit(checkpoints, folder):
     y = rng.integers(0, 2, 300)
     angle = rng.uniform(0, np.pi, len(y))
     X = np.stack([3 * np.cos(angle), np.where(y == 0, 3, -3) * np.sin(angle)], axis=1)
-    train = SimpleNamespace(X=X.astype(np.float32), label=np.asarray(["up", "down"])[y])
+    label = np.asarray(["up", "down"])[y]
+    train = SimpleNamespace(X=X.astype(np.float32), label=label, cell_id=label)
     rows = SimpleNamespace(train=train, pool=(), fingerprint=Fingerprint.of(["slide"]))
     project = SimpleNamespace(
         params=SimpleNamespace(seed=0, device="cpu"), generator_params=Path("unused")

@@ -19,6 +19,7 @@ from bloomdiff.data.partition import unseen_pool
 from bloomdiff.experiments.ratios import Allocation, allocate
 from bloomdiff.experiments.studies import Direction, report, space_table
 from bloomdiff.generators import GENERATORS, make_generator
+from bloomdiff.generators.cell_images import CellImages
 from bloomdiff.metrics.classification import score_classification
 from bloomdiff.metrics.frechet import Moments, frechet_between
 from bloomdiff.metrics.points import ZScore
@@ -47,6 +48,7 @@ def generator_objective(
     device: str,
     objectives: Sequence[ObjectiveName] = ("macro_f1",),
     max_frechet: float | None = None,
+    images: CellImages | None = None,
 ) -> Objective:
     """Usefulness of a generator at one ratio, mean over the inner folds.
 
@@ -74,6 +76,8 @@ def generator_objective(
         real cells); `seconds`, the wall time of fitting and sampling.
     max_frechet
         A trial whose `frechet` is larger breaks the trial's constraint; None sets none.
+    images
+        For a generator that needs them.
     """
     measures = max_frechet is not None or "frechet" in objectives
     nearness: dict[int, _Nearness] = {}
@@ -85,12 +89,13 @@ def generator_objective(
             inner, held_out = train.take(fit), train.take(validate)
             unseen = unseen_pool(pool, held_out)
             begun = time.perf_counter()
-            generator = make_generator(name, values, seed=seed, device=device)
+            generator = make_generator(name, values, seed=seed, device=device, images=images)
             generator.fit(
                 inner.X,
                 inner.label,
                 fingerprint=inner.fingerprint | unseen.fingerprint,
                 X_unlabelled=unseen.X if len(unseen) else None,
+                cell_id=inner.cell_id,
             )
             labels = inner.label.tolist()
             shares = allocate({c: labels.count(c) for c in sorted(set(labels))}, ratio, allocation)

@@ -21,6 +21,7 @@ from bloomdiff.data.partition import unseen_pool
 from bloomdiff.experiments.ratios import Allocation, allocate, largest_finite, ratio_name
 from bloomdiff.experiments.sweep import draw
 from bloomdiff.generators import make_generator
+from bloomdiff.generators.cell_images import CellImages
 from bloomdiff.metrics.calibration import fit_temperature
 from bloomdiff.metrics.classification import class_indices
 
@@ -38,6 +39,7 @@ def fit_temperatures(
     n_splits: int,
     seed: int,
     device: str = "cpu",
+    images: CellImages | None = None,
 ) -> pd.DataFrame:
     """One temperature per ratio, from out-of-fold probabilities of the training cells.
 
@@ -55,6 +57,8 @@ def fit_temperatures(
         Inner folds; 0 or too few groups give no temperature.
     seed, device
         Of generator and classifier.
+    images
+        For a generator that needs them.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def fit_temperatures(
         counts = _counts(inner)
         rows = None
         if generator is not None:
-            rows = _synthesize(generator, inner, unseen, ratios, allocation, seed, device)
+            rows = _synthesize(generator, inner, unseen, ratios, allocation, seed, device, images)
         for ratio in ratios:
             extra = None
             if rows is not None:
@@ -118,14 +122,18 @@ def _synthesize(
     allocation: Allocation,
     seed: int,
     device: str,
+    images: CellImages | None,
 ) -> SyntheticSet:
     """Rows for the largest ratio of a generator that never saw the held-out cells' groups."""
-    model = make_generator(generator[0], dict(generator[1]), seed=seed, device=device)
+    model = make_generator(
+        generator[0], dict(generator[1]), seed=seed, device=device, images=images
+    )
     model.fit(
         inner.X,
         inner.label,
         fingerprint=inner.fingerprint | unseen.fingerprint,
         X_unlabelled=unseen.X if len(unseen) else None,
+        cell_id=inner.cell_id,
     )
     shares = allocate(_counts(inner), largest_finite(ratios), allocation)
     return model.synthesize(np.repeat(np.array(list(shares)), list(shares.values())), seed=seed)

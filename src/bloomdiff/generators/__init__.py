@@ -14,6 +14,7 @@ from bloomdiff.generators.forest_diffusion import ForestDiffusionGenerator
 from bloomdiff.generators.gaussian import GaussianGenerator
 from bloomdiff.generators.gaussian_copula import GaussianCopulaGenerator
 from bloomdiff.generators.gmm import GmmGenerator
+from bloomdiff.generators.image_space import ImageDiffusionGenerator
 from bloomdiff.generators.jitter import JitterGenerator
 from bloomdiff.generators.kde import KdeGenerator
 from bloomdiff.generators.kmeans_smote import KMeansSmoteGenerator
@@ -23,5 +24,6 @@ from bloomdiff.generators.none import NoneGenerator
 from bloomdiff.generators.oversample import OversampleGenerator
 from bloomdiff.generators.retrieval import RetrievalGenerator
 from bloomdiff.generators.smote import SmoteGenerator
+from bloomdiff.generators.stable_diffusion import StableDiffusionLoraGenerator
 
 __all__ = ["GENERATORS", "Generator", "GeneratorParams", "load_generator", "make_generator"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from bloomdiff.data.embedding_set import Floats, Labels, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.errors import InputError, ParameterError
 from bloomdiff.registry import Registry
+
+if TYPE_CHECKING:
+    from bloomdiff.generators.cell_images import CellImages
 
 
 class GeneratorParams(BaseModel):
@@ -50,11 +53,16 @@ class Generator(ABC):
         Folder in which a generator whose `fit` takes long keeps a checkpoint of a training under
         way, and from which it continues, bit-identically, one that was cut short on the same rows
         with the same parameters and seed. None, the default, keeps none.
+    images
+        Images of the cells and the encoder that embeds the samples, for a generator that
+        `needs_images`: set before `fit`, and before `sample` where it was loaded.
     """
 
     name: ClassVar[str]
     Params: ClassVar[type[GeneratorParams]] = GeneratorParams
+    needs_images: ClassVar[bool] = False
     checkpoint_dir: Path | None = None
+    images: CellImages | None = None
 
     def __init__(
         self, params: GeneratorParams | None = None, *, seed: int = 0, device: str = "cpu"
@@ -102,6 +110,7 @@ class Generator(ABC):
         *,
         fingerprint: Fingerprint,
         X_unlabelled: Floats | None = None,
+        cell_id: Labels | None = None,
     ) -> Self:
         """Learn from labelled rows, and from unlabelled ones where the generator can.
 
@@ -115,11 +124,15 @@ class Generator(ABC):
             Groups of all rows given, labelled or not: `EmbeddingSet.fingerprint`.
         X_unlabelled
             float32 `(m, d)`, or None.
+        cell_id
+            Names of the rows `(n,)`, by which a generator of images finds theirs.
 
         Raises
         ------
         InputError
             Rows that are not finite, or unlabelled rows among `y`.
+        ParameterError
+            The generator needs images and was given none, or no names.
         """
         X = np.ascontiguousarray(X, dtype=np.float32)
         labels = np.asarray(y, dtype=str)
@@ -139,6 +152,7 @@ class Generator(ABC):
             X_unlabelled = np.ascontiguousarray(X_unlabelled, dtype=np.float32)
             if not np.isfinite(X_unlabelled).all():
                 raise InputError("the unlabelled pool", "is not finite", "embed it again")
+        self._cell_id = cell_id
         self._fit(X, index.astype(np.intp), X_unlabelled)
         return self
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bloomdiff.artifacts import registered_kind
 from bloomdiff.generators.base import GENERATORS, Generator
 from bloomdiff.validation import validated
 
+if TYPE_CHECKING:
+    from bloomdiff.generators.cell_images import CellImages
+
 
 def make_generator(
-    name: str, params: dict[str, Any] | None = None, *, seed: int, device: str = "cpu"
+    name: str,
+    params: dict[str, Any] | None = None,
+    *,
+    seed: int,
+    device: str = "cpu",
+    images: CellImages | None = None,
 ) -> Generator:
     """An unfitted generator.
 
@@ -25,6 +33,8 @@ def make_generator(
         Seed of everything random in `fit`.
     device
         "cpu", "cuda" or "auto".
+    images
+        For a generator that `needs_images`.
 
     Raises
     ------
@@ -33,11 +43,15 @@ def make_generator(
     """
     kind = GENERATORS[name]
     checked = validated(kind.Params, params or {}, f"generator {name!r}")
-    return kind(checked, seed=seed, device=device)
+    generator = kind(checked, seed=seed, device=device)
+    generator.images = images
+    return generator
 
 
-def load_generator(path: str | Path, *, device: str = "cpu") -> Generator:
-    """Read any generator written by `Generator.save`.
+def load_generator(
+    path: str | Path, *, device: str = "cpu", images: CellImages | None = None
+) -> Generator:
+    """Read any generator written by `Generator.save`; one of images is given them to sample.
 
     Raises
     ------
@@ -46,4 +60,6 @@ def load_generator(path: str | Path, *, device: str = "cpu") -> Generator:
     IntegrityError
         Its state is missing or damaged.
     """
-    return registered_kind(path, GENERATORS).load(path, device=device)
+    generator = registered_kind(path, GENERATORS).load(path, device=device)
+    generator.images = images
+    return generator

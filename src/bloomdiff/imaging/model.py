@@ -190,7 +190,7 @@ class ImageDiffusion:
             "mean": self._mean,
             "scale": self._scale,
             "centre": self._centre.numpy(),
-            "sigma_data": np.asarray(self._network.sigma_data),
+            "sigma_data": np.asarray([self._network.sigma_data]),
         }
 
     def restore(self, state: Arrays, fingerprint: Fingerprint) -> Self:
@@ -198,7 +198,7 @@ class ImageDiffusion:
         self.fingerprint, self.dim_ = fingerprint, len(state["mean"])
         self._mean, self._scale = state["mean"], state["scale"]
         self._centre = torch.from_numpy(state["centre"].copy())
-        self._build(float(state["sigma_data"]), 0)
+        self._build(float(state["sigma_data"][0]), 0)
         restore_network("network", self._network, state)
         return self
 

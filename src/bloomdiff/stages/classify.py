@@ -18,7 +18,7 @@ from bloomdiff.files import atomic_dir, read_yaml, sha256_file
 from bloomdiff.metrics.calibration import scale_temperature
 from bloomdiff.metrics.classification import score_classification
 from bloomdiff.stages.children import log_sweep
-from bloomdiff.stages.inputs import FoldRows, fold_names, load_fold
+from bloomdiff.stages.inputs import FoldRows, fold_names, images_for, load_fold
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.synthesize import synthetic_units
 from bloomdiff.stages.tuned import tuned_values
@@ -124,6 +124,7 @@ def temperatures_of(
         n_splits=params.sweep.calibration_folds,
         seed=params.seeds[0],
         device=params.device,
+        images=None if generator is None else images_for(project, name),
     ).set_index("ratio")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bloomdiff.experiments.tracking import StageRun
 from bloomdiff.files import atomic_dir, read_yaml, sha256_file
 from bloomdiff.generators import make_generator
-from bloomdiff.stages.inputs import fold_names, load_fold
+from bloomdiff.stages.inputs import fold_names, images_for, load_fold
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.tuned import tuned_values
 from bloomdiff.stages.work import finish, key_of, run_units
@@ -45,12 +45,14 @@ def fit_one(project: Project, checkpoints: Path, folder: Path, fold: str, name: 
     params = project.params
     rows = load_fold(project, fold)
     values = tuned_values(project.generator_params, fold, name, rows)
-    generator = make_generator(name, values, seed=params.seed, device=params.device)
+    images = images_for(project, name)
+    generator = make_generator(name, values, seed=params.seed, device=params.device, images=images)
     generator.checkpoint_dir = checkpoints
     generator.fit(
         rows.train.X,
         rows.train.label,
         fingerprint=rows.fingerprint,
         X_unlabelled=rows.pool.X if len(rows.pool) else None,
+        cell_id=rows.train.cell_id,
     )
     generator.save(folder / "generator")

@@ -9,6 +9,10 @@ from pathlib import Path
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.fingerprint import Fingerprint, assert_disjoint
 from bloomdiff.data.folds import Fold, read_folds
+from bloomdiff.data.manifest import read_manifest
+from bloomdiff.encoders import Encoder, EncoderParams, load_encoder
+from bloomdiff.generators import GENERATORS
+from bloomdiff.generators.cell_images import CellImages, check_encoder
 from bloomdiff.stages.project import Project
 
 
@@ -53,11 +57,30 @@ def fold_names(project: Project) -> list[str]:
 
 def load_fold(project: Project, name: str) -> FoldRows:
     """Read one outer fold; groups on both sides of it are a `LeakageError`."""
-    stat = project.embeddings.stat() if project.embeddings.exists() else None
-    stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns) if stat else ()
-    embeddings = _embeddings(project.embeddings, stamp)
+    embeddings = _all_embeddings(project)
     fold = next(fold for fold in read_folds(project.folds) if fold.name == name)
     return split(embeddings, fold)
+
+
+def images_for(project: Project, generator: str) -> CellImages | None:
+    """The cells' images and the encoder that embedded them; None for a generator of embeddings."""
+    if not GENERATORS[generator].needs_images:
+        return None
+    params = project.params
+    encoder = _encoder(params.encoder_params, params.device, project.working / "encoders")
+    check_encoder(encoder, _all_embeddings(project).header, str(project.embeddings))
+    return CellImages(read_manifest(project.cells), project.data, encoder)
+
+
+@lru_cache(maxsize=1)
+def _encoder(params: EncoderParams, device: str, cache_dir: Path) -> Encoder:
+    return load_encoder(params, device=device, cache_dir=cache_dir)
+
+
+def _all_embeddings(project: Project) -> EmbeddingSet:
+    stat = project.embeddings.stat() if project.embeddings.exists() else None
+    stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns) if stat else ()
+    return _embeddings(project.embeddings, stamp)
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ from bloomdiff.experiments.ratios import allocate, largest_finite
 from bloomdiff.experiments.tracking import StageRun
 from bloomdiff.files import atomic_dir, sha256_file
 from bloomdiff.generators import load_generator
-from bloomdiff.stages.inputs import fold_names, load_fold
+from bloomdiff.stages.inputs import fold_names, images_for, load_fold
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.work import finish, key_of, run_units
 
@@ -55,7 +55,8 @@ def synthesize_one(project: Project, folder: Path, fold: str, name: str) -> None
     """Sample one generator under every seed and save the rows under `folder`."""
     params = project.params
     rows = load_fold(project, fold)
-    generator = load_generator(project.generator(fold, name), device=params.device)
+    images = images_for(project, name)
+    generator = load_generator(project.generator(fold, name), device=params.device, images=images)
     assert_disjoint(rows.test.group, generator, what=f"generator {name!r} of {fold}")
     sweep = params.sweep
     shares = allocate(rows.counts, largest_finite(sweep.ratios), sweep.allocation)

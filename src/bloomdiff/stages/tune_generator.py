@@ -8,7 +8,7 @@ from bloomdiff.data.folds import inner_folds
 from bloomdiff.experiments.objectives import generator_objective, is_tunable
 from bloomdiff.experiments.tracking import StageRun
 from bloomdiff.generators import GENERATORS, make_generator
-from bloomdiff.stages.inputs import load_fold
+from bloomdiff.stages.inputs import images_for, load_fold
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.tuning import TuningTask, tune_all
 
@@ -58,6 +58,7 @@ def make_task(project: Project, fold: str, name: str) -> TuningTask:
         device=params.device,
         objectives=tune.objectives,
         max_frechet=tune.max_frechet,
+        images=images_for(project, name),
     )
     return replace(
         given,
