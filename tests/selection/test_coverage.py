@@ -47,14 +47,6 @@ def test_greedy_reaches_the_promised_share_of_the_best():
     assert K[index].max(axis=0).mean() >= (1 - 1 / np.e) * best
 
 
-def test_a_candidates_value_scales_its_gain():
-    X = cloud(30)
-    value = np.zeros(30)
-    value[17] = 1
-    index, _ = greedy_cover(X, X, np.ones(30), X[:0], 1, gamma=1, value=value)
-    assert index.tolist() == [17]
-
-
 def test_all_rows_can_be_chosen():
     X = np.repeat(cloud(4), 3, axis=0)
     index, _ = greedy_cover(X, X, np.ones(12), X[:0], 12, gamma=1)

@@ -207,15 +207,50 @@ def several(y: np.ndarray, k: int) -> np.ndarray:
     return np.concatenate([np.flatnonzero(y == c)[:k] for c in np.unique(y)])
 
 
-@pytest.mark.parametrize("params", [{}, {"hypotheses": "diffusion"}, {"strangeness": 0.5}])
-def test_expected_gain_turns_from_typical_cells_to_stakes(params, blobs):
+@pytest.mark.parametrize("params", [{}, {"hypotheses": "diffusion"}, {"unseen": 0.5}])
+def test_expected_gain_turns_to_stakes_when_the_classes_are_found(params, blobs):
     X, y = blobs
-    for k, codes in ((2, {"typical"}), (4, {"rare", "disputed", "new"})):
+    seen = set()
+    for k in (1, 2, 4):
         rows = several(y, k)
-        known = {"X_labelled": X[rows], "y_labelled": y[rows], "params": params}
-        choice = select(X[60:], **known, strategy="expected-gain", n=10)
-        assert set(choice.code) <= codes
+        known = {"X_labelled": X[rows], "y_labelled": y[rows]}
+        choice = select(X[60:], **known, strategy="expected-gain", n=10, params=params)
+        seen |= set(choice.code)
+        if k == 1 and "unseen" not in params:  # every class has one label: much is not found yet
+            assert set(choice.code) <= {"typical", "new"}
+        elif "unseen" not in params:
+            assert set(choice.code) <= {"rare", "disputed"}
+    assert "rare" in seen
     assert any(reason.startswith("rare: nearest labelled class (") for reason in choice.reason)
+
+
+@pytest.mark.parametrize(
+    ("labels", "share"), [("aabb", 0.0), ("aabc", 0.5), ("abc", 1.0), ("aaaab", 0.2)]
+)
+def test_good_and_turings_estimate(labels, share):
+    from bloomdiff.selection.strategies.expected_gain import unseen_share
+
+    names, y = np.unique(list(labels), return_inverse=True)
+    rows = np.ones((len(y), 2), dtype=np.float32)
+    situation = Situation(rows, rows, y, tuple(names), 0, rows[:0])
+    assert unseen_share(situation) == pytest.approx(share)
+
+
+def test_the_estimate_is_right_on_average():
+    """Good's theorem: over draws, the share of singletons is the probability of an unseen class."""
+    from bloomdiff.selection.strategies.expected_gain import unseen_share
+
+    rng = np.random.default_rng(3)
+    p = 0.6 ** np.arange(12) / (0.6 ** np.arange(12)).sum()
+    told, truth = [], []
+    for _ in range(2000):
+        y = rng.choice(12, 15, p=p)
+        names, index = np.unique(y, return_inverse=True)
+        rows = np.ones((15, 2), dtype=np.float32)
+        situation = Situation(rows, rows, index, tuple(map(str, names)), 0, rows[:0])
+        told.append(unseen_share(situation))
+        truth.append(1 - p[names].sum())
+    assert np.mean(told) == pytest.approx(np.mean(truth), abs=0.01)
 
 
 def test_expected_gain_prefers_the_costly_class(blobs):
@@ -224,9 +259,9 @@ def test_expected_gain_prefers_the_costly_class(blobs):
     proba = np.tile([0.97, 0.01, 0.01, 0.01], (len(X), 1))
     proba[5] = [0.499, 0.499, 0.001, 0.001]
     proba[9] = [0.01, 0.02, 0.48, 0.49]
-    known = {"proba": proba, "classes": list("abcd"), "params": {"gamma": 1e-6}}
+    known = {"proba": proba, "classes": list("abcd"), "params": {"gamma": 1e4}}
     assert select(X, strategy="expected-gain", n=1, **known).index.tolist() == [9]
-    flat = {**known, "params": {"gamma": 1e-6, "rarity": 0}}
+    flat = {**known, "params": {"gamma": 1e4, "rarity": 0}}
     assert select(X, strategy="expected-gain", n=1, **flat).index.tolist() == [5]
 
 
@@ -239,7 +274,7 @@ def test_what_no_class_explains_is_new(blobs):
         X_labelled=X[rows],
         y_labelled=y[rows],
         strategy="expected-gain",
-        params={"strangeness": 1.0, "gamma": 50},
+        params={"unseen": 1.0, "gamma": 50},
         n=5,
     )
     at = choice.index.tolist().index(60)

@@ -32,7 +32,6 @@ def greedy_cover(
     n: int,
     *,
     gamma: float,
-    value: Doubles | None = None,
 ) -> tuple[Index, Doubles]:
     """Choose rows of X, each with the largest gain in coverage given those before.
 
@@ -50,8 +49,6 @@ def greedy_cover(
         Rows to choose, at most p.
     gamma
         Of the Gaussian kernel.
-    value
-        Factor of each candidate's gain, `(p,)`; ones where None.
 
     Returns
     -------
@@ -63,10 +60,9 @@ def greedy_cover(
     kernel = np.empty((len(X), len(reference)), dtype=np.float32)
     for rows in blocks(len(X), len(reference)):
         kernel[rows] = rbf(X[rows], reference, gamma)
-    factor = np.ones(len(X)) if value is None else value
 
     def gain(rows: Index) -> Doubles:
-        return factor[rows] * (np.maximum(kernel[rows] - best, 0) @ share).astype(np.float64)
+        return (np.maximum(kernel[rows] - best, 0) @ share).astype(np.float64)
 
     return _lazy(gain, lambda row: np.maximum(best, kernel[row], out=best), len(X), n)
 

@@ -43,7 +43,7 @@ def _detail(situation: Situation, ranking: Ranking, i: int, code: str, near: int
         if code == "rare":
             return f"nearest labelled class ({name}) has {cells}"
         if "strangeness" in part:
-            share = min(100 * part["strangeness"], 99)
+            share = min(100 * np.sqrt(part["strangeness"]), 99)
             return f"less likely than {share:.0f} % of the pool under every labelled class"
         return f"far from the labelled cells; the nearest is a {name}"
     return CODES[code]

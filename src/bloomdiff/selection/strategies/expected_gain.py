@@ -2,16 +2,20 @@
 
 Macro-F1 weighs classes, not cells: a mistake on a class of N cells costs 1 / N. So each cell of the
 pool has a *stake*: how close its two likeliest classes are, times the expected cost of a mistake
-under its class probabilities; a share of it may go to cells that are strange to every labelled
-class. Labels are then placed where they cover the most stake: greedy facility location with the
-candidates' own stakes as a factor, so that the queue holds neither twins nor cells that teach
-nothing. Until a few cells of each known class are labelled, stakes are guesses and typical cells
-are taken instead, as in TCM (Doucet et al. 2024, arXiv:2403.03728).
+under its class probabilities. A share of all stakes belongs to classes that nobody has found yet:
+the probability that the next cell is of such a class, which Good and Turing estimate by the share
+of labels that are the only one of their class (Good 1953, doi:10.1093/biomet/40.3-4.237). That
+share goes to cells that are strange to every labelled class by the likelihood of the diffusion
+model's class prior (`bloomdiff.diffusion.prior`): Gaussians with shrunk centres and one covariance,
+the model without its network. Labels are then placed where they cover the most stake, by greedy
+facility location, so that the queue holds neither twins nor outliers that stand for nothing.
 
-Related: uncertainty coverage (Bae et al. 2024, arXiv:2412.20644) without the classes' costs. What
-is strange, and if asked for the class probabilities as well, come from the diffusion model's class
-prior (`bloomdiff.diffusion.prior`): Gaussians with shrunk centres and one covariance, which is the
-model without its network. `docs/selection.md` has the figures behind the defaults.
+Without a label the share is all there is, and no cell is stranger than another: the queue covers
+the pool, as MaxHerding does (Bae et al. 2024, arXiv:2407.12212). The estimate supposes cells drawn
+at random; ours are drawn to be unlike the labelled ones, so that it errs towards looking for more.
+
+Related: uncertainty coverage (Bae et al. 2024, arXiv:2412.20644) without the classes' costs and
+without what is unseen. `docs/selection.md` has the figures.
 """
 
 from __future__ import annotations
@@ -32,7 +36,6 @@ from bloomdiff.selection.base import (
 from bloomdiff.selection.coverage import greedy_cover
 from bloomdiff.selection.geometry import Doubles, Index, nearest, unit
 from bloomdiff.selection.strategies.max_herding import stands_for
-from bloomdiff.selection.strategies.typiclust import TypiClust, TypiClustParams
 from bloomdiff.selection.strategies.uncertainty import margin
 
 ROWS = 1 << 14  # pool rows whose likelihood is computed together
@@ -43,16 +46,14 @@ class ExpectedGainParams(StrategyParams):
 
     Attributes
     ----------
-    per_class
-        Labelled cells per known class, on average, below which typical cells are taken.
     gamma
         Of the Gaussian kernel between cells, in the cosine about the pool's mean.
     rarity
         Power of the cost of a class; 0 counts every mistake alike.
     hypotheses
         Whose class probabilities: a linear probe's, or the diffusion model's posterior.
-    strangeness
-        Share of the stake that goes to cells of low likelihood under every labelled class.
+    unseen
+        Share of the stakes that belongs to classes without a label; None estimates it.
     rare_below
         Labelled cells below which a class is called rare in a reason.
     max_candidates, max_reference
@@ -60,11 +61,10 @@ class ExpectedGainParams(StrategyParams):
         at random from a larger pool.
     """
 
-    per_class: float = Field(default=3.0, ge=0)
     gamma: float = Field(default=2.0, gt=0)
     rarity: float = Field(default=1.0, ge=0)
     hypotheses: Literal["probe", "diffusion"] = "probe"
-    strangeness: float = Field(default=0.0, ge=0, le=1)
+    unseen: float | None = Field(default=None, ge=0, le=1)
     rare_below: int = Field(default=5, ge=1)
     max_candidates: int = Field(default=20_000, ge=1)
     max_reference: int = Field(default=8_000, ge=1)
@@ -81,17 +81,16 @@ class ExpectedGain(Strategy):
 
     def rank(self, situation: Situation, n: int) -> Ranking:
         """Rank by greedy coverage of the stakes; the score is the gain when chosen."""
-        params, p = self.params, len(situation.X)
-        few = len(situation.y) < params.per_class * len(situation.classes)
-        if not situation.can_classify or (few and situation.given is None):
-            return TypiClust(TypiClustParams(max_rows=params.max_candidates)).rank(situation, n)
+        params, p, rng = self.params, len(situation.X), situation.rng()
         parts = self._stakes(situation)
-        stake = parts.pop("stake")
+        stake = parts["stake"]
         mean = situation.X.mean(axis=0, dtype=np.float64).astype(np.float32)
-        rows = np.sort(np.argsort(-stake, kind="stable")[: max(params.max_candidates, n)])
-        judged = np.arange(p)
+        rows = judged = np.arange(p)
+        if p > (most := max(params.max_candidates, n)):
+            mixed = rng.permutation(p)  # among equal stakes, any
+            rows = np.sort(mixed[np.argsort(-stake[mixed], kind="stable")[:most]])
         if p > params.max_reference:
-            judged = np.sort(situation.rng().choice(p, params.max_reference, replace=False))
+            judged = np.sort(rng.choice(p, params.max_reference, replace=False))
         reference = unit(situation.X[judged] - mean)
         index, gain = greedy_cover(
             unit(situation.X[rows] - mean),
@@ -100,7 +99,6 @@ class ExpectedGain(Strategy):
             unit(situation.covered - mean),
             n,
             gamma=params.gamma,
-            value=stake[rows],
         )
         chosen = rows[index]
         share = stands_for(reference, unit(situation.X[chosen] - mean)) * p / len(judged)
@@ -110,35 +108,55 @@ class ExpectedGain(Strategy):
 
     def _stakes(self, situation: Situation) -> dict[str, Doubles]:
         """The stake of each cell of the pool, mean 1, and what it is made of."""
-        proba = situation.proba
-        share = self.params.strangeness
+        flat = np.ones(len(situation.X))
+        if not situation.can_classify:
+            return {"stake": flat}
+        share = self.params.unseen
+        if share is None:
+            share = unseen_share(situation)
+        proba, odd = flat[:, None], flat
         from_prior = self.params.hypotheses == "diffusion" and situation.given is None
-        odd = np.zeros(len(situation.X))
         if (share or from_prior) and len(np.unique(situation.y)) > 1:
-            posterior, odd = prior_view(situation)
-            proba = posterior if from_prior else proba
+            proba, odd = prior_view(situation)
+        if not from_prior or proba.shape[1] == 1:
+            proba = situation.proba
         doubt = margin(proba)
         # Expected size of each class: what is labelled, and what the pool seems to hold.
         size = proba.sum(axis=0) + situation.counts
         cost = scaled((proba @ (1 / np.maximum(size, 1e-9))) ** self.params.rarity)
-        stake = (1 - share) * scaled(doubt * cost) + share * scaled(odd)
-        parts = {"stake": stake, "doubt": doubt, "cost": cost}
-        return parts | {"strangeness": odd} if share else parts
+        told, new = (1 - share) * scaled(doubt * cost), share * scaled(odd)
+        parts = {"stake": told + new, "doubt": doubt, "cost": cost}
+        if share:
+            parts |= {"strangeness": odd, "unseen": new / np.maximum(told + new, 1e-12)}
+        return parts
 
     def _codes(self, situation: Situation, chosen: Index, parts: dict[str, Doubles]) -> Codes:
+        if not situation.can_classify:
+            return np.full(len(chosen), "typical")
         _, at = nearest(unit(situation.X[chosen]), unit(situation.X_labelled))
         few = situation.counts[situation.y[at]] if len(situation.y) else np.zeros(len(chosen))
         rare = (few < self.params.rare_below) & (parts["cost"] > 1)
         code = np.where(rare, "rare", "disputed")
-        if "strangeness" in parts:
-            code = np.where(parts["strangeness"] > NEW, "new", code)
+        if "unseen" in parts:
+            told = np.where(parts["strangeness"] > STRANGE, "new", "typical")
+            code = np.where(parts["unseen"] > 0.5, told, code)
         return code
+
+
+def unseen_share(situation: Situation) -> float:
+    """Estimated share of classes without a label: labels that are alone of their class, of all.
+
+    Where a detector gives the probabilities, it knows the classes and the share is 0.
+    """
+    if situation.given is not None:
+        return 0.0
+    return float((situation.counts == 1).sum() / len(situation.y))
 
 
 TEMPERATURE = 2.0
 """Divides the prior's log-likelihoods: it takes the directions in which the classes differ from
 the few rows that it is then asked about, and is too sure of them."""
-NEW = 0.98  # strangeness from which on a cell is called new
+STRANGE = 0.81  # strangeness from which on a cell is called new: that of the last tenth
 
 
 def prior_view(situation: Situation) -> tuple[Doubles, Doubles]:

@@ -1,0 +1,76 @@
+"""What the selection benchmark was to reach, set beside what it reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from bloomdiff.files import read_json
+from bloomdiff.selection.curves import interval
+from selection_scale import FILE
+
+OURS, BASELINE = "expected-gain", "random"
+
+
+def goals(parts: Mapping[str, pd.DataFrame], last: int) -> str:
+    """A line a set: ours against the best other strategy and against random.
+
+    Parameters
+    ----------
+    parts
+        Set to its replays, the same seeds for every strategy.
+    last
+        Largest budget: what random has not reached by then counts as this many labels, so that
+        the ratio is a bound from above.
+    """
+    head = ["set", "seeds", "best other", "area: ours less the best other", "ours less random"]
+    head += ["labels to 95 %: ours / random", "every class found: ours / random"]
+    lines = ["## Goals\n", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for name, part in parts.items():
+        by = part.set_index(["strategy", "seed"]).sort_index()
+        if OURS not in by.index or BASELINE not in by.index:
+            continue
+        area = by["area"].unstack("strategy")
+        others = area.drop(columns=[OURS, BASELINE]).mean()
+        best = str(others.idxmax()) if len(others) else BASELINE
+        cells = [name, str(len(area)), f"{best} {area[best].mean():.3f}"]
+        for other in (best, BASELINE):
+            mean, low, high = interval((area[OURS] - area[other]).to_numpy(), 0.95)
+            cells.append(f"{mean:+.3f} ({low:+.3f} to {high:+.3f})")
+        for column in ("labels_95%", "all_found_1"):
+            cells.append(_share(by[column].unstack("strategy"), last))
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "The best other strategy is picked on these very figures, which favours it; intervals are "
+        f"paired by seed. Medians; `<` where random did not get there within {last} labels.\n",
+    ]
+    return "\n".join(lines)
+
+
+def _share(values: pd.DataFrame, last: int) -> str:
+    ours, random = (float(values[who].median()) for who in (OURS, BASELINE))
+    if np.isinf(ours):
+        return f"never / {'never' if np.isinf(random) else f'{random:.0f}'}"
+    bound = "<" if np.isinf(random) else ""
+    random = min(random, last)
+    return f"{ours:.0f} / {random:.0f} = {bound}{ours / random:.2f}"
+
+
+def scale() -> str:
+    """The timed queues, as a table; '' where none was timed."""
+    if not FILE.exists():
+        return ""
+    lines = [
+        "## Scale\n",
+        "| strategy | cells | chosen | seconds | peak GiB |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['strategy']} | {r['cells']:,} | {r['chosen']} | {r['seconds']:.0f} "
+        f"| {r['peak_gib']:.1f} |"
+        for r in read_json(FILE)
+    ]
+    return "\n".join(lines)
