@@ -66,9 +66,9 @@ def play(units: list[Unit], *, build: Path, real: Path) -> None:
         seconds = round(time.process_time() - begin, 2)
         figures = outcome(pool, played, full(name, seed, build, real), SCORE)
         figures |= {f"score_{s.budget}": s.scores[SCORE] for s in played.steps}
-        figures = {k: v if np.isfinite(v) else None for k, v in figures.items()}
         told = {"set": name, "strategy": who, "seed": seed, "seconds": seconds}
-        write_json(_file(build, name, seed, who), told | figures)
+        finite = {k: v if np.isfinite(v) else None for k, v in figures.items()}
+        write_json(_file(build, name, seed, who), told | finite)
 
 
 def _file(build: Path, name: str, seed: int, who: str) -> Path:
@@ -87,22 +87,24 @@ def gather(build: Path) -> None:
     text, parts = [], {}
     for name in (*SETS, *CHOSEN_ON):
         part = table[table["set"] == name]
-        seeds = set.intersection(
-            *(set(p["seed"]) for _, p in part.groupby("strategy")), set(range(99))
-        )
-        if part.empty or not seeds:
+        seeds = set(part.loc[part["strategy"] == "random", "seed"])
+        if not seeds:
             continue
-        parts[name] = part[part["seed"].isin(seeds)].dropna(axis=1, how="all").drop(columns="set")
+        # Who has not been replayed on all of random's seeds is left out until then.
+        done = part.groupby("strategy").filter(lambda own: set(own["seed"]) >= seeds)
+        done = done[done["seed"].isin(seeds)]
+        parts[name] = done.dropna(axis=1, how="all").drop(columns="set")
         summary = summarise(parts[name], confidence=0.95)
         chosen = " (chosen on: no evidence)" if name in CHOSEN_ON else ""
         text += [f"## {name}{chosen}\n", to_markdown(summary, score="macro-F1", confidence=0.95)]
     head = [
         "# Selection: replayed annotation\n",
         "DINOv2-S embeddings; the same linear probe is judged for every strategy, on cells apart "
-        f"by group, one part of {PARTS}; budgets {', '.join(map(str, BUDGETS))}. `skactiveml:` and "
-        "`modal:` are peers' own implementations with their defaults, random while fewer than two "
-        f"classes are known. A tail's pool falls from class to class, in random order, by {IMBALANCE:g} "
-        f"to 1, at least {FEWEST} cells each; its full score is that of the thinned pool.\n",
+        f"by group, one part of {PARTS}; budgets {', '.join(map(str, BUDGETS))}. `skactiveml:` "
+        "and `modal:` are peers' own implementations with their defaults, random while fewer than "
+        "two classes are known. The pool of a tail falls from class to class, in random order, by "
+        f"{IMBALANCE:g} to 1 and to no fewer than {FEWEST} cells; its full score is that of the "
+        "thinned pool.\n",
         goals({name: part for name, part in parts.items() if name not in CHOSEN_ON}, BUDGETS[-1]),
     ]
     with atomic_file(RESULTS / "selection.md") as temporary:

@@ -85,7 +85,8 @@ def _objects(build: Path, real: Path) -> EmbeddingSet:
     place = ["field", "box_x", "box_y", "box_width", "box_height"]
     load("fields-4", build, real)
     typed = read_manifest(build / "fields-4" / "data" / "manifest.csv").set_index(place)["label"]
-    table = read_manifest(folder / "manifest.csv").set_index("cell_id").loc[found.cell_id]
+    table = read_manifest(folder / "manifest.csv").set_index("cell_id")
+    table = table.loc[found.cell_id.tolist()]
     by_type = pd.Series(pd.MultiIndex.from_frame(table[place])).map(typed).to_numpy()
     is_white = found.label == "WBC"
     label = np.where(is_white, by_type, found.label)

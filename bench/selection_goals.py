@@ -28,19 +28,18 @@ def goals(parts: Mapping[str, pd.DataFrame], last: int) -> str:
     head = ["set", "seeds", "best other", "area: ours less the best other", "ours less random"]
     head += ["labels to 95 %: ours / random", "every class found: ours / random"]
     lines = ["## Goals\n", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for name, part in parts.items():
+    for label, part in parts.items():
         by = part.set_index(["strategy", "seed"]).sort_index()
         if OURS not in by.index or BASELINE not in by.index:
             continue
         area = by["area"].unstack("strategy")
         others = area.drop(columns=[OURS, BASELINE]).mean()
         best = str(others.idxmax()) if len(others) else BASELINE
-        cells = [name, str(len(area)), f"{best} {area[best].mean():.3f}"]
+        cells = [label, str(len(area)), f"{best} {area[best].mean():.3f}"]
         for other in (best, BASELINE):
             mean, low, high = interval((area[OURS] - area[other]).to_numpy(), 0.95)
             cells.append(f"{mean:+.3f} ({low:+.3f} to {high:+.3f})")
-        for column in ("labels_95%", "all_found_1"):
-            cells.append(_share(by[column].unstack("strategy"), last))
+        cells += [_share(by[name].unstack(0), last) for name in ("labels_95%", "all_found_1")]
         lines.append("| " + " | ".join(cells) + " |")
     lines += [
         "",
