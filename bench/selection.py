@@ -91,9 +91,9 @@ def gather(build: Path) -> None:
         if not seeds:
             continue
         # Who has not been replayed on all of random's seeds is left out until then.
-        done = part.groupby("strategy").filter(lambda own: set(own["seed"]) >= seeds)
-        done = done[done["seed"].isin(seeds)]
-        parts[name] = done.dropna(axis=1, how="all").drop(columns="set")
+        part = part[part["seed"].isin(seeds)]
+        done = part.groupby("strategy")["seed"].transform("nunique") == len(seeds)
+        parts[name] = part[done].dropna(axis=1, how="all").drop(columns="set")
         summary = summarise(parts[name], confidence=0.95)
         chosen = " (chosen on: no evidence)" if name in CHOSEN_ON else ""
         text += [f"## {name}{chosen}\n", to_markdown(summary, score="macro-F1", confidence=0.95)]
