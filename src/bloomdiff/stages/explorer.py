@@ -39,6 +39,7 @@ from bloomdiff.report.usefulness_sections import (
     usefulness_sections,
 )
 from bloomdiff.stages.inputs import FoldRows, fold_names, load_fold
+from bloomdiff.stages.label_queue import queue_html
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.tuned import tuned_values
 
@@ -109,6 +110,7 @@ def explorer_page(
             curves=ratio_chart(summary, beforehand=params.report.generator),
             reliability=reliability_chart(certainties(chosen, params.seeds[0])),
             confusions=confusions(project, ratio),
+            queue=queue_html(project),
         )
     )
 

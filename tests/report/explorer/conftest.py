@@ -106,6 +106,7 @@ def page(scene, summary):
         curves=ratio_chart(summary, beforehand="diffusion"),
         reliability=reliability_chart({EVIL: (sure > 0.5, sure)}),
         confusions={name: confusion_chart(counts) for name in ("none", "diffusion", "copycat")},
+        queue="<p>No cell waits for a label.</p>",
     )
 
 

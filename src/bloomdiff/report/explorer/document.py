@@ -49,6 +49,8 @@ class Page:
         Charts of the same names.
     confusions
         Method to its confusion matrix's chart; real cells only comes first.
+    queue
+        HTML of the cells that the expert should label next, of `queue_section`.
     """
 
     sentence: str
@@ -66,6 +68,7 @@ class Page:
     curves: Chart
     reliability: Chart
     confusions: Mapping[str, Chart]
+    queue: str
 
 
 def render(page: Page) -> str:
@@ -93,6 +96,7 @@ def render(page: Page) -> str:
         classes=section_html(page.classes),
         metrics=section_html(page.metrics),
         calibration=section_html(page.calibration),
+        queue=page.queue,
         others="".join(folded(section) for section in page.others),
         facts="".join(f"<li>{prose(line)}</li>" for line in page.facts),
         parameters=html.escape(page.parameters),
