@@ -21,6 +21,7 @@ from bloomdiff.errors import BloomDiffError, ParameterError, raise_all
 from bloomdiff.experiments.objectives import ObjectiveName
 from bloomdiff.experiments.ratios import Allocation
 from bloomdiff.files import read_yaml
+from bloomdiff.imaging.decoder import DecoderParams
 from bloomdiff.metrics.costs import CostParams
 from bloomdiff.validation import validated
 
@@ -96,6 +97,13 @@ class SimulateParams(Block):
         return self
 
 
+class RenderParams(DecoderParams):
+    """Images of synthetic cells."""
+
+    enabled: bool
+    n_cells: int = Field(ge=1)
+
+
 class ReportParams(Block):
     """What the report states."""
 
@@ -135,6 +143,7 @@ class Params(Block):
     evaluate: EvaluateParams
     tune_classifier: TuneParams
     simulate: SimulateParams
+    render: RenderParams
     report: ReportParams
     serving: ServingParams
     tracking: TrackingParams

@@ -29,6 +29,7 @@ STAGES = [
     "classify",
     "caution",
     "simulate",
+    "render",
     "report",
 ]
 RESULTS = [
@@ -46,6 +47,7 @@ RESULTS = [
     "reports/scores/calibration.parquet",
     "reports/report/tables/costs.parquet",
     "reports/report/tables/macro_f1.parquet",
+    "reports/render.json",
     "reports/report/report.md",
     "reports/report/index.html",
     "reports/report/ratio_curves.png",
@@ -173,14 +175,14 @@ def test_metrics_and_plots_show_offline(demo):
 @pytest.mark.parametrize(
     ("key", "value", "first"),
     [
-        ("report.confidence", 0.9, ["report", "simulate"]),
+        ("report.confidence", 0.9, ["report", "simulate", "render"]),
         ("evaluate.k", 4, ["evaluate", "report"]),
         ("tune_classifier.n_trials", 4, ["tune_classifier", "report"]),
         ("simulate.n_seeds", 3, ["simulate", "report"]),
         (
             "sweep.allocation",
             "uniform",
-            ["tune_generator", "synthesize", "classify", "caution", "report"],
+            ["tune_generator", "synthesize", "classify", "caution", "render", "report"],
         ),
         ("protocol", "cytodiff-2025", ["caution", "report"]),
         ("prepare.folds.n_splits", 4, ["prepare", "report"]),

@@ -20,6 +20,7 @@ STAGES = {
     "classify": "The ratio sweep, tested on real cells only.",
     "caution": "What a protocol that leaks would claim; nothing under `protocol: honest`.",
     "simulate": "Hide labels and replay annotation by every strategy.",
+    "render": "Optional: images of the synthetic cells, by a decoder of the first fold.",
     "report": "Metrics, curves and the page.",
 }
 ProjectFolder = Annotated[

@@ -11,14 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 import yaml
 
-from bloomdiff.classifiers import make_classifier
+from bloomdiff.classifiers import Classifier, make_classifier
 from bloomdiff.data.embedding_set import SyntheticSet
 from bloomdiff.data.fingerprint import assert_disjoint
 from bloomdiff.data.manifest import read_manifest
 from bloomdiff.experiments.ratios import ratio_name
 from bloomdiff.experiments.summary import REAL_ONLY
 from bloomdiff.experiments.sweep import draw
-from bloomdiff.files import sha256_file
+from bloomdiff.files import read_json, sha256_file
 from bloomdiff.report.caution_section import caution_section
 from bloomdiff.report.explorer import (
     Page,
@@ -32,6 +32,7 @@ from bloomdiff.report.explorer.charts import Chart
 from bloomdiff.report.explorer.scene import full_name
 from bloomdiff.report.fidelity_sections import fidelity_sections
 from bloomdiff.report.page import Section
+from bloomdiff.report.render_section import render_section
 from bloomdiff.report.tables import LEGEND, at_ratio, method_name, ratio_grid
 from bloomdiff.report.usefulness_sections import (
     calibration_section,
@@ -41,6 +42,7 @@ from bloomdiff.report.usefulness_sections import (
 from bloomdiff.stages.inputs import FoldRows, fold_names, load_fold
 from bloomdiff.stages.label_queue import queue_html
 from bloomdiff.stages.project import Project
+from bloomdiff.stages.rendered import rendered
 from bloomdiff.stages.tuned import tuned_values
 
 Tables = Mapping[str, pd.DataFrame]
@@ -81,6 +83,7 @@ def explorer_page(
     by_class = class_section(tables["class_gains"], ratio)
     told_above = {calibration.title, by_class.title}
     caution = caution_section(tables["caution"])
+    images = render_section(read_json(project.render_report), params.report.confidence)
     head, rows = ratio_grid(summary)
     grid = Section("Macro-F1 by ratio", f"{LEGEND}.", head, rows)
     chosen = at_ratio(predictions, ratio)
@@ -101,6 +104,7 @@ def explorer_page(
                 *[s for s in usefulness if s.title not in told_above],
                 *others,
                 *([caution] if caution else []),
+                *([images] if images else []),
             ],
             facts=[*facts, *versions(project)],
             parameters=parameters(project),
@@ -132,11 +136,7 @@ def scene(project: Project) -> dict[str, Any]:
     synthetic = {
         name: drawn(project, rows, name) for name in params.generators if name != REAL_ONLY
     }
-    values = tuned_values(project.classifier_params, rows.name, params.primary, rows)
-    judge = make_classifier(params.primary, values, seed=params.seeds[0], device=params.device)
-    judge.fit(
-        rows.train.X, rows.train.label, fingerprint=rows.train.fingerprint, classes=rows.classes
-    )
+    judge = classifier_of_real_cells(project, rows)
     cells = read_manifest(project.cells).set_index("cell_id")
     return build_scene(
         fold=rows.name,
@@ -148,7 +148,18 @@ def scene(project: Project) -> dict[str, Any]:
         },
         classes=rows.classes,
         images={str(name): project.data / path for name, path in cells["path"].items()},
+        rendered={name: rendered(project, rows, name, own) for name, own in synthetic.items()},
         seed=params.seed,
+    )
+
+
+def classifier_of_real_cells(project: Project, rows: FoldRows) -> Classifier:
+    """The primary classifier with its tuned parameters, fitted on the real training cells alone."""
+    params = project.params
+    values = tuned_values(project.classifier_params, rows.name, params.primary, rows)
+    judge = make_classifier(params.primary, values, seed=params.seeds[0], device=params.device)
+    return judge.fit(
+        rows.train.X, rows.train.label, fingerprint=rows.train.fingerprint, classes=rows.classes
     )
 
 

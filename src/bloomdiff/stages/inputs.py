@@ -63,9 +63,12 @@ def load_fold(project: Project, name: str) -> FoldRows:
 
 
 def images_for(project: Project, generator: str) -> CellImages | None:
-    """The cells' images and the encoder that embedded them; None for a generator of embeddings."""
-    if not GENERATORS[generator].needs_images:
-        return None
+    """`cell_images`, or None for a generator of embeddings."""
+    return cell_images(project) if GENERATORS[generator].needs_images else None
+
+
+def cell_images(project: Project) -> CellImages:
+    """The cells' images, and the encoder that embedded them."""
     params = project.params
     encoder = _encoder(params.encoder_params, params.device, project.working / "encoders")
     check_encoder(encoder, _all_embeddings(project).header, str(project.embeddings))

@@ -99,6 +99,16 @@ class Project:
         return self.root / "reports" / "caution.parquet"
 
     @property
+    def renders(self) -> Path:
+        """Folder of the synthetic cells' images; empty where none were asked for."""
+        return self.root / "reports" / "renders"
+
+    @property
+    def render_report(self) -> Path:
+        """How well the images show what was asked for."""
+        return self.root / "reports" / "render.json"
+
+    @property
     def report(self) -> Path:
         """Folder of what people read."""
         return self.root / "reports" / "report"

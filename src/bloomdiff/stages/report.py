@@ -23,6 +23,7 @@ from bloomdiff.report.diagrams import critical_difference, reject_curves, shot_f
 from bloomdiff.report.fidelity_sections import fidelity_sections
 from bloomdiff.report.figures import confusion_figure, ratio_curves
 from bloomdiff.report.page import page
+from bloomdiff.report.render_section import render_section
 from bloomdiff.report.tables import LEGEND, at_ratio, ratio_grid, text_table
 from bloomdiff.report.usefulness_sections import usefulness_sections
 from bloomdiff.stages.explorer import explorer_page
@@ -56,6 +57,7 @@ def run(project: Project, run: StageRun) -> None:
         f"{primary} classifier, on real test cells only"
     )
     text = "\n".join([title, text_table(head, rows), LEGEND, sentences[primary]])
+    images = render_section(read_json(project.render_report), params.report.confidence)
     told = facts(results.scores, prepared, embeddings.header)
     warned = warnings(prepared, params.encoder)
     with atomic_dir(project.report) as folder:
@@ -69,7 +71,7 @@ def run(project: Project, run: StageRun) -> None:
                 sections=[
                     *usefulness_sections(tables, ratio, primary=primary),
                     *fidelity_sections(tables, ratio),
-                    *filter(None, [caution_section(tables["caution"])]),
+                    *filter(None, [caution_section(tables["caution"]), images]),
                 ],
                 facts=told,
                 warnings=warned,

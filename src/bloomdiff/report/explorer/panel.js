@@ -38,6 +38,19 @@ function nearness(g, row, side) {
     + `lie nearer to their nearest ${whose} (median ${SCENE.usual[side].toFixed(2)}).`;
 }
 
+// What a decoder made of the embedding, if it was asked to; never to be taken for a micrograph.
+function drawing(g, row) {
+  const source = g.rendered ? g.rendered.image[row] : "";
+  if (!source) return [];
+  const figure = element("figure", "", { class: "rendered" });
+  const alt = `Rendered, not a photograph: ${className(g.label[row])}`;
+  figure.append(
+    element("img", "", { src: source, alt, class: "picture drawn", width: 96, height: 96 }),
+    element("figcaption", "Rendered, not a photograph. A decoder drew it from the embedding; the "
+      + `encoder finds it at a cosine of ${g.rendered.cosine[row].toFixed(2)} to what was asked for.`));
+  return [figure];
+}
+
 function describe(chosen) {
   if (!chosen) return [element("p", "No cell is chosen yet.", { class: "note" })];
   const { kind, row } = chosen;
@@ -50,7 +63,7 @@ function describe(chosen) {
     + `${percent(g.believed[row])}`
     + (g.top[row] === g.label[row] ? "." : `; it says ${className(g.top[row])} (${percent(g.top_believed[row])}).`);
   return [
-    title, element("p", doubt),
+    title, ...drawing(g, row), element("p", doubt),
     element("h3", "Nearest real training cells"), element("p", nearness(g, row, "train"), { class: "note" }),
     neighbourList(g, row, "train"),
     element("h3", "Nearest held-out cells"), element("p", nearness(g, row, "test"), { class: "note" }),

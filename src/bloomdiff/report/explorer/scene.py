@@ -18,6 +18,7 @@ from bloomdiff.report.explorer.neighbourhood import (
     share_too_near,
     suspects,
 )
+from bloomdiff.report.explorer.pictures import Picture, pictures
 from bloomdiff.report.explorer.projection import project_all
 from bloomdiff.report.explorer.thumbnails import thumbnails
 
@@ -42,6 +43,7 @@ def build_scene(
     classes: list[str],
     images: Mapping[str, Path],
     seed: int,
+    rendered: Mapping[str, Mapping[int, Picture]] | None = None,
 ) -> dict[str, Any]:
     """Places, neighbours, doubts and pictures of the cells of one fold.
 
@@ -62,6 +64,8 @@ def build_scene(
         Cell id to image file.
     seed
         Of the choice of points, where there are more than can be drawn, and of t-SNE.
+    rendered
+        Generator to row of its synthetic cells to their images, where they were drawn.
 
     Returns
     -------
@@ -115,6 +119,7 @@ def build_scene(
             | {
                 "of": len(synthetic[name]),
                 "at": {kind: _pairs(own[f"by {name}"]) for kind, own in places.items()},
+                "rendered": pictures(rows, (rendered or {}).get(name, {})),
             }
             for name, rows in chosen.items()
         },

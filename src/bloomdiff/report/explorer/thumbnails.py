@@ -6,8 +6,12 @@ import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bloomdiff.data.images import read_rgb
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SIDE = 56  # pixels
 LIMIT = 2000  # pictures in a page: about 3 MB
@@ -25,6 +29,11 @@ def thumbnail(path: Path) -> str:
 
     image = Image.fromarray(read_rgb(path))
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return data_uri(image)
+
+
+def data_uri(image: Image) -> str:
+    """A WebP data URI of a Pillow image."""
     stream = io.BytesIO()
     image.save(stream, format="WEBP", quality=70, method=4)
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
