@@ -4,8 +4,9 @@
 
 Writes bench/results/tracking.json: milliseconds per child run (4 identifying and 8 other params,
 48 metrics, 2 tables as artefacts), each way in a store of its own, the two taking turns; and
-milliseconds per trial of a study, alone and as a run. The time of the processor is told beside the
-wall's, since the wall's suffers from whatever else runs.
+milliseconds per trial of a study, alone, as a run, and what the run adds. The time of the processor
+is told beside the wall's, since the wall's suffers from whatever else runs. Then the share of a
+sweep's time that the tracker takes, see `tracking_sweep.py`.
 
 With a project whose `dvc repro` is done: seconds of a `dvc repro` that runs nothing, of importing
 the command line, and of stages that do nothing between opening their run and closing it.
@@ -28,6 +29,7 @@ from bloomdiff.experiments.studies import run_study
 from bloomdiff.experiments.tracking import ChildRun, pipeline_run
 from bloomdiff.experiments.trial_runs import TrialRuns
 from bloomdiff.files import write_json
+from tracking_sweep import sweep_share
 
 ROOT = Path(__file__).parents[1]
 TABLE = "class,precision,recall,f1\n" + "lymphocyte,0.5,0.5,0.5\n" * 12
@@ -91,7 +93,7 @@ def trials(root: Path, n: int, *, told: bool) -> tuple[float, float]:
     with pipeline_run(root, stage="tune_generator", experiment="bench") as run:
         watch = Stopwatch()
         run_study(
-            f"told {told} {watch}",
+            f"told {told} {run.run_id}",
             lambda trial: trial.suggest_float("x", 0, 1),
             storage=root / "mlruns" / "optuna.db",
             n_trials=n,
@@ -165,6 +167,10 @@ def main() -> None:
             measured["mlflow_fluent"].append(fluent(Path(other), arguments.runs))
             for way, told in (("trial", False), ("trial_as_run", True)):
                 measured[way].append(trials(Path(one), arguments.runs // 4, told=told))
+    measured["run_of_a_trial"] = [
+        (told[0] - alone[0], told[1] - alone[1])
+        for alone, told in zip(measured["trial"], measured["trial_as_run"], strict=True)
+    ]
     result: dict[str, Any] = {
         "runs_a_turn": arguments.runs,
         "milliseconds_per_run": {
@@ -174,6 +180,7 @@ def main() -> None:
             }
             for name, turns in measured.items()
         },
+        "sweep": sweep_share(),
         "load_average_at_end": round(os.getloadavg()[0], 1),
         "cores": os.cpu_count(),
     }

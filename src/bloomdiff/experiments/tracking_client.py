@@ -10,7 +10,7 @@ from typing import Any
 
 from bloomdiff.errors import InputError
 from bloomdiff.experiments.mlflow_store import check_server, database, default_uri, tracking_uri
-from bloomdiff.experiments.sqlite import use_write_ahead_log
+from bloomdiff.experiments.sqlite import spare_flushes, use_write_ahead_log
 
 
 def open_store(root: Path, experiment: str) -> tuple[Any, str]:
@@ -59,6 +59,7 @@ def client_of(uri: str) -> Any:
     try:
         from mlflow import MlflowClient
 
+        spare_flushes()
         client = MlflowClient(tracking_uri=uri)
         if new:
             gc.freeze()

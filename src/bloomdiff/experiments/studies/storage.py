@@ -14,7 +14,7 @@ from typing import Any
 
 from bloomdiff.errors import InputError
 from bloomdiff.experiments.processes import is_alive
-from bloomdiff.experiments.sqlite import use_write_ahead_log
+from bloomdiff.experiments.sqlite import spare_flushes, use_write_ahead_log
 
 WRITER = "process"
 SQLITE = "sqlite:///"
@@ -51,6 +51,7 @@ def open_storage(storage: str, *, heartbeat: int = 30) -> Any:
     if url.startswith(SQLITE):
         path = Path(url.removeprefix(SQLITE))
         path.parent.mkdir(parents=True, exist_ok=True)
+        spare_flushes()
         with FileLock(path.with_suffix(".lock")):  # one process at a time creates the file
             opened = optuna.storages.RDBStorage(
                 url, engine_kwargs={"connect_args": {"timeout": 60}}

@@ -1,0 +1,70 @@
+"""The share of a sweep's time that the tracker takes; part of `bench/tracking.py`.
+
+The `classify` stage on drawn cells with the demo's parameters (colour histograms in place of the
+network, nothing tuned), with its runs told and untold.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bloomdiff.data.phantom import write_phantom
+from bloomdiff.params import load_params
+from bloomdiff.stages import classify, run_stage
+
+ROOT = Path(__file__).parents[1]
+BEFORE = ("prepare", "embed", "tune_generator", "fit_generator", "synthesize", "tune_classifier")
+
+
+def swept_project(root: Path) -> None:
+    """A project on drawn cells, up to the sweep."""
+    params = yaml.safe_load((ROOT / "params.demo.yaml").read_text())
+    params["encoder"], params["embed"]["image_size"] = "colour-histogram", None
+    params["tune_generator"]["enabled"] = params["tune_classifier"]["enabled"] = False
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    loaded = load_params(root / "params.yaml")
+    write_phantom(root / "data", loaded.phantom, seed=loaded.seed, jobs=loaded.jobs)
+    for stage in BEFORE:
+        run_stage(stage, root)
+
+
+def timed_sweep(root: Path, *, told: bool) -> tuple[float, float, int]:
+    """Seconds of the stage, seconds of telling its runs, and how many runs it has."""
+    log_sweep = classify.log_sweep
+    within: list[float] = []
+    runs: list[int] = []
+
+    def tell(run: Any, tables: Any, models: Any, params: Any) -> None:
+        begun = time.perf_counter()
+        if told:
+            log_sweep(run, tables, models, params)
+        within.append(time.perf_counter() - begun)
+        runs.append(tables["scores"].groupby(["fold", "generator", "ratio", "seed"]).ngroups)
+
+    classify.log_sweep = tell
+    begun = time.perf_counter()
+    try:
+        run_stage("classify", root)
+    finally:
+        classify.log_sweep = log_sweep
+    return time.perf_counter() - begun, within[0], runs[0]
+
+
+def sweep_share() -> dict[str, float]:
+    """One sweep untold and one told, and what telling took of the second."""
+    with tempfile.TemporaryDirectory() as folder:
+        swept_project(Path(folder))
+        untold, _, _ = timed_sweep(Path(folder), told=False)
+        whole, within, runs = timed_sweep(Path(folder), told=True)
+    return {
+        "runs": runs,
+        "seconds_untold": round(untold, 1),
+        "seconds_told": round(whole, 1),
+        "seconds_in_the_tracker": round(within, 2),
+        "share_of_the_tracker": round(within / whole, 3),
+    }
