@@ -3,47 +3,31 @@
 References
 ----------
 Rombach et al. (2022), arXiv:2112.10752 (latent diffusion); Hu et al. (2022), arXiv:2106.09685
-(LoRA); Ho et al. (2020), arXiv:2006.11239, equation 14 (the loss).
+(LoRA).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from bloomdiff.data.images import Pixels
 from bloomdiff.encoders.network import resolve_device
 from bloomdiff.encoders.threads import one_torch_thread
 from bloomdiff.errors import ParameterError
 from bloomdiff.generators.base import Arrays
+from bloomdiff.generators.lora_training import LoraTraining, train_adapter
 from bloomdiff.imaging.diffusers_import import import_diffusers
-from bloomdiff.imaging.pixels import to_pixels, to_tensor
+from bloomdiff.imaging.pixels import to_pixels
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 _ADAPTER = "default"
-
-
-@dataclass(frozen=True)
-class LoraTraining:
-    """How one adapter is trained.
-
-    Attributes
-    ----------
-    n_steps, batch_size, learning_rate, weight_decay
-        Of AdamW; the rate warms up over a quarter of the steps and falls to zero as a cosine.
-    """
-
-    n_steps: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
 
 
 class ClassLora:
@@ -99,51 +83,11 @@ class ClassLora:
         ParameterError
             The loss is no longer finite.
         """
-        diffusers = import_diffusers()
-        optimization: Any = diffusers.optimization
-        pipeline = self._pipeline
-        schedule = diffusers.DDPMScheduler.from_config(pipeline.scheduler.config)
-        draw = torch.Generator().manual_seed(seed)
-        losses: list[float] = []
-        with self._threads(), torch.enable_grad():
+        with self._threads():
             self._fresh_adapter(seed)
-            mean, spread = self._latents(images, how.batch_size)
-            told = self._told(prompt)
-            weights = [weight for weight in pipeline.unet.parameters() if weight.requires_grad]
-            optimizer = torch.optim.AdamW(
-                weights, lr=how.learning_rate, weight_decay=how.weight_decay
+            losses = train_adapter(
+                self._pipeline, images, prompt, how, seed=seed, progress=progress
             )
-            rate = optimization.get_cosine_schedule_with_warmup(
-                optimizer, how.n_steps // 4, how.n_steps
-            )
-            for step in range(how.n_steps):
-                rows = torch.randint(len(images), (how.batch_size,), generator=draw)
-                own, noise = torch.randn((2, how.batch_size, *mean.shape[1:]), generator=draw)
-                time = torch.randint(
-                    schedule.config.num_train_timesteps, (how.batch_size,), generator=draw
-                )
-                clean = ((mean[rows] + spread[rows] * own) * _scaling(pipeline)).to(self.device)
-                noise, time = noise.to(self.device), time.to(self.device)
-                noisy = schedule.add_noise(clean, noise, time)
-                found = pipeline.unet(noisy, time, told.expand(len(rows), -1, -1)).sample
-                wanted = noise
-                if schedule.config.prediction_type == "v_prediction":
-                    wanted = schedule.get_velocity(clean, noise, time)
-                loss: Any = nn.functional.mse_loss(found, wanted)
-                if not bool(loss.isfinite()):
-                    raise ParameterError(
-                        f"the LoRA of {prompt!r}, step {step}",
-                        f"has a loss of {float(loss)}",
-                        "lower the learning rate",
-                    )
-                optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(weights, 1.0)
-                optimizer.step()
-                rate.step()
-                losses.append(float(loss.detach()))
-                if progress is not None:
-                    progress(losses[-1])
         return self._adapter(), losses
 
     def use(self, adapter: Arrays) -> None:
@@ -213,27 +157,6 @@ class ClassLora:
         state = get_peft_model_state_dict(self._pipeline.unet, adapter_name=_ADAPTER)
         return {name: value.detach().cpu().numpy().copy() for name, value in state.items()}
 
-    @torch.no_grad()
-    def _latents(self, images: Pixels, batch_size: int) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of each image's latents, `(n, 4, s / 8, s / 8)`."""
-        found = [
-            self._pipeline.vae.encode(to_tensor(images[i : i + batch_size]).to(self.device))
-            for i in range(0, len(images), batch_size)
-        ]
-        means, spreads = (
-            torch.cat([getattr(part.latent_dist, name) for part in found]).cpu()
-            for name in ("mean", "std")
-        )
-        return means, spreads
-
-    @torch.no_grad()
-    def _told(self, prompt: str) -> Tensor:
-        """The text encoder's words `(1, length, d)`."""
-        found, _ = self._pipeline.encode_prompt(
-            prompt, self.device, num_images_per_prompt=1, do_classifier_free_guidance=False
-        )
-        return found
-
     @contextmanager
     def _threads(self) -> Iterator[None]:
         # Bits must not depend on the number of cores.
@@ -241,12 +164,15 @@ class ClassLora:
             yield
 
 
-def _scaling(pipeline: Any) -> float:
-    return float(pipeline.vae.config.scaling_factor)
-
-
 def _load(folder: Path) -> Any:
     diffusers = import_diffusers()
+    for name in ("transformers", "peft"):
+        if find_spec(name) is None:
+            raise ParameterError(
+                "generator 'stable-diffusion-lora'",
+                f"needs the package {name}, which is not installed",
+                "run `pip install 'bloomdiff[image-space]'`",
+            )
     import transformers
 
     for library in (diffusers, transformers):

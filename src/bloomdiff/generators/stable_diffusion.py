@@ -22,7 +22,8 @@ from bloomdiff.generators.stable_diffusion_weights import weights_digest, weight
 
 if TYPE_CHECKING:
     from bloomdiff.generators.cell_images import CellImages
-    from bloomdiff.generators.class_lora import ClassLora, LoraTraining
+    from bloomdiff.generators.class_lora import ClassLora
+    from bloomdiff.generators.lora_training import LoraTraining
 
 
 class StableDiffusionLoraParams(GeneratorParams):
@@ -150,7 +151,7 @@ class StableDiffusionLoraGenerator(ImageSpaceGenerator):
         return rows
 
     def _training(self) -> LoraTraining:
-        from bloomdiff.generators.class_lora import LoraTraining
+        from bloomdiff.generators.lora_training import LoraTraining
 
         params = self.params
         return LoraTraining(
