@@ -23,7 +23,7 @@ from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.files import atomic_file, read_json, write_json
 from bloomdiff.parallel import map_chunks
 from bloomdiff.selection import STRATEGIES
-from bloomdiff.selection.curves import outcome, summarise, to_markdown
+from bloomdiff.selection.curves import area, outcome, summarise, to_markdown
 from bloomdiff.selection.simulation import Chooser, by_strategy, full_score, replay
 from selection_data import CHOSEN_ON, FEWEST, IMBALANCE, PARTS, SETS, cells_of, divide
 from selection_goals import goals, scale
@@ -32,7 +32,8 @@ from selection_peers import peers
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
 SCORE = "macro_f1"
-BUDGETS = (5, 10, 15, 20, 30, 40, 50, 60, 80, 100, 150, 200)
+BUDGETS = (5, 10, 15, 20, 30, 40, 50, 60, 80, 100, 150, 200, 300, 450, 600)
+AREA_TO = 200  # labels: beyond them curves are all but one, and would hide the differences
 
 
 Unit = tuple[str, int, str]  # set, seed, strategy
@@ -65,6 +66,13 @@ def play(units: list[Unit], *, build: Path, real: Path) -> None:
         played = replay(pool, test, chooser(who), budgets=budgets, seed=seed)
         seconds = round(time.process_time() - begin, 2)
         figures = outcome(pool, played, full(name, seed, build, real), SCORE)
+        early = [s for s in played.steps if s.budget <= AREA_TO]
+        figures |= {
+            "area": area(
+                np.array([s.budget for s in early], dtype=np.float64),
+                np.array([s.scores[SCORE] for s in early]),
+            )
+        }
         figures |= {f"score_{s.budget}": s.scores[SCORE] for s in played.steps}
         told = {"set": name, "strategy": who, "seed": seed, "seconds": seconds}
         finite = {k: v if np.isfinite(v) else None for k, v in figures.items()}
@@ -100,7 +108,8 @@ def gather(build: Path) -> None:
     head = [
         "# Selection: replayed annotation\n",
         "DINOv2-S embeddings; the same linear probe is judged for every strategy, on cells apart "
-        f"by group, one part of {PARTS}; budgets {', '.join(map(str, BUDGETS))}. `skactiveml:` "
+        f"by group, one part of {PARTS}; budgets {', '.join(map(str, BUDGETS))}, areas to "
+        f"{AREA_TO}. `skactiveml:` "
         "and `modal:` are peers' own implementations with their defaults, random while fewer than "
         "two classes are known. The pool of a tail falls from class to class, in random order, by "
         f"{IMBALANCE:g} to 1 and to no fewer than {FEWEST} cells; its full score is that of the "
