@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import cache, partial
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,22 @@ def peers() -> dict[str, Chooser]:
         index = learner.query(s.X, n_instances=n)[0]
         return np.asarray(index, dtype=np.intp)
 
+    def small_text(s: Situation, n: int) -> npt.NDArray[np.intp]:
+        from small_text import BreakingTies, SklearnClassifier, SklearnDataset
+
+        if len(np.unique(s.y)) < 2:
+            return np.random.default_rng(s.seed).permutation(len(s.X))[:n]
+        m, total = len(s.y), len(s.y) + len(s.X)
+        # Its data sets want labels for all rows; those of the pool are never looked at.
+        y = np.concatenate([s.y, np.zeros(len(s.X), dtype=np.intp)])
+        rows = SklearnDataset(np.concatenate([s.X_labelled, s.X]), y, np.arange(len(s.classes)))
+        model = SklearnClassifier(probe(), len(s.classes))
+        model.fit(rows[np.arange(m)])
+        asked = BreakingTies().query(
+            model, rows, np.arange(m, total), np.arange(m), s.y, n=min(n, len(s.X))
+        )
+        return np.asarray(asked, dtype=np.intp) - m
+
     uncertain = pool.UncertaintySampling
     made: dict[str, tuple[Callable[[int], Any], str]] = {
         "least-confidence": (lambda r: uncertain(method="least_confident", random_state=r), "clf"),
@@ -65,4 +82,7 @@ def peers() -> dict[str, Chooser]:
     table: dict[str, Chooser] = {
         f"skactiveml:{name}": partial(ask, make, needs) for name, (make, needs) in made.items()
     }
-    return table | {"modal:margin": modal}
+    table["modal:margin"] = modal
+    if find_spec("small_text"):  # in no extra: its wheel also installs a package named `tests`
+        table["small-text:margin"] = small_text
+    return table

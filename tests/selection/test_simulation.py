@@ -38,6 +38,25 @@ def test_test_cells_are_apart_by_group(cells):
     assert set(hold_out(cells, 3, seed=1)[1].group) != set(test.group)
 
 
+def test_unequal_slides_are_tested_in_turn():
+    """Plain stratified division of unequal groups ignores its seed but for ties."""
+    rng = np.random.default_rng(4)
+    size = rng.integers(5, 60, 30)
+    group = np.repeat([f"s{i}" for i in range(30)], size)
+    label = rng.choice(["a", "b", "c"], len(group), p=[0.6, 0.3, 0.1])
+    ids = [f"c{i}" for i in range(len(group))]
+    rows = pd.DataFrame({"cell_id": ids, "label": label, "group": group})
+    slides = EmbeddingSet(rng.normal(size=(len(group), 2)).astype(np.float32), rows)
+    tested = [frozenset(hold_out(slides, 3, seed)[1].group) for seed in range(8)]
+    assert len(set(tested)) == 8
+    assert len(frozenset.union(*tested)) > 25
+    for seed, own in enumerate(tested):
+        pool, test = hold_out(slides, 3, seed)
+        assert not own & set(pool.group)
+        assert set(pool.label) == set(test.label) == {"a", "b", "c"}
+        assert 0.2 < len(test) / len(slides) < 0.5
+
+
 def test_a_pool_that_shares_a_group_with_the_test_is_refused(cells):
     with pytest.raises(LeakageError, match="the pool: was fitted on"):
         replay(
