@@ -113,12 +113,12 @@ def test_the_first_folds_cells_are_drawn_judged_and_shown(pictured):
     assert set(found.rows["generator"]) == {"smote"}
     assert found.fingerprint.overlap(rows.test.group) == []
     own = explorer.drawn(pictured, rows, "smote")
-    shown = rendered(pictured, rows, "smote", own)
+    shown = rendered(pictured, rows, {"smote": own})["smote"]
     assert sorted(shown) == found.rows["cell"].tolist()
     assert all(one.uri.startswith("data:image/webp;base64,") for one in shown.values())
     with pytest.raises(InputError, match="dvc repro render"):
-        rendered(pictured, rows, "smote", own.take(np.arange(len(own))[::-1]))
-    assert rendered(pictured, rows, "none", own) == {}
+        rendered(pictured, rows, {"smote": own.take(np.arange(len(own))[::-1])})
+    assert rendered(pictured, rows, {"another": own}) == {}
     with Image.open(pictured.renders / "contact_sheet.png") as sheet:
         assert sheet.size[1] > len(rows.classes) * 16
 

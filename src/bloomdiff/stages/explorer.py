@@ -148,7 +148,7 @@ def scene(project: Project) -> dict[str, Any]:
         },
         classes=rows.classes,
         images={str(name): project.data / path for name, path in cells["path"].items()},
-        rendered={name: rendered(project, rows, name, own) for name, own in synthetic.items()},
+        rendered=rendered(project, rows, synthetic),
         seed=params.seed,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -14,9 +14,11 @@ from bloomdiff.data.images import Pixels, decode_rgb, encode_png
 from bloomdiff.errors import InputError
 from bloomdiff.metrics.rendering import cosines
 from bloomdiff.report.explorer.pictures import Picture
-from bloomdiff.report.explorer.thumbnails import data_uri
+from bloomdiff.report.explorer.thumbnails import limited_uris
 from bloomdiff.stages.inputs import FoldRows
 from bloomdiff.stages.project import Project
+
+MOST_CHARACTERS = 4_500_000  # of all rendered cells: the whole page stays under 15 MB
 
 
 def rendered_set(
@@ -52,8 +54,10 @@ def images_of(rendered: SyntheticSet) -> Pixels:
     return np.stack([decode_rgb(base64.b64decode(p), "rendered") for p in rendered.rows["png"]])
 
 
-def rendered(project: Project, rows: FoldRows, name: str, own: SyntheticSet) -> dict[int, Picture]:
-    """Row of the synthetic cells `own` of generator `name` to its image; empty without images.
+def rendered(
+    project: Project, rows: FoldRows, synthetic: Mapping[str, SyntheticSet]
+) -> dict[str, dict[int, Picture]]:
+    """Generator to row of its synthetic cells to their images, as far as the page can hold them.
 
     Raises
     ------
@@ -62,21 +66,24 @@ def rendered(project: Project, rows: FoldRows, name: str, own: SyntheticSet) -> 
     LeakageError
         The decoder was fitted on test cells.
     """
-    from PIL import Image
-
-    path = project.renders / f"{name}.parquet"
-    if not path.exists():
-        return {}
-    found = SyntheticSet.load(path)
-    if found.header.get("asked") != _digest(own):
-        raise InputError(str(path), "shows other synthetic cells", "run `dvc repro render`")
-    assert_disjoint(rows.test.group, found, what=f"the decoder of {rows.name}")
-    cells = found.rows["cell"].to_numpy()
-    near = cosines(own.X[cells], found.X)
-    return {
-        int(cell): Picture(data_uri(Image.open(io.BytesIO(base64.b64decode(png)))), float(cosine))
-        for cell, png, cosine in zip(cells, found.rows["png"], near, strict=True)
-    }
+    found: dict[str, dict[int, Picture]] = {}
+    for name, own in synthetic.items():
+        path = project.renders / f"{name}.parquet"
+        if not path.exists():
+            continue
+        drawn = SyntheticSet.load(path)
+        if drawn.header.get("asked") != _digest(own):
+            raise InputError(str(path), "shows other synthetic cells", "run `dvc repro render`")
+        assert_disjoint(rows.test.group, drawn, what=f"the decoder of {rows.name}")
+        cells = drawn.rows["cell"].to_numpy()
+        uris = limited_uris(images_of(drawn), MOST_CHARACTERS // len(synthetic))
+        near = cosines(own.X[cells], drawn.X)
+        found[name] = {
+            int(cell): Picture(uri, float(cosine))
+            for cell, uri, cosine in zip(cells, uris, near, strict=True)
+            if uri
+        }
+    return found
 
 
 def _digest(own: SyntheticSet) -> str:

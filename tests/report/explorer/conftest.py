@@ -16,6 +16,8 @@ from bloomdiff.report.explorer import (
     reliability_chart,
     render,
 )
+from bloomdiff.report.explorer.pictures import Picture
+from bloomdiff.report.explorer.thumbnails import data_uri
 from bloomdiff.report.page import Section
 
 EVIL = '<script>window.hacked = "yes"</script><img src=x onerror="window.hacked=1">'
@@ -44,6 +46,11 @@ def synthetic_set(train, rng, n, scale):
     )
 
 
+def picture_of(row):
+    """A rendered cell whose shade tells its row."""
+    return Picture(data_uri(Image.new("RGB", (64, 64), (2 * row, 90, 200))), row / 200)
+
+
 @pytest.fixture(scope="session")
 def cells(tmp_path_factory):
     """Arguments of `build_scene`."""
@@ -69,6 +76,8 @@ def cells(tmp_path_factory):
         "classes": CLASSES,
         "images": images,
         "seed": 0,
+        # Every second cell of one generator.
+        "rendered": {"diffusion": {row: picture_of(row) for row in range(0, 120, 2)}},
     }
 
 

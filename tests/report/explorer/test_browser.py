@@ -114,8 +114,35 @@ def test_a_click_on_a_synthetic_point_shows_its_neighbours(visit, scene):
     assert shown == [scene["cells"]["id"][cell] for cell in near]
     text = visit.page.inner_text("#panel")
     assert f"Distance {own['distance']['train'][row][0]:.2f}" in text
-    assert visit.page.locator("#panel img").count() == len(near)
+    assert visit.page.locator("#panel .cells img").count() == len(near)
     assert visit.complaints == []
+
+
+def chosen(visit, row):
+    visit.page.evaluate("row => choose({ kind: 'synthetic', row })", row)
+    return visit.page.locator("#panel .rendered")
+
+
+def test_a_rendered_cell_says_that_it_is_no_photograph(visit, scene):
+    own = scene["generators"]["diffusion"]
+    figure = chosen(visit, 4)
+    assert figure.locator("img").get_attribute("src") == own["rendered"]["image"][4]
+    assert figure.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)")
+    assert figure.locator("img").get_attribute("alt").startswith("Rendered, not a photograph: ")
+    assert "Rendered, not a photograph." in figure.inner_text()
+    assert "cosine of 0.02" in figure.inner_text()
+    assert figure.is_visible()
+    assert visit.page.locator("#panel .cells img").count() == 8
+    assert visit.complaints == []
+
+
+def test_a_cell_that_was_not_rendered_claims_nothing(visit, scene):
+    assert chosen(visit, 5).count() == 0
+    assert scene["generators"]["copycat"]["rendered"] is None
+    visit.page.select_option("#generator", "copycat")
+    assert chosen(visit, 4).count() == 0
+    assert "endered" not in visit.page.inner_text("#panel")
+    assert "photograph" not in visit.page.inner_text("#panel")
 
 
 def test_hover_shows_a_picture(visit):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bloomdiff.data.images import read_rgb
+from bloomdiff.data.images import Pixels, read_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 SIDE = 56  # pixels
 LIMIT = 2000  # pictures in a page: about 3 MB
+RENDERED_SIDE = 96
 
 
 def thumbnail(path: Path) -> str:
@@ -32,10 +34,35 @@ def thumbnail(path: Path) -> str:
     return data_uri(image)
 
 
-def data_uri(image: Image) -> str:
+def limited_uris(images: Pixels, limit: int) -> list[str]:
+    """Data URIs that together have at most `limit` characters.
+
+    They are of lower quality where that is needed; where it does not suffice, the last ones are ''.
+
+    Parameters
+    ----------
+    images
+        uint8 RGB `(n, s, s, 3)`, shown at `RENDERED_SIDE` pixels at most.
+    limit
+        Characters.
+    """
+    from PIL import Image
+
+    small = [Image.fromarray(image) for image in images]
+    for image in small:
+        image.thumbnail((RENDERED_SIDE, RENDERED_SIDE), Image.Resampling.LANCZOS)
+    for quality in (70, 50, 30):
+        uris = [data_uri(image, quality) for image in small]
+        if sum(map(len, uris)) <= limit:
+            return uris
+    total = list(accumulate(map(len, uris)))
+    return [uri if so_far <= limit else "" for uri, so_far in zip(uris, total, strict=True)]
+
+
+def data_uri(image: Image, quality: int = 70) -> str:
     """A WebP data URI of a Pillow image."""
     stream = io.BytesIO()
-    image.save(stream, format="WEBP", quality=70, method=4)
+    image.save(stream, format="WEBP", quality=quality, method=4)
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
