@@ -60,8 +60,10 @@ def peers() -> dict[str, Chooser]:
         m, total = len(s.y), len(s.y) + len(s.X)
         # Its data sets want labels for all rows; those of the pool are never looked at.
         y = np.concatenate([s.y, np.zeros(len(s.X), dtype=np.intp)])
-        rows = SklearnDataset(np.concatenate([s.X_labelled, s.X]), y, np.arange(len(s.classes)))
-        model = SklearnClassifier(probe(), len(s.classes))
+        scaler = StandardScaler().fit(s.X_labelled)  # it fits with weights, which a pipeline bars
+        X = scaler.transform(np.concatenate([s.X_labelled, s.X]))
+        rows = SklearnDataset(X, y, np.arange(len(s.classes)))
+        model = SklearnClassifier(LogisticRegression(max_iter=500), len(s.classes))
         model.fit(rows[np.arange(m)])
         asked = BreakingTies().query(
             model, rows, np.arange(m, total), np.arange(m), s.y, n=min(n, len(s.X))
