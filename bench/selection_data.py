@@ -87,7 +87,7 @@ def _objects(build: Path, real: Path) -> EmbeddingSet:
     typed = read_manifest(build / "fields-4" / "data" / "manifest.csv").set_index(place)["label"]
     table = read_manifest(folder / "manifest.csv").set_index("cell_id")
     table = table.loc[found.cell_id.tolist()]
-    by_type = pd.Series(pd.MultiIndex.from_frame(table[place])).map(typed).to_numpy()
+    by_type = typed.reindex(pd.MultiIndex.from_frame(table[place])).to_numpy()
     is_white = found.label == "WBC"
     label = np.where(is_white, by_type, found.label)
     told = ~(is_white & pd.isna(by_type))
