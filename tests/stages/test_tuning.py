@@ -79,6 +79,30 @@ def test_trial_and_run_name_each_other(project):
     assert len(runs) == 2 * 2 * project.params.tune_classifier.n_trials
 
 
+@pytest.mark.slow
+def test_the_command_runs_its_trials_on_ray(project):
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'ray[data]'")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    try:
+        arguments = ["--engine", "ray", "--fold", "r0f0", "--name", "smote", "--trials", "4"]
+        done = CliRunner().invoke(
+            app, ["tune", "generator", *arguments, "--project", str(project.root)]
+        )
+    finally:
+        ray.shutdown()
+    assert done.exit_code == 0, done.output
+    (study,) = studies_of(project).values()
+    assert len(study.trials) == 4
+    runs = {run.info.run_id: run for run in runs_of(project)}
+    assert set(runs) == {trial.user_attrs["mlflow_run"] for trial in study.trials}
+    for trial in study.trials:
+        assert runs[trial.user_attrs["mlflow_run"]].data.metrics["macro_f1"] == trial.value
+    # The same study in this process adds nothing, and says the same.
+    ((_, here),) = tune_now(project, "generator", folds=["r0f0"], names=["smote"], n_trials=4)
+    assert len(study.trials) == 4
+    assert f"macro_f1 {here.best_values['macro_f1']:.4g}" in done.stdout
+
+
 def test_the_drawn_studies_need_no_network(project):
     tune_now(project, "classifier", folds=["r0f0"], names=["knn"], n_trials=4)
     (page,) = (project.root / "mlruns" / "artifacts").rglob("studies.html")

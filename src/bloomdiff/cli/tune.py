@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -27,20 +28,40 @@ Trials = Annotated[
 ]
 
 
+class Engine(StrEnum):
+    """Where trials run."""
+
+    local = "local"
+    ray = "ray"
+
+
+Engines = Annotated[
+    Engine, typer.Option(help="Trials in this process, or on the Ray cluster of RAY_ADDRESS.")
+]
+
+
 @app.command()
 def generator(
-    project: ProjectFolder = Path(), fold: Folds = None, name: Names = None, trials: Trials = None
+    project: ProjectFolder = Path(),
+    fold: Folds = None,
+    name: Names = None,
+    trials: Trials = None,
+    engine: Engines = Engine.local,
 ) -> None:
     """Tune the generators; any number of workers may do so at once."""
-    _tune("generator", project, fold, name, trials)
+    _tune("generator", project, fold, name, trials, engine)
 
 
 @app.command()
 def classifier(
-    project: ProjectFolder = Path(), fold: Folds = None, name: Names = None, trials: Trials = None
+    project: ProjectFolder = Path(),
+    fold: Folds = None,
+    name: Names = None,
+    trials: Trials = None,
+    engine: Engines = Engine.local,
 ) -> None:
     """Tune the classifiers on real rows; any number of workers may do so at once."""
-    _tune("classifier", project, fold, name, trials)
+    _tune("classifier", project, fold, name, trials, engine)
 
 
 @app.command()
@@ -55,13 +76,23 @@ def spaces() -> None:
 
 
 def _tune(
-    kind: str, project: Path, folds: list[str] | None, names: list[str] | None, trials: int | None
+    kind: str,
+    project: Path,
+    folds: list[str] | None,
+    names: list[str] | None,
+    trials: int | None,
+    engine: Engine,
 ) -> None:
     from bloomdiff.stages.project import Project
     from bloomdiff.stages.tuning import tune_now
 
     found = tune_now(
-        Project(project.resolve()), kind, folds=folds or [], names=names or [], n_trials=trials
+        Project(project.resolve()),
+        kind,
+        folds=folds or [],
+        names=names or [],
+        n_trials=trials,
+        engine=engine.value,
     )
     for task, result in found:
         values = ", ".join(f"{key} {value:.4g}" for key, value in result.best_values.items())

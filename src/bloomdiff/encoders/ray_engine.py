@@ -9,39 +9,18 @@ the cache.
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from bloomdiff.cluster import connect, import_ray
 from bloomdiff.encoders.base import Encoder
 from bloomdiff.encoders.embed import CHUNK_ROWS, Todo, embed_todo
-from bloomdiff.errors import BloomDiffError, ParameterError
+from bloomdiff.errors import BloomDiffError
 
 # Partitions a worker should have at least, so that the last ones end together.
 _PER_WORKER = 4
-
-
-def import_ray() -> Any:
-    """Import Ray with its reports to its makers switched off.
-
-    Raises
-    ------
-    ParameterError
-        Ray is not installed.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise ParameterError(
-            "embed.engine 'ray'",
-            "Ray is not installed",
-            "run `pip install 'bloomdiff[cluster]'`, or set engine: local",
-        ) from None
-    return ray
 
 
 def embed_on_ray(todo: Todo, encoder: Encoder, *, cache_dir: str | Path) -> None:
@@ -58,10 +37,8 @@ def embed_on_ray(todo: Todo, encoder: Encoder, *, cache_dir: str | Path) -> None
     """
     from tqdm import tqdm
 
-    ray = import_ray()
+    ray = connect("embed.engine 'ray'")
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    if not ray.is_initialized():
-        ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
     device = getattr(encoder, "device", None)
     gpu = device is not None and device.type == "cuda"
     resources = ray.cluster_resources()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import Any
 from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.errors import ParameterError
 from bloomdiff.experiments.objectives import DIRECTIONS, Objective, ObjectiveName
-from bloomdiff.experiments.studies import StudyResult, run_study, studies_page
+from bloomdiff.experiments.studies import Engine, StudyResult, studies_page, study_runner
 from bloomdiff.experiments.tracking import RunHandle, StageRun, pipeline_run
 from bloomdiff.experiments.trial_runs import TrialRuns
 from bloomdiff.files import read_json, sha256_file, write_json, write_yaml
@@ -66,12 +67,14 @@ class TuningTask:
 MakeTask = Callable[[Project, str, str], TuningTask]
 
 
-def run_task(project: Project, task: TuningTask, run: StageRun | None) -> StudyResult | None:
+def run_task(
+    project: Project, task: TuningTask, run: StageRun | None, engine: Engine = "local"
+) -> StudyResult | None:
     """Bring the study of a task to its number of trials; None where nothing is tuned."""
     if task.objective is None:
         return None
     tags = {"fold": task.fold, "method": task.name}
-    return run_study(
+    return study_runner(engine, project.params.device)(
         study_name(project, task),
         task.objective,
         storage=study_storage(project, task.settings),
@@ -156,6 +159,7 @@ def tune_now(
     folds: Sequence[str] = (),
     names: Sequence[str] = (),
     n_trials: int | None = None,
+    engine: Engine = "local",
 ) -> list[tuple[TuningTask, StudyResult]]:
     """Run the studies of a stage without writing its output, which `dvc repro` then takes up.
 
@@ -171,13 +175,15 @@ def tune_now(
         Outer folds and methods; all of the project's where empty.
     n_trials
         Finished trials a study; the stage's own number where None.
+    engine
+        Where the trials run: in this process, or on the Ray cluster at hand.
 
     Raises
     ------
     ParameterError
         A fold or method that the project does not have.
     """
-    stage = STAGES[kind]()
+    stage = importlib.import_module(f"bloomdiff.stages.tune_{kind}")
     known_folds, known_names = fold_names(project), stage.methods(project)
     for asked, known, what in ((folds, known_folds, "fold"), (names, known_names, kind)):
         for one in asked:
@@ -194,7 +200,7 @@ def tune_now(
                 if n_trials is not None:
                     settings = task.settings.model_copy(update={"n_trials": n_trials})
                     task = replace(task, settings=settings)
-                result = run_task(project, task, run)
+                result = run_task(project, task, run, engine)
                 if result is not None:
                     found.append((task, result))
         if found:
@@ -227,21 +233,3 @@ def study_name(project: Project, task: TuningTask) -> str:
 def study_storage(project: Project, settings: TuneParams) -> str:
     """URL of the studies' storage: beside the tracker's, unless a parameter names another."""
     return settings.storage or f"sqlite:///{project.root / 'mlruns' / 'optuna.db'}"
-
-
-def _generator_stage() -> Any:
-    from bloomdiff.stages import tune_generator
-
-    return tune_generator
-
-
-def _classifier_stage() -> Any:
-    from bloomdiff.stages import tune_classifier
-
-    return tune_classifier
-
-
-STAGES: dict[str, Callable[[], Any]] = {
-    "generator": _generator_stage,
-    "classifier": _classifier_stage,
-}

@@ -1,5 +1,6 @@
 """Optuna studies that resume, on one machine or many. The only room that knows Optuna."""
 
+from bloomdiff.experiments.studies.engines import Engine, study_runner
 from bloomdiff.experiments.studies.plots import studies_page
 from bloomdiff.experiments.studies.result import Direction, StudyResult
 from bloomdiff.experiments.studies.spaces import space_digest, space_table
@@ -7,6 +8,7 @@ from bloomdiff.experiments.studies.study import TrialLog, report, run_study
 
 __all__ = [
     "Direction",
+    "Engine",
     "StudyResult",
     "TrialLog",
     "report",
@@ -14,4 +16,5 @@ __all__ = [
     "space_digest",
     "space_table",
     "studies_page",
+    "study_runner",
 ]

@@ -56,6 +56,7 @@ def run_study(
     first: Mapping[str, Any] | None = None,
     log: TrialLog | None = None,
     heartbeat: int = 30,
+    progress: bool = True,
 ) -> StudyResult:
     """Bring a study to `n_trials` finished trials; one that has them adds none.
 
@@ -88,6 +89,8 @@ def run_study(
         Told about each trial.
     heartbeat
         See `open_storage`.
+    progress
+        Whether to show a bar where standard error is a terminal.
 
     Raises
     ------
@@ -109,7 +112,7 @@ def run_study(
         study_name=name,
         storage=opened,
         directions=list(directions.values()),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
+        pruner=make_pruner(),
         sampler=sampler,
         load_if_exists=True,
     )
@@ -125,7 +128,8 @@ def run_study(
         return _told(log, study, trial, objective, directions)
 
     waited = False
-    with tqdm(total=n_trials, desc=name, unit="trial", disable=None) as bar:
+    disable = None if progress else True  # None: where there is no terminal
+    with tqdm(total=n_trials, desc=name, unit="trial", disable=disable) as bar:
         while len(finished := _finished(study)) < n_trials:
             bar.update(len(finished) - bar.n)
             fail_orphans(study, opened)
@@ -138,6 +142,13 @@ def run_study(
             time.sleep(1)
         bar.update(n_trials - bar.n)
     return summarise(name, finished[:n_trials], directions)
+
+
+def make_pruner() -> Any:
+    """Stops a trial that is below the median at its step, once five trials are complete."""
+    import optuna
+
+    return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
 
 
 def report(trial: Any, value: float, step: int) -> None:
