@@ -85,7 +85,9 @@ def fluent(root: Path, n: int) -> tuple[float, float]:
                 mlflow.log_metrics(dict(child.metrics))
                 for path, content in child.artifacts.items():
                     mlflow.log_text(str(content), path)
-        return watch.read(n)
+        result = watch.read(n)
+    os.environ.pop("MLFLOW_TRACKING_URI", None)  # left by `set_tracking_uri`, and not for others
+    return result
 
 
 def trials(root: Path, n: int, *, told: bool) -> tuple[float, float]:
