@@ -291,7 +291,8 @@ def test_the_priors_view_is_a_gaussian_mixtures(blobs):
     X, y = blobs
     names, index = np.unique(y, return_inverse=True)
     none = np.empty((0, X.shape[1]), dtype=np.float32)
-    _, odd = prior_view(Situation(X, X, index, tuple(names), 0, none))
+    situation = Situation(X, X, index, tuple(names), 0, none)
+    _, odd = prior_view(situation, np.arange(len(X)))
     prior = ClassPrior.fit(X, index)
     Z, c = prior.whitening.whiten(X), prior.centres
     log = []
@@ -301,3 +302,14 @@ def test_the_priors_view_is_a_gaussian_mixtures(blobs):
         outside = c.across[k] ** 2 * (np.eye(6) - U.T @ U)
         log.append(multivariate_normal(mean, np.eye(6) + inside + outside).logpdf(Z))
     assert spearmanr(odd, -np.max(log, axis=0)).statistic == pytest.approx(1)
+
+
+def test_of_a_large_pool_some_rows_are_looked_at_for_new_classes(blobs, monkeypatch):
+    from bloomdiff.selection.strategies import expected_gain
+
+    X, y = blobs
+    rows = several(y, 5)
+    known = {"X_labelled": X[rows], "y_labelled": y[rows], "strategy": "expected-gain", "n": 20}
+    monkeypatch.setattr(expected_gain, "MOST_JUDGED", 10)
+    choice = select(X, **known, params={"unseen": 1.0})
+    assert 0 < np.count_nonzero(choice.parts["strangeness"]) <= 10

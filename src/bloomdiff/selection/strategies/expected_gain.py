@@ -39,6 +39,7 @@ from bloomdiff.selection.strategies.max_herding import stands_for
 from bloomdiff.selection.strategies.uncertainty import margin
 
 ROWS = 1 << 14  # pool rows whose likelihood is computed together
+MOST_JUDGED = 100_000  # pool rows whose strangeness is looked at, drawn at random from a larger one
 
 
 class ExpectedGainParams(StrategyParams):
@@ -114,12 +115,16 @@ class ExpectedGain(Strategy):
         share = self.params.unseen
         if share is None:
             share = unseen_share(situation)
-        proba, odd = flat[:, None], flat
+        proba, odd = situation.proba, flat
         from_prior = self.params.hypotheses == "diffusion" and situation.given is None
         if (share or from_prior) and len(np.unique(situation.y)) > 1:
-            proba, odd = prior_view(situation)
-        if not from_prior or proba.shape[1] == 1:
-            proba = situation.proba
+            rows = np.arange(len(flat))
+            if not from_prior and len(rows) > MOST_JUDGED:  # the others are not asked for as new
+                rows = np.sort(situation.rng().choice(rows, MOST_JUDGED, replace=False))
+            posterior, strangeness = prior_view(situation, rows)
+            odd = np.zeros(len(flat))
+            odd[rows] = strangeness
+            proba = posterior if from_prior else proba
         doubt = margin(proba)
         # Expected size of each class: what is labelled, and what the pool seems to hold.
         size = proba.sum(axis=0) + situation.counts
@@ -159,13 +164,20 @@ the few rows that it is then asked about, and is too sure of them."""
 STRANGE = 0.81  # strangeness from which on a cell is called new: that of the last tenth
 
 
-def prior_view(situation: Situation) -> tuple[Doubles, Doubles]:
+def prior_view(situation: Situation, rows: Index) -> tuple[Doubles, Doubles]:
     """The diffusion model's class prior, fitted on the labelled rows, looks at the pool.
+
+    Parameters
+    ----------
+    situation
+        With two labelled classes at least.
+    rows
+        Positions in the pool that it looks at `(k,)`.
 
     Returns
     -------
-    Class probabilities `(n, c)`, and the share of the pool that is likelier than each row under
-    its likeliest class `(n,)`, squared: most of a pool is not strange at all.
+    Class probabilities `(k, c)`, and the share of these rows that is likelier than each under its
+    likeliest class `(k,)`, squared: most of a pool is not strange at all.
     """
     from scipy.special import softmax
     from scipy.stats import rankdata
@@ -174,11 +186,11 @@ def prior_view(situation: Situation) -> tuple[Doubles, Doubles]:
 
     present, y = np.unique(situation.y, return_inverse=True)
     prior = ClassPrior.fit(situation.X_labelled, y)
-    proba = np.zeros((len(situation.X), len(situation.classes)))
-    log_likelihood = np.empty(len(situation.X))
-    for start in range(0, len(situation.X), ROWS):
+    proba = np.zeros((len(rows), len(situation.classes)))
+    log_likelihood = np.empty(len(rows))
+    for start in range(0, len(rows), ROWS):
         part = slice(start, start + ROWS)
-        X = situation.X[part]
+        X = situation.X[rows[part]]
         proba[part, present] = softmax(prior.scores(X) / TEMPERATURE, axis=1)
         whitened = prior.whitening.whiten(X)
         likeliest = np.full(len(X), -np.inf)
