@@ -21,6 +21,7 @@ from bloomdiff.data.importers.classes import ClassRules
 from bloomdiff.data.manifest import read_manifest
 from bloomdiff.data.phantom import PhantomParams, write_phantom
 from bloomdiff.data.subsample import subsample
+from bloomdiff.encoders.base import Encoder
 
 LONG_TAIL_HEAD = 100  # labelled cells of the largest class
 PHANTOM = PhantomParams(n_cells=1900, n_slides=60, min_per_class=90)
@@ -36,13 +37,13 @@ class Regime:
     name
         As the tables spell it.
     shots
-        Labelled cells of each class; of the largest one, where `imbalance` is given.
+        Labelled cells of each class; of the largest one, where `imbalance` is given; None: all.
     imbalance
         Largest over smallest class.
     """
 
     name: str
-    shots: int
+    shots: int | None
     imbalance: float | None = None
 
 
@@ -120,20 +121,27 @@ def load(name: str, build: Path, cells: Path) -> EmbeddingSet:
         return _joined(ACROSS[name], build, cells)
     path = build / name / "cells.parquet"
     if not path.exists():
-        folder = build / name / "data"
-        if name == "phantom":
-            write_phantom(folder, PHANTOM, seed=PHANTOM_SEED)
-        elif not (folder / "manifest.csv").exists():
-            source = SOURCES[name]
-            options = {key: str(cells / value) for key, value in (source.options or {}).items()}
-            import_cells(source.kind, cells / source.folder, folder, options, classes=source.rules)
-        _embed(folder, build).save(path)
+        _embed(*manifest(name, build, cells), build).save(path)
     found = EmbeddingSet.load(path)
     if name == "blood-13":
         # The two folders share images of one published set, which have the same file names.
         chosen_on = {Path(cell).name for cell in load("blood-5", build, cells).cell_id}
         found = found.take(np.array([Path(cell).name not in chosen_on for cell in found.cell_id]))
     return found
+
+
+def manifest(name: str, build: Path, cells: Path) -> tuple[pd.DataFrame, Path]:
+    """Grouped manifest of one of `SOURCES` or the phantom, and its folder, made where missing."""
+    folder = build / name / "data"
+    if not (folder / "manifest.csv").exists():
+        if name == "phantom":
+            write_phantom(folder, PHANTOM, seed=PHANTOM_SEED)
+        else:
+            source = SOURCES[name]
+            options = {key: str(cells / value) for key, value in (source.options or {}).items()}
+            import_cells(source.kind, cells / source.folder, folder, options, classes=source.rules)
+    table = group_duplicates(read_manifest(folder / "manifest.csv"), folder, DuplicateParams())
+    return table, folder
 
 
 def _joined(across: Across, build: Path, cells: Path) -> EmbeddingSet:
@@ -146,13 +154,18 @@ def _joined(across: Across, build: Path, cells: Path) -> EmbeddingSet:
     return both.take(rows["label"].isin(common).to_numpy())
 
 
-def _embed(folder: Path, build: Path) -> EmbeddingSet:
-    from bloomdiff.encoders import embed_cells, load_encoder
+def encoder(build: Path) -> Encoder:
+    """The pipeline's default encoder."""
+    from bloomdiff.encoders import load_encoder
     from bloomdiff.encoders.params import EncoderParams
 
-    table = group_duplicates(read_manifest(folder / "manifest.csv"), folder, DuplicateParams())
-    encoder = load_encoder(EncoderParams(name="dinov2-s"), cache_dir=build / "weights")
-    return embed_cells(table, folder, encoder, cache_dir=build / "cache")
+    return load_encoder(EncoderParams(name="dinov2-s"), cache_dir=build / "weights")
+
+
+def _embed(table: pd.DataFrame, folder: Path, build: Path) -> EmbeddingSet:
+    from bloomdiff.encoders import embed_cells
+
+    return embed_cells(table, folder, encoder(build), cache_dir=build / "cache")
 
 
 @dataclass(frozen=True)

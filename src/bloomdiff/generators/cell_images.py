@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,15 @@ class CellImages:
 
     def embed(self, images: Pixels) -> Floats:
         """Embeddings float32 `(n, d)` of uint8 RGB images `(n, h, w, 3)`."""
-        return self.encoder.encode(images)
+        encoder, size = self.encoder, self.encoder.batch_size
+
+        def part(start: int) -> Floats:
+            own = [encoder.transform(image) for image in images[start : start + size]]
+            return encoder.encode_transformed(own)
+
+        with encoder.session(), ThreadPoolExecutor(encoder.streams) as pool:
+            parts = list(pool.map(part, range(0, len(images), size)))
+        return np.concatenate(parts) if parts else np.empty((0, encoder.dim), np.float32)
 
 
 def check_encoder(encoder: Encoder, header: dict[str, Any], where: str) -> None:
