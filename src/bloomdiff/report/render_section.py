@@ -14,6 +14,7 @@ from bloomdiff.report.tables import spelled
 _NAMES = {
     "held_out_shrunk": "real held-out cells, shrunk (the floor)",
     "training_shrunk": "real training cells, shrunk",
+    "held_out_nearest": "real held-out cells, each shown by its nearest training cell",
     "held_out_rendered": "real held-out cells, rendered of their embeddings",
 }
 _HEADS = {

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 
-from bloomdiff.data.embedding_set import Floats, SyntheticSet
+from bloomdiff.data.embedding_set import EmbeddingSet, Floats, SyntheticSet
 from bloomdiff.data.fingerprint import assert_disjoint
 from bloomdiff.data.images import Pixels
 from bloomdiff.experiments.tracking import StageRun
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from bloomdiff.imaging import ImageDiffusion
 
 Arrays = dict[str, npt.NDArray[Any]]
-SHRUNK, TRAIN_SHRUNK, RENDERED = "held_out_shrunk", "training_shrunk", "held_out_rendered"
+SHRUNK, TRAIN_SHRUNK = "held_out_shrunk", "training_shrunk"
+NEAREST, RENDERED = "held_out_nearest", "held_out_rendered"
 
 
 def run(project: Project, run: StageRun) -> None:
@@ -127,14 +128,21 @@ def render_one(
 def real_arrays(
     project: Project, rows: FoldRows, model: ImageDiffusion, pictures: CellImages
 ) -> Arrays:
-    """Held-out cells, shrunk and rendered, and as many training cells, shrunk; pixels, vectors."""
+    """Pixels and vectors of real cells: held out and training ones, shrunk, nearest, rendered."""
     size, seed = project.params.render.image_size, project.params.seed
     some = np.random.default_rng(seed).permutation(len(rows.train))[: len(rows.test)]
     train = rows.train.take(some)
     shrunk = pictures.squares(rows.test.cell_id, size, fingerprint=rows.test.fingerprint)
+    near = nearest(rows.test.X.astype(np.float64), rows.train.X.astype(np.float64))[1][:, 0]
+
+    def training(cells: EmbeddingSet) -> Pixels:
+        return pictures.squares(cells.cell_id, size, fingerprint=rows.train.fingerprint)
+
     images = {
         SHRUNK: shrunk,
-        TRAIN_SHRUNK: pictures.squares(train.cell_id, size, fingerprint=train.fingerprint),
+        TRAIN_SHRUNK: training(train),
+        # What the explorer shows without a decoder: it must beat this to be worth its time.
+        NEAREST: training(rows.train.take(near)),
         RENDERED: model.sample(rows.test.X, seed=seed),
     }
     vectors = {f"{name}.X": pictures.embed(own) for name, own in images.items()}
@@ -154,7 +162,12 @@ def judge(
     train = rows.train.take(real["some_train"])
     judged = [
         Drawn(name, own.X, real[f"{name}.X"], own.label, called(real[f"{name}.X"]), own.group)
-        for name, own in ((SHRUNK, rows.test), (TRAIN_SHRUNK, train), (RENDERED, rows.test))
+        for name, own in (
+            (SHRUNK, rows.test),
+            (TRAIN_SHRUNK, train),
+            (NEAREST, rows.test),
+            (RENDERED, rows.test),
+        )
     ]
     for name, seen in sets.items():
         asked = drawn(project, rows, name).take(seen.rows["cell"].to_numpy())
