@@ -177,3 +177,13 @@ def test_a_manifest_mended_by_hand_is_checked(tmp_path: Path, paint, load) -> No
         bad.loc[0, column] = value
         with pytest.raises(BloomDiffError, match=part):
             build_queue(bad, embeddings, plan)
+
+
+@pytest.mark.parametrize("kind", ["images", "categories", "annotations"])
+def test_ids_that_are_there_twice_are_told(tmp_path: Path, paint, load, kind: str) -> None:
+    file = coco(tmp_path, paint)
+    content = json.loads(file.read_text())
+    content[kind].append(content[kind][0])
+    file.write_text(json.dumps(content))
+    with pytest.raises(BloomDiffError, match=f"{kind}: id . is there 2 times"):
+        load("coco", file)

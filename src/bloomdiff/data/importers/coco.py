@@ -7,7 +7,7 @@ https://cocodataset.org/#format-data.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -46,6 +46,7 @@ class _Category(BaseModel):
 
 
 class _Annotation(BaseModel):
+    id: int | str | None = None
     image_id: int | str
     category_id: int | str
     bbox: tuple[float, float, float, float]
@@ -118,6 +119,7 @@ class CocoImporter(Importer):
         images = {image.id: image for image in coco.images}
         objects: defaultdict[int | str, list[Detection]] = defaultdict(list)
         crowds = 0
+        problems += _repeated(file, coco)
         for number, annotation in enumerate(coco.annotations):
             where = f"{file}: annotations.{number}"
             if annotation.category_id not in labels:
@@ -159,6 +161,16 @@ class CocoImporter(Importer):
             yield FieldOfView(
                 folder / image.file_name, (prefix / name).as_posix(), objects[key], split, size
             )
+
+
+def _repeated(file: Path, coco: _Coco) -> Iterator[InputError]:
+    """Ids that two entries of a kind share: one of them would be lost."""
+    for kind in ("images", "categories", "annotations"):
+        counts = Counter(entry.id for entry in getattr(coco, kind) if entry.id is not None)
+        for key, count in counts.items():
+            if count > 1:
+                told = f"id {key!r} is there {count} times"
+                yield InputError(f"{file}: {kind}", told, "give each an id of its own")
 
 
 def _annotation_files(path: Path) -> list[Path]:
