@@ -1,7 +1,7 @@
 """Diffusing images or diffusing their embeddings: what each brings and costs, at equal real cells.
 
     python bench/image_vs_embedding.py --cells ../shared/data --quick   # twenty minutes, two cores
-    python bench/image_vs_embedding.py --cells ../shared/data           # a day
+    python bench/image_vs_embedding.py --cells ../shared/data           # many hours
     python bench/image_vs_embedding.py --cells ../shared/data --weights FOLDER   # Stable Diffusion
     python bench/image_vs_embedding.py --summary                        # the table again
 

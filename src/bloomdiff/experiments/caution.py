@@ -113,6 +113,7 @@ def leaking_claims(
         real.label,
         fingerprint=real.fingerprint | pool.fingerprint,
         X_unlabelled=pool.X if len(pool) else None,
+        cell_id=real.cell_id,
     )
     classes = np.unique(real.label).tolist()
     # As many parts as the honest protocol's test parts would fill: equally many rows to learn from.

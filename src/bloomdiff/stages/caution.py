@@ -16,7 +16,7 @@ from bloomdiff.experiments.ratios import ratio_name
 from bloomdiff.experiments.tracking import StageRun
 from bloomdiff.files import atomic_file, read_yaml, sha256_file
 from bloomdiff.generators import make_generator
-from bloomdiff.stages.inputs import fold_names, load_fold
+from bloomdiff.stages.inputs import fold_names, images_for, load_fold
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.synthesize import synthetic_units
 from bloomdiff.stages.tuned import tuned_values
@@ -61,7 +61,8 @@ def claim_one(project: Project, checkpoints: Path, folder: Path, fold: str, name
     params = project.params
     rows = load_fold(project, fold)
     values = tuned_values(project.generator_params, fold, name, rows)
-    generator = make_generator(name, values, seed=params.seed, device=params.device)
+    images = images_for(project, name)
+    generator = make_generator(name, values, seed=params.seed, device=params.device, images=images)
     generator.checkpoint_dir = checkpoints
     classifier = tuned_values(project.classifier_params, fold, params.primary, rows)
     claims = leaking_claims(
