@@ -159,8 +159,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     # Generators of images have a comparison of their own: bench/image_vs_embedding.py.
-    known = [name for name in GENERATORS if not GENERATORS[name].needs_images]
-    parser.add_argument("--generators", nargs="+", choices=known)
+    of_embeddings = [name for name in GENERATORS if not GENERATORS[name].needs_images]
+    parser.add_argument("--generators", nargs="+", choices=of_embeddings)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--scaling", type=int, nargs="*", help="rows, 1,000 to 1,000,000")
     parser.add_argument("--limit", type=float, default=3600, help="seconds a measurement")
@@ -173,7 +173,7 @@ def main() -> None:
         print(json.dumps(one(options.one)))
         return
     options.rows = options.rows or (2_000 if options.quick else 18_000)
-    options.generators = options.generators or known
+    options.generators = options.generators or of_embeddings
     if options.scaling is None:
         options.scaling = [1_000, 10_000] if options.quick else [10**k for k in (3, 4, 5, 6)]
     records: list[Result] = []

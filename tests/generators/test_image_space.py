@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.fingerprint import Fingerprint
+from bloomdiff.data.folds import inner_folds
 from bloomdiff.data.images import pixel_digest, read_rgb
 from bloomdiff.encoders import EncoderParams, load_encoder
 from bloomdiff.errors import InputError, LeakageError, ParameterError
@@ -113,6 +115,47 @@ def test_what_it_learns_depends_on_the_images_and_not_on_the_embeddings(cells):
     samples = [g.draw_images(0, 2, np.random.default_rng(0)) for g in (one, other, third)]
     np.testing.assert_array_equal(samples[0], samples[1])
     assert (samples[0] != samples[2]).any()
+
+
+def test_refits_inside_a_fold_read_no_image_of_those_held_out(cells, monkeypatch):
+    """Temperatures and tuning fit the generator anew on one side of inner folds."""
+    import optuna
+
+    from bloomdiff.experiments.objectives import generator_objective
+    from bloomdiff.experiments.temperature import fit_temperatures
+
+    table, images, X = cells
+    train = EmbeddingSet(X, table[["cell_id", "label", "group"]], images.encoder.header)
+    folds = inner_folds(train, 2, 0)
+    read, before = [], CellImages.squares
+
+    def spy(self, cell_id, *args, **options):
+        read.append(cell_id.tolist())
+        return before(self, cell_id, *args, **options)
+
+    monkeypatch.setattr(CellImages, "squares", spy)
+    quick = SMALL | {"n_steps": 1, "sampling_steps": 2}
+    shared = {"allocation": "balance", "n_splits": 2, "seed": 0, "device": "cpu", "images": images}
+    found = fit_temperatures(
+        train,
+        train.take([]),
+        generator=("image-diffusion", quick),
+        classifier=("logistic", {}),
+        ratios=(1.0,),
+        **shared,
+    )
+    assert found["n_validated"].tolist() == [len(train)]
+    objective = generator_objective(
+        "image-diffusion",
+        quick,
+        train,
+        train.take([]),
+        classifier=("logistic", {}),
+        ratio=1.0,
+        **shared,
+    )
+    assert 0 <= objective(optuna.create_study().ask()) <= 1
+    assert read == [train.cell_id[fit].tolist() for fit, _ in folds] * 2
 
 
 def test_images_of_an_unseen_group_are_refused(cells):
