@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 import warnings
 from pathlib import Path
 
@@ -35,6 +36,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 MAX_PIXELS = 80_000_000
 # Pillow also takes MPO for JPEG: what many phones write; its first frame is the photograph.
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+_filters = threading.Lock()  # the filters of warnings are the process's, not the thread's
 _CONVERTED = frozenset({"1", "L", "P", "RGB", "LA", "PA", "RGBA", "CMYK", "YCbCr"})
 
 
@@ -81,10 +83,7 @@ def decode_rgb(data: bytes, where: str) -> Pixels:
     The array may be read-only: it shares Pillow's bytes.
     """
     try:
-        with warnings.catch_warnings():
-            # Our own limit is stricter than Pillow's, which would warn besides.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        image = _open(data)
         _refuse(image, where)
         return _to_rgb(image, where)
     except InputError:
@@ -100,6 +99,14 @@ def decode_rgb(data: bytes, where: str) -> Pixels:
         raise InputError(
             where, f"the image is damaged ({reason})", "restore the file or leave it out"
         ) from None
+
+
+def _open(data: bytes) -> Image.Image:
+    """Read the file's header; the pixels are decoded later."""
+    with _filters, warnings.catch_warnings():
+        # Our own limit is stricter than Pillow's, which would warn besides.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(io.BytesIO(data), formats=_FORMATS)
 
 
 def pixel_digest(rgb: Pixels) -> str:

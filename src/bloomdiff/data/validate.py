@@ -78,7 +78,12 @@ def validate_manifest(
 
 def _look(root: Path, paths: Sequence[str], jobs: int) -> list[Seen]:
     chunks = map_chunks(
-        partial(look_at, root), paths, jobs=jobs, describe="validate", total=len(paths)
+        partial(look_at, root),
+        paths,
+        jobs=jobs,
+        threads=True,
+        describe="validate",
+        total=len(paths),
     )
     return [seen for chunk in chunks for seen in chunk]
 

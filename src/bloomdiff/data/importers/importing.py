@@ -133,11 +133,15 @@ def _write(bundles: Iterable[Bundle], images: Path, source: str, jobs: int) -> l
     """Write all records in worker processes; every problem is raised at the end, together."""
     rows: list[Row] = []
     problems: list[BloomDiffError] = []
+    # What is copied is decoded and hashed by code that leaves the interpreter to other threads;
+    # cutting crops and writing PNG does not.
+    copies = isinstance(bundles, list) and all(map(_is_copied, bundles))
     for written in map_chunks(
         partial(write_records, images=images, source=source),
         bundles,
         jobs=jobs,
         chunk=16,
+        threads=copies,
         describe=f"import {source}",
         total=len(bundles) if isinstance(bundles, list) else None,
     ):
@@ -149,10 +153,14 @@ def _write(bundles: Iterable[Bundle], images: Path, source: str, jobs: int) -> l
     return rows
 
 
+def _is_copied(bundle: Bundle) -> bool:
+    return all(record.box is None and isinstance(record.image, Path) for record in bundle)
+
+
 def _by_image(records: Iterable[Record], images: Path) -> Iterator[Bundle]:
     """Bundle the records of one image; check their names and make their folders on the way."""
     seen: set[str] = set()
-    folders = {images}
+    folders = {""}
     for _, bundle in groupby(records, key=_image_key):
         together = tuple(bundle)
         for record in together:
@@ -160,9 +168,9 @@ def _by_image(records: Iterable[Record], images: Path) -> Iterator[Bundle]:
             if record.name in seen:
                 raise InputError(record.name, "is the name of two cells", "rename one of them")
             seen.add(record.name)
-            folder = (images / record.name).parent
+            folder = record.name.rpartition("/")[0]
             if folder not in folders:
-                folder.mkdir(parents=True, exist_ok=True)
+                (images / folder).mkdir(parents=True, exist_ok=True)
                 folders.add(folder)
         yield together
 
