@@ -1,9 +1,15 @@
+import json
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
+import time
+import urllib.request
 from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -71,3 +77,62 @@ def executions(monkeypatch):
     played.start()
     yield played
     played.end()
+
+
+class Served:
+    """An MLflow server on a free port, ended with its worker processes."""
+
+    def __init__(self, command, folder):
+        self._log = (folder / "server.log").open("w")
+        self._process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        )
+        self.uri = f"http://127.0.0.1:{command[command.index('--port') + 1]}"
+
+    def __enter__(self):
+        until = time.time() + 120
+        while time.time() < until:
+            try:
+                urllib.request.urlopen(f"{self.uri}/health", timeout=2).close()
+            except OSError:
+                time.sleep(0.3)
+            else:
+                return self
+        raise TimeoutError(Path(self._log.name).read_text())
+
+    def __exit__(self, *error):
+        os.killpg(self._process.pid, 15)
+        self._process.wait(30)
+        self._log.close()
+
+    def get(self, page, **query):
+        with urllib.request.urlopen(f"{self.uri}{page}?{urlencode(query)}", timeout=30) as answer:
+            return answer.read()
+
+    def post(self, path, body):
+        request = urllib.request.Request(
+            f"{self.uri}/api/2.0/mlflow/{path}",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+
+@pytest.fixture
+def serve():
+    """What serves a command's address while a test looks at it."""
+    return Served
+
+
+@pytest.fixture
+def port():
+    """A free port of this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -3,13 +3,9 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
-from urllib.parse import urlencode
 
 import pytest
 import yaml
@@ -132,73 +128,22 @@ def test_four_processes_create_one_store(tmp_path):
     assert {r.info.status for r in found} == {"FINISHED"}
 
 
-class Served:
-    """An MLflow server on a free port, ended with its worker processes."""
-
-    def __init__(self, command, folder):
-        self._log = (folder / "server.log").open("w")
-        self._process = subprocess.Popen(
-            command,
-            cwd=folder,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
-        )
-        self.uri = f"http://127.0.0.1:{command[command.index('--port') + 1]}"
-
-    def __enter__(self):
-        until = time.time() + 120
-        while time.time() < until:
-            try:
-                urllib.request.urlopen(f"{self.uri}/health", timeout=2).close()
-            except OSError:
-                time.sleep(0.3)
-            else:
-                return self
-        raise TimeoutError(Path(self._log.name).read_text())
-
-    def __exit__(self, *error):
-        os.killpg(self._process.pid, 15)
-        self._process.wait(30)
-        self._log.close()
-
-    def get(self, page, **query):
-        with urllib.request.urlopen(f"{self.uri}{page}?{urlencode(query)}", timeout=30) as answer:
-            return answer.read()
-
-    def post(self, path, body):
-        request = urllib.request.Request(
-            f"{self.uri}/api/2.0/mlflow/{path}",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def child():
     return ChildRun("one", {"ratio": "2"}, {"macro_f1": 0.5}, {}, {"confusion.csv": "a,b\n"})
 
 
-def test_a_server_named_by_the_environment(root, template, tmp_path, monkeypatch):
+def test_a_server_named_by_the_environment(root, template, tmp_path, monkeypatch, serve, port):
     served = tmp_path / "served"
     served.mkdir()
     shutil.copy(template, served / "server.db")
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-    command += ["--host", "127.0.0.1", "--port", str(free_port())]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{served}/server.db"]
     command += ["--artifacts-destination", str(served / "artifacts")]
     model = tmp_path / "model"
     model.mkdir()
     (model / "classifier.json").write_text("{}")
-    with Served(command, served) as server:
+    with serve(command, served) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
         with pipeline_run(root, stage="classify", experiment="test") as stage:
             stage.log_params({"jobs": 2})
@@ -218,10 +163,10 @@ def test_a_server_named_by_the_environment(root, template, tmp_path, monkeypatch
     assert own.get_experiment_by_name("test") is None  # nothing went into the project's store
 
 
-def test_the_ui_serves_the_projects_store(root, tmp_path):
+def test_the_ui_serves_the_projects_store(root, tmp_path, serve, port):
     with pipeline_run(root, stage="classify", experiment="test") as stage:
         (run_id,) = stage.log_children([child()])
-    with Served(ui_command(root, free_port()), tmp_path) as server:
+    with serve(ui_command(root, port), tmp_path) as server:
         assert b"<html" in server.get("/").lower()
         experiment = json.loads(
             server.get("/api/2.0/mlflow/experiments/get-by-name", experiment_name="test")

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from bloomdiff.cli import app
 from bloomdiff.errors import InputError
 from bloomdiff.experiments.summary import summarise
+from bloomdiff.experiments.tracking_client import client_of
 from bloomdiff.files import write_yaml
 from bloomdiff.report.tables import ratio_grid, text_table
 from bloomdiff.stages.history import compare, complete_history
@@ -65,3 +66,26 @@ def test_a_restored_sweep_compares_like_the_one_that_ran(swept, project, tmp_pat
     told = compare(project, "macro_f1", tmp_path / "restored.png")
     assert told == compare(swept, "macro_f1", tmp_path / "ran.png")
     assert (tmp_path / "restored.png").read_bytes() == (tmp_path / "ran.png").read_bytes()
+    assert curves_of(project) == curves_of(swept) != {}
+
+
+def curves_of(project):
+    """The points of each generator's curve in the store, which must be the scores' means."""
+    client = client_of(f"sqlite:///{project.root}/mlruns/mlflow.db")
+    (experiment,) = client.search_experiments(filter_string="name = 'bloomdiff'")
+    runs = client.search_runs([experiment.experiment_id], "tags.kind = 'curve'")
+    curves = {
+        run.data.params["generator"]: {
+            point.step: point.value
+            for point in client.get_metric_history(run.info.run_id, "macro_f1_by_ratio")
+        }
+        for run in runs
+    }
+    scores = pd.read_parquet(project.scores / "scores.parquet")
+    for name, points in curves.items():
+        for step, value in points.items():
+            rows = (scores["generator"] == (name if step else "none")) & (
+                scores["ratio"].astype(float) * 100 == step
+            )
+            assert value == pytest.approx(scores.loc[rows, "macro_f1"].mean())
+    return curves

@@ -14,7 +14,7 @@ from bloomdiff.files import read_json, write_json
 
 PARENT = "mlflow.parentRunId"
 WRITER = "process"
-TRIAL = "trial"
+TRIAL, CURVE = "trial", "curve"
 FINISHED, RESTORED = "finished", "restored"
 PAGE = 1000
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bloomdiff.errors import InputError
 from bloomdiff.experiments.lineage import inputs_digest, stage_names
-from bloomdiff.experiments.parents import FINISHED, PARENT, RESTORED, TRIAL, search
+from bloomdiff.experiments.parents import CURVE, FINISHED, PARENT, RESTORED, TRIAL, search
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,8 +50,9 @@ def runs_table(client: Any, experiment_id: str, root: Path, *, without: str) -> 
             f"tags.`{PARENT}` = '{parent.info.run_id}' and tags.stage = '{stage}'",
         )
         for child in children:
-            if child.data.tags.get("kind") == TRIAL:
-                continue  # a study that resumes spreads its trials over executions
+            # A study that resumes spreads its trials over executions; a curve repeats other runs.
+            if child.data.tags.get("kind") in {TRIAL, CURVE}:
+                continue
             name = child.info.run_name
             rows.append({"stage": stage, "run": name, **_columns(child, "")})
     table = pd.DataFrame(rows, columns=None if rows else ["stage", "run"])

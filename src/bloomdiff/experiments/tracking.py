@@ -223,7 +223,7 @@ class StageRun:
     def _log_child(self, child: ChildRun) -> str:
         tags = {**self._tags, **child.tags, PARENT: self.run_id}
         run = self._client.create_run(self._experiment_id, tags=tags, run_name=child.name)
-        self._log(run.info.run_id, params=child.params, metrics=child.metrics)
+        self._log(run.info.run_id, params=child.params, metrics=child.metrics, series=child.series)
         write_artifacts(self._client, run.info, child.artifacts)
         self._client.set_terminated(run.info.run_id)
         return run.info.run_id
@@ -235,13 +235,15 @@ class StageRun:
         params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
         tags: Mapping[str, str] | None = None,
+        series: Mapping[str, Mapping[int, float]] | None = None,
     ) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
+        told = {**{k: {0: v} for k, v in (metrics or {}).items()}, **(series or {})}
         self._client.log_batch(
             run_id,
-            metrics=[Metric(k, float(v), now, 0) for k, v in (metrics or {}).items()],
+            metrics=[Metric(k, float(v), now, s) for k, vs in told.items() for s, v in vs.items()],
             params=[Param(k, str(v)) for k, v in (params or {}).items()],
             tags=[RunTag(k, str(v)) for k, v in (tags or {}).items()],
         )

@@ -22,6 +22,8 @@ class ChildRun:
         Params are shown as strings; metrics are numbers, NaN where undefined.
     artifacts
         Path inside the run to its content, or to the file that holds it.
+    series
+        Metrics with a value at each of several steps: a curve in MLflow's UI.
     """
 
     name: str
@@ -29,6 +31,7 @@ class ChildRun:
     metrics: Mapping[str, float]
     tags: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[str, Content] = field(default_factory=dict)
+    series: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

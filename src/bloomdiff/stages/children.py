@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from bloomdiff.experiments.parents import CURVE
 from bloomdiff.experiments.run_artifacts import Content
 from bloomdiff.experiments.tracking import ChildRun, StageRun
 from bloomdiff.params import Params
@@ -44,6 +45,7 @@ def log_sweep(
         if key["seed"] == params.seeds[0] and folder.exists():
             name = f"{key['generator']}-{key['ratio'].replace('.', '_')}-{key['fold']}"
             run.log_model(name, folder, run_id=run_id)
+    run.log_children(curve_runs(tables["scores"], params))
 
 
 def sweep_runs(
@@ -84,6 +86,27 @@ def sweep_runs(
                 tags={"fold": key["fold"], "kind": "sweep"},
                 artifacts=_tables(details, values),
             ),
+        )
+
+
+def curve_runs(scores: pd.DataFrame, params: Params) -> Iterator[ChildRun]:
+    """Each generator's ratio curve as one run, which MLflow's UI draws without being told how.
+
+    The step is the number of synthetic rows per hundred real ones, from real cells only at 0; the
+    value the primary classifier's mean macro-F1 over folds and seeds. Synthetic rows alone have no
+    place on that axis.
+    """
+    primary = scores[(scores["classifier"] == params.primary) & (scores["ratio"] != "inf")]
+    steps = (100 * primary["ratio"].astype(float)).round().astype(int)
+    means = primary.groupby(["generator", steps])["macro_f1"].mean()
+    real_only = means.get("none", pd.Series(dtype=float))
+    for name in means.index.unique("generator").drop("none", errors="ignore"):
+        yield ChildRun(
+            name=f"{name} ratio curve",
+            params={"generator": name, "classifier": params.primary, "encoder": params.encoder},
+            metrics={},
+            tags={"kind": CURVE},
+            series={"macro_f1_by_ratio": {**real_only.to_dict(), **means[name].to_dict()}},
         )
 
 

@@ -19,7 +19,7 @@ from bloomdiff.experiments.tracking_restored import log_restored
 from bloomdiff.files import atomic_file
 from bloomdiff.report.figures import ratio_curves
 from bloomdiff.report.tables import LEGEND, ratio_grid, text_table
-from bloomdiff.stages.children import sweep_runs
+from bloomdiff.stages.children import curve_runs, sweep_runs
 from bloomdiff.stages.project import Project
 
 
@@ -40,6 +40,7 @@ def _children(project: Project, stage: str) -> Iterator[ChildRun]:
         tables = {path.stem: pd.read_parquet(path) for path in paths}
         for _, child in sweep_runs(tables, project.params):
             yield child
+        yield from curve_runs(tables["scores"], project.params)
 
 
 def compare(project: Project, metric: str, picture: Path) -> str:
