@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -119,6 +121,15 @@ def test_joblib_beside_it_keeps_its_own_workers() -> None:
     for _ in range(2):
         assert joblib.Parallel(2)(joblib.delayed(twice)(k) for k in range(3)) == [0, 2, 4]
         assert list(map_chunks(squares, range(2), jobs=2)) == [[0, 1]]
+
+
+def test_the_interpreter_ends_without_a_word() -> None:
+    code = (
+        "from bloomdiff.parallel import map_chunks\n"
+        "print(list(map_chunks(len, range(5), jobs=2, chunk=2)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[2, 2, 1]\n", "")
 
 
 def test_the_bar_counts_items(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from itertools import islice
 from typing import TypeVar
 
@@ -105,10 +106,12 @@ def _workers(jobs: int, threads: bool) -> Iterator[Executor]:
         raise
 
 
-@lru_cache(maxsize=1)
+@cache
 def _processes(jobs: int) -> Executor:
     # Unlike those of the standard library, its workers take functions by value and do not need
     # the caller's main module to be importable. Not joblib's own pool, which others use meanwhile.
     from joblib.externals.loky import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(jobs, timeout=_IDLE_SECONDS, env=_ONE_THREAD)
+    pool = ProcessPoolExecutor(jobs, timeout=_IDLE_SECONDS, env=_ONE_THREAD)
+    atexit.register(pool.shutdown)  # left to the interpreter's end, it complains there
+    return pool

@@ -1,5 +1,7 @@
 import io
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +168,23 @@ def test_a_real_bomb_is_refused_without_a_warning(side: int) -> None:
         warnings.simplefilter("error")
         with pytest.raises(InputError, match="more than 80,000,000 pixels"):
             decode_rgb(bytes(data), "x")
+
+
+def test_threads_leave_the_filters_of_warnings_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = encoded(Image.fromarray(RGB), "PNG")
+    opened = Image.open
+
+    def slowly(*args: object, **options: object) -> Image.Image:
+        time.sleep(0.002)  # lets another thread in
+        return opened(*args, **options)
+
+    monkeypatch.setattr(Image, "open", slowly)
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: decode_rgb(data, "x"), range(40)))
+    assert warnings.filters == before
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "WEBP"])

@@ -30,6 +30,7 @@ from bloomdiff.data.importers import (
 )
 from bloomdiff.data.importers.paths import find_images
 from bloomdiff.data.manifest import read_manifest
+from bloomdiff.data.records import Box
 from bloomdiff.data.validate import validate_manifest
 from bloomdiff.errors import InputError, ParameterError, ProblemsError
 
@@ -67,11 +68,32 @@ def test_whole_files_are_copied_byte_for_byte_and_described(lab: Path, load, sna
     validate_manifest(cells, out, jobs=1)
 
 
-def test_processes_write_what_one_process_writes(lab: Path, load, snapshot) -> None:
+def test_workers_write_what_one_thread_writes(lab: Path, load, snapshot) -> None:
     load("folder", lab)
     alone = snapshot(lab.parent / "out")
     import_cells("folder", lab, lab.parent / "pool", jobs=2)
     assert snapshot(lab.parent / "pool") == alone
+
+
+def test_copies_are_made_by_threads_and_crops_by_processes(
+    lab: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[bool] = []
+    mapped = importing.map_chunks
+
+    def told(*args: Any, **options: Any) -> Any:
+        asked.append(options["threads"])
+        return mapped(*args, **options)
+
+    monkeypatch.setattr(importing, "map_chunks", told)
+    copy = Record("a.png", find_images(lab)[0], "monocyte")
+    crop = Record("b.png", copy.image, "monocyte", box=Box(1, 1, 5, 5), field="a")
+    pixels = Record("c.png", np.zeros((4, 4, 3), np.uint8), "monocyte")
+    for records in ([copy], [copy, crop], [copy, pixels]):
+        written = importing._write([(one,) for one in records], tmp_path, "lab", jobs=2)
+        assert len(written) == len(records)
+    importing._write(iter([(pixels,)]), tmp_path, "lab", jobs=1)
+    assert asked == [True, False, False, False]
 
 
 def test_a_manifest_there_is_refused_untouched(lab: Path, other: Path, load, snapshot) -> None:

@@ -49,7 +49,10 @@ class ClassRules:
             seen.add(record.label)
             if record.label in self.drop or (self.keep and record.label not in self.keep):
                 continue
-            yield replace(record, label=self._name(record.label), proba=self._merged(record.proba))
+            if self.rename:
+                label, proba = self._name(record.label), self._merged(record.proba)
+                record = replace(record, label=label, proba=proba)
+            yield record
         for name in (*self.keep, *self.drop, *self.rename):
             if name not in seen:
                 raise ParameterError(
