@@ -119,6 +119,7 @@ def test_the_table_tells_the_paired_gain_and_what_is_not_known(tmp_path):
     table = {
         line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")
     }
+    assert list(table)[1] == REAL
     assert "| 75.0 | – | – | – | – | – |" in table[REAL]
     assert "+5.0 (" in table["diffusion"]
     assert "| 3.0 | 5,000.0 | 1.0 | 1.50 |" in table["diffusion"]
