@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -115,6 +116,26 @@ def test_png_over_http_is_answered_like_its_embedding(registered, served, loaded
     assert all(isinstance(row["defer"], bool) for row in answer)
     for row in answer:
         assert sum(v for k, v in row.items() if k.startswith("p.")) == pytest.approx(1)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on the PATH")
+def test_the_documented_curl_is_answered(registered, served, tmp_path):
+    project, _ = registered
+    (path,), _ = some_cells(project, 1)
+    shutil.copy(path, tmp_path / "cell.png")
+    page = (Path(__file__).parents[2] / "docs" / "tracking.md").read_text()
+    lines = [line.removeprefix("$ ") for line in page.splitlines() if line.startswith("$ ")]
+    make, send = (
+        next(line for line in lines if line.startswith(word)) for word in ("echo", "curl")
+    )
+    assert "http://127.0.0.1:5001" in send
+    script = f"{make}\n{send.replace('http://127.0.0.1:5001', served)}"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    (answer,) = json.loads(done.stdout)["predictions"]
+    assert set(answer) >= {"cell_type", "confidence", "defer"}
+    assert answer["confidence"] == max(v for k, v in answer.items() if k.startswith("p."))
 
 
 def test_embeddings_over_http(registered, served):
