@@ -47,6 +47,7 @@ DATA = ("phantom", "blood-13")
 FEW, MANY = 30, 300  # synthetic rows a class; images are too dear for the second
 THROUGH = 100  # cells looked at through the image diffusion's pixels
 POWERCAP = Path("/sys/class/powercap")
+WRAPS = 600  # seconds; a package's counter begins anew after 2**18 joules or so
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def drawn(
     costs = {
         "fit_seconds": fitted - begun,
         "rows_per_second": len(asked) / (time.perf_counter() - fitted),
-        "fit_joules": float("nan") if energy is None or after is None else after - energy,
+        "fit_joules": used(energy, after, fitted - begun),
         "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
     if images is not None:
@@ -172,6 +173,13 @@ def joules() -> float | None:
         return sum(int(path.read_text()) for path in counters) / 1e6 if counters else None
     except OSError:
         return None
+
+
+def used(before: float | None, after: float | None, seconds: float) -> float:
+    """Joules between two readings; NaN where there are none or the counter may have begun anew."""
+    if before is None or after is None or after < before or seconds > WRAPS:
+        return float("nan")
+    return after - before
 
 
 # -------------------------------------------------------------------------------------- all units

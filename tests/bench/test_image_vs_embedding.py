@@ -97,6 +97,9 @@ def test_energy_is_the_sum_of_the_packages(tmp_path, monkeypatch):
         (tmp_path / name / "energy_uj").write_text(f"{value}\n")
     monkeypatch.setattr(bench, "POWERCAP", tmp_path)
     assert bench.joules() == 2.5
+    assert bench.used(1.0, 3.5, 10.0) == 2.5
+    for unknown in ((None, 3.5, 10.0), (1.0, None, 10.0), (3.5, 1.0, 10.0), (1.0, 3.5, 1e4)):
+        assert np.isnan(bench.used(*unknown))
 
 
 def test_the_table_tells_the_paired_gain_and_what_is_not_known(tmp_path):
