@@ -142,7 +142,8 @@ def _write_one(
             return
         rgb, data = crop(rgb, box, record.margin), None
         place = (record.field, box.x, box.y, box.width, box.height)
-    (images / record.name).write_bytes(encode_png(rgb) if data is None else data)
+    with open(f"{images}/{record.name}", "wb") as stream:  # a `Path` takes a quarter more
+        stream.write(encode_png(rgb) if data is None else data)
     cell = (
         f"{source}/{record.name}",
         f"images/{source}/{record.name}",

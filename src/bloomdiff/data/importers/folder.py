@@ -54,7 +54,7 @@ class FolderImporter(Importer):
         for suffix, count in sorted(others.items()):
             if suffix not in SUFFIXES:
                 self.remark(f"{path}: {count} {suffix} file(s) are no images and were left out")
-        names = [file.relative_to(path).as_posix() for file in files]
+        names = ["/".join(file.parts[len(path.parts) :]) for file in files]
         split = all(name.split("/")[0].lower() in SPLITS for name in names)
         problems: list[BloomDiffError] = []
         records: list[Record] = []
