@@ -17,7 +17,6 @@ import argparse
 import json
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -60,8 +59,7 @@ def main() -> None:
         parser.error(f"{options.set} needs --cells")
     project = workspace(options)
     for stage in BEFORE:
-        print(f"stage {stage}", file=sys.stderr, flush=True)
-        run_stage(stage, project.root)
+        subprocess.run(["bloomdiff", "stage", stage], cwd=project.root, check=True)
     if options.minutes is not None:
         own = {"n_steps": max(50, round(60 * options.minutes / seconds_a_step(project)))}
         project = with_params(project, render=own)

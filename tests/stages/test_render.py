@@ -1,6 +1,7 @@
 """The optional stage: images of the first fold's synthetic cells, judged; or nothing, said so."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -124,6 +125,21 @@ def test_the_first_folds_cells_are_drawn_judged_and_shown(pictured):
         assert sheet.size[1] > len(rows.classes) * 16
 
 
+def test_the_benchmark_keeps_scores_times_and_pictures(pictured, tmp_path, capsys):
+    benchmark = pytest.importorskip("decoder", reason="bench/ is not on the path")
+    assert benchmark.seconds_a_step(pictured, n=2) > 0
+    taken = benchmark.timed_render(pictured)
+    assert 0 < taken["training"] < taken["stage"]
+    benchmark.keep(pictured, "drawn", taken, tmp_path)
+    kept = json.loads((tmp_path / "drawn.json").read_text())
+    assert kept["report"] == json.loads(pictured.render_report.read_text())
+    assert kept["params"]["n_steps"] == 3
+    assert (tmp_path / "drawn.png").read_bytes().startswith(b"\x89PNG")
+    text = (tmp_path / "drawn.md").read_text()
+    assert text.strip() == capsys.readouterr().out.strip()
+    assert text.startswith("## Rendered cells")
+
+
 def test_twice_gives_the_same_bytes(pictured):
     def outputs():
         run_stage("render", pictured.root)
@@ -132,7 +148,28 @@ def test_twice_gives_the_same_bytes(pictured):
 
     first = outputs()
     assert "state.safetensors" in first
+    assert outputs() == first  # by the decoder that is kept
+    shutil.rmtree(pictured.working)
     assert outputs() == first
+
+
+def test_only_what_the_decoder_depends_on_trains_it_anew(pictured, monkeypatch):
+    trained = []
+
+    def counted(*args, **more):
+        trained.append(args[2].n_steps)
+        return fit_decoder(*args, **more)
+
+    fit_decoder = render.fit_decoder
+    monkeypatch.setattr(render, "fit_decoder", counted)
+    run_stage("render", pictured.root)
+    set_params(pictured, render={"n_cells": 4})
+    run_stage("render", pictured.root)
+    assert trained == [3]
+    set_params(pictured, render={"n_steps": 2})
+    run_stage("render", pictured.root)
+    assert trained == [3, 2]
+    assert len(list((pictured.working / "decoder").iterdir())) == 1
 
 
 def test_a_decoder_that_saw_test_cells_is_refused(pictured, tmp_path, monkeypatch):

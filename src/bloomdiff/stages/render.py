@@ -40,27 +40,27 @@ NEAREST, RENDERED = "held_out_nearest", "held_out_rendered"
 def run(project: Project, run: StageRun) -> None:
     """Write the rendered cells, a contact sheet and `render.json`; where disabled, no cell."""
     params = project.params
-    if not params.render.enabled:
+    fold = fold_names(project)[0]
+    names = [name for own, name in synthetic_units(project) if own == fold]
+    if not (params.render.enabled and names):
         with atomic_dir(project.renders):
             write_json(project.render_report, {"enabled": False, "scores": []})
         return
-    fold = fold_names(project)[0]
-    names = [name for own, name in synthetic_units(project) if own == fold]
+    decoder = fitted(project, fold)
     working = project.working / "render"
     key = key_of(
         params.render.model_dump(mode="json"),
         params.report.model_dump(mode="json"),
         params.sweep.model_dump(mode="json"),
         params.seeds,
+        sha256_file(decoder / "image_model.json"),
         [sha256_file(project.synthetic_set(fold, name)) for name in names],
         *map(sha256_file, (project.cells, project.embeddings, project.folds)),
     )
     # One unit at a time: the decoder itself keeps all cores busy.
     run_all = partial(run_units, working=working, key=key, jobs=1)
-    fit = partial(fit_one, project, working / key / "checkpoints")
-    decoder = run_all(fit, [("decoder", fold)], describe="decoder")(("decoder", fold))
     units = [("real", fold), *[("synthetic", fold, name) for name in names]]
-    render = partial(render_one, project, decoder / "decoder")
+    render = partial(render_one, project, decoder)
     done = run_all(render, units, describe="render")
     rows = load_fold(project, fold)
     real = load_file(done(("real", fold)) / "real.safetensors")
@@ -72,7 +72,7 @@ def run(project: Project, run: StageRun) -> None:
         for name in names:
             shutil.copy(done(("synthetic", fold, name)) / "set.parquet", folder / f"{name}.parquet")
         (folder / "contact_sheet.png").write_bytes(sheet(project, rows, real, sets))
-        shutil.copytree(decoder / "decoder", folder / "decoder")
+        shutil.copytree(decoder, folder / "decoder")
     told = {"enabled": True, "fold": fold, "image_size": params.render.image_size}
     write_json(project.render_report, {**told, "scores": scores})
     run.log_metrics(
@@ -85,6 +85,24 @@ def run(project: Project, run: StageRun) -> None:
     run.log_artifact(project.renders / "contact_sheet.png", "render")
     run.log_artifact(project.render_report, "render")
     finish(working)
+
+
+def fitted(project: Project, fold: str) -> Path:
+    """Folder of the fold's decoder, which is kept: other knobs need not train it again."""
+    params = project.params
+    working = project.working / "decoder"
+    key = key_of(
+        params.seed,
+        params.render.model_dump(mode="json", exclude={"enabled", "n_cells"}),
+        *map(sha256_file, (project.cells, project.embeddings, project.folds)),
+    )
+    fit = partial(fit_one, project, working / key / "checkpoints")
+    unit = ("decoder", fold)
+    found = run_units(fit, [unit], working=working, key=key, jobs=1, describe="decoder")(unit)
+    for other in working.iterdir():
+        if other.name != key:
+            shutil.rmtree(other)
+    return found / "decoder"
 
 
 def fit_one(project: Project, checkpoints: Path, folder: Path, kind: str, fold: str) -> None:
@@ -195,8 +213,10 @@ def sheet(project: Project, rows: FoldRows, real: Arrays, sets: dict[str, Synthe
     """One row a class: a held-out cell, and a synthetic cell of the method named beforehand."""
     size = project.params.render.image_size
     pictures = cell_images(project)
-    own = sets[project.params.report.generator]
-    asked = drawn(project, rows, project.params.report.generator).take(own.rows["cell"].to_numpy())
+    beforehand = project.params.report.generator
+    name = beforehand if beforehand in sets else next(iter(sets))
+    own = sets[name]
+    asked = drawn(project, rows, name).take(own.rows["cell"].to_numpy())
     train = rows.train.X.astype(np.float64)
     blank = np.full((size, size, 3), 255, np.uint8)
 
@@ -206,12 +226,12 @@ def sheet(project: Project, rows: FoldRows, real: Arrays, sets: dict[str, Synthe
         return pictures.squares(cell.cell_id, size, fingerprint=cell.fingerprint)[0]
 
     columns: list[list[Pixels]] = [[] for _ in range(5)]
-    for name in rows.classes:
+    for label in rows.classes:
         found: list[Pixels] = [blank] * 5
-        if len(held := np.flatnonzero(rows.test.label == name)):
+        if len(held := np.flatnonzero(rows.test.label == label)):
             i = held[0]
             found[:3] = real[SHRUNK][i], beside(rows.test.X[i]), real[RENDERED][i]
-        if len(made := np.flatnonzero(own.label == name)):
+        if len(made := np.flatnonzero(own.label == label)):
             found[3:] = images_of(own.take(made[:1]))[0], beside(asked.X[made[0]])
         for column, picture in zip(columns, found, strict=True):
             column.append(picture)
