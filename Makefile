@@ -29,7 +29,7 @@ data: $(STAMP)
 	@test -e data/manifest.csv || bloomdiff data phantom
 
 test: lint
-	pytest -n 2 --dist loadfile
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The whole street on small parameters, in a copy of the tracked files under build/.
 demo: $(STAMP)

@@ -10,12 +10,14 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
 
 from bloomdiff.data.phantom import write_phantom
 from bloomdiff.params import load_params
-from bloomdiff.stages import classify, run_stage
+from bloomdiff.stages import run_stage
+from bloomdiff.stages.children import log_sweep
 
 ROOT = Path(__file__).parents[1]
 BEFORE = ("prepare", "embed", "tune_generator", "fit_generator", "synthesize", "tune_classifier")
@@ -35,7 +37,6 @@ def swept_project(root: Path) -> None:
 
 def timed_sweep(root: Path, *, told: bool) -> tuple[float, float, int]:
     """Seconds of the stage, seconds of telling its runs, and how many runs it has."""
-    log_sweep = classify.log_sweep
     within: list[float] = []
     runs: list[int] = []
 
@@ -46,12 +47,9 @@ def timed_sweep(root: Path, *, told: bool) -> tuple[float, float, int]:
         within.append(time.perf_counter() - begun)
         runs.append(tables["scores"].groupby(["fold", "generator", "ratio", "seed"]).ngroups)
 
-    classify.log_sweep = tell
     begun = time.perf_counter()
-    try:
+    with patch("bloomdiff.stages.classify.log_sweep", tell):
         run_stage("classify", root)
-    finally:
-        classify.log_sweep = log_sweep
     return time.perf_counter() - begun, within[0], runs[0]
 
 
