@@ -59,13 +59,15 @@ class Method:
     rows: tuple[int, ...] = (FEW,)
 
 
-def methods(steps: int, weights: str | None) -> dict[str, Method]:
+def methods(options: argparse.Namespace) -> dict[str, Method]:
     """What is compared, by the name that the table gives it."""
-    small = {"patch": 4, "widths": [32, 64, 96], "batch_size": 16, "learning_rate": 2e-3}
+    size, steps, weights = options.size, options.steps, options.weights
+    small = {"image_size": size, "widths": [32, 64, 96], "learning_rate": 2e-3}
+    small |= {"n_steps": steps, "batch_size": 8 if size < 64 else 32}
     found = {
         REAL: Method("none", rows=(0,)),
         "diffusion": Method("diffusion", rows=(FEW, MANY)),
-        f"image-diffusion, {steps} steps": Method("image-diffusion", small | {"n_steps": steps}),
+        f"image-diffusion, {size} pixels, {steps} steps": Method("image-diffusion", small),
     }
     if weights is not None:
         found["stable-diffusion-lora"] = Method("stable-diffusion-lora", {"weights": weights})
@@ -76,7 +78,7 @@ def methods(steps: int, weights: str | None) -> dict[str, Method]:
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Scores and costs of one method on one unit, in this process."""
     data, regime, seed, name = options.one[0], options.one[1], int(options.one[2]), options.one[3]
-    method = methods(options.steps, options.weights)[name]
+    method = methods(options)[name]
     cells = load(data, options.build, options.cells)
     parts = divide(cells, REGIMES[regime], seed)
     C = tuned(parts.labelled, seed)
@@ -189,7 +191,7 @@ def todo(options: argparse.Namespace, done: pd.DataFrame) -> Iterator[tuple[str,
     for seed in range(options.seeds):
         for data in options.data:
             for regime in REGIMES:
-                for name in methods(options.steps, options.weights):
+                for name in methods(options):
                     if (data, regime, seed, name) not in found:
                         yield data, regime, seed, name
 
@@ -202,8 +204,9 @@ def run_all(options: argparse.Namespace) -> None:
     for data in options.data:
         load(data, options.build, options.cells)
     units = list(todo(options, scores))
-    passed = ["--build", options.build, "--steps", options.steps, "--cells", options.cells]
-    passed += ["--weights", options.weights] if options.weights else []
+    passed = ["--build", options.build, "--size", options.size, "--steps", options.steps]
+    for name in ("cells", "weights"):
+        passed += [f"--{name}", getattr(options, name)] if getattr(options, name) else []
     for unit in tqdm(units, unit="method"):
         command = [sys.executable, __file__, *passed, "--one", *unit]
         done = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE)
@@ -222,14 +225,15 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--data", nargs="+", choices=DATA)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=6000, help="of the image diffusion's training")
+    parser.add_argument("--size", type=int, default=64, help="side of its images, pixels")
+    parser.add_argument("--steps", type=int, default=3000, help="of the image diffusion's training")
     parser.add_argument("--weights", help="Stable Diffusion's, a folder in diffusers' layout")
-    parser.add_argument("--quick", action="store_true", help="three seeds, 500 steps")
+    parser.add_argument("--quick", action="store_true", help="three seeds, 32 pixels, 700 steps")
     parser.add_argument("--summary", action="store_true", help="only the table")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.quick:
-        options.seeds, options.steps = 3, 500
+        options.seeds, options.size, options.steps = 3, 32, 700
     options.data = options.data or (DATA if options.cells else DATA[:1])
     if options.one:
         print(json.dumps(measure(options)))

@@ -73,7 +73,7 @@ def test_the_strength_of_the_penalty_is_chosen_without_the_test_cells(parts, mon
 
 
 def test_what_is_scored_is_not_scored_again():
-    options = SimpleNamespace(seeds=2, data=["phantom"], steps=7, weights=None)
+    options = SimpleNamespace(seeds=2, data=["phantom"], size=32, steps=7, weights=None)
     everything = list(bench.todo(options, pd.DataFrame()))
     assert len(everything) == 2 * 2 * 3
     assert everything[0][2] == 0
@@ -86,7 +86,11 @@ def test_what_is_scored_is_not_scored_again():
 
 
 def test_weights_add_a_method():
-    assert len(bench.methods(1, "folder")) == len(bench.methods(1, None)) + 1
+    without, given = (
+        bench.methods(SimpleNamespace(size=64, steps=1, weights=weights))
+        for weights in (None, "folder")
+    )
+    assert len(given) == len(without) + 1
 
 
 def test_energy_is_the_sum_of_the_packages(tmp_path, monkeypatch):
@@ -110,7 +114,7 @@ def test_the_table_tells_the_paired_gain_and_what_is_not_known(tmp_path):
         base = 0.6 + 0.1 * seed
         rows.append({**told, "method": REAL, "rows": 0, "macro_f1": base})
         costs = {"fit_seconds": 3.0, "rows_per_second": 5000.0, "peak_gib": 1.0}
-        for method, gain in (("diffusion", 0.05), ("image-diffusion, 9 steps", -0.02)):
+        for method, gain in (("diffusion", 0.05), ("image-diffusion, 64 pixels, 9 steps", -0.02)):
             score = base + gain + 0.001 * (-1) ** seed
             rows.append(
                 {**told, **costs, "method": method, "rows": 40, "macro_f1": score}
@@ -126,6 +130,6 @@ def test_the_table_tells_the_paired_gain_and_what_is_not_known(tmp_path):
     assert "| 75.0 | – | – | – | – | – |" in table[REAL]
     assert "+5.0 (" in table["diffusion"]
     assert "| 3.0 | 5,000.0 | 1.0 | 1.50 |" in table["diffusion"]
-    assert "-2.0 (" in table["image-diffusion, 9 steps"]
-    assert "cannot be read" in table["image-diffusion, 9 steps"]
+    assert "-2.0 (" in table["image-diffusion, 64 pixels, 9 steps"]
+    assert "cannot be read" in table["image-diffusion, 64 pixels, 9 steps"]
     assert NO_WEIGHTS in text
