@@ -40,10 +40,10 @@ def timed_sweep(root: Path, *, told: bool) -> tuple[float, float, int]:
     within: list[float] = []
     runs: list[int] = []
 
-    def tell(run: Any, tables: Any, models: Any, params: Any) -> None:
+    def tell(run: Any, tables: Any, *others: Any) -> None:
         begun = time.perf_counter()
         if told:
-            log_sweep(run, tables, models, params)
+            log_sweep(run, tables, *others)
         within.append(time.perf_counter() - begun)
         runs.append(tables["scores"].groupby(["fold", "generator", "ratio", "seed"]).ngroups)
 

@@ -77,7 +77,7 @@ def _results(
         yield from ((len(part), function(part)) for part in chunks)
         return
     pending: deque[tuple[int, Future[Result]]] = deque()
-    with _workers(jobs, threads) as pool:
+    with workers(jobs, threads=threads) as pool:
         try:
             for part in chunks:
                 pending.append((len(part), pool.submit(function, part)))
@@ -93,7 +93,7 @@ def _results(
 
 
 @contextmanager
-def _workers(jobs: int, threads: bool) -> Iterator[Executor]:
+def workers(jobs: int, *, threads: bool = False) -> Iterator[Executor]:
     """Threads that end with the block, or processes that wait for the next one a while."""
     if threads:
         with ThreadPoolExecutor(jobs) as pool:

@@ -98,6 +98,9 @@ def test_one_parent_per_execution_of_dvc(root, client):
         (recorded,) = (dep["md5"] for dep in lock[stage]["deps"] if dep["path"] == path)
         assert parent.data.tags[f"dvc.{path}"] == recorded
 
+    read = {one.dataset.name: one.dataset.digest for one in parent.inputs.dataset_inputs}
+    assert read == {key[4:]: md5 for key, md5 in parent.data.tags.items() if key[:4] == "dvc."}
+
     dvc(root, "repro", "-q")  # runs nothing
     assert len(parents_of(client)) == 1
 

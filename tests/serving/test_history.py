@@ -1,10 +1,13 @@
 """The sweep read back from the tracker, and told again where DVC restored it."""
 
+import json
+
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from bloomdiff.cli import app
+from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.errors import InputError
 from bloomdiff.experiments.summary import summarise
 from bloomdiff.experiments.tracking_client import client_of
@@ -67,6 +70,23 @@ def test_a_restored_sweep_compares_like_the_one_that_ran(swept, project, tmp_pat
     assert told == compare(swept, "macro_f1", tmp_path / "ran.png")
     assert (tmp_path / "restored.png").read_bytes() == (tmp_path / "ran.png").read_bytes()
     assert curves_of(project) == curves_of(swept) != {}
+
+
+def test_each_run_says_which_encoder_and_how_many_rows_of_each_class(swept, no_server):
+    client = client_of(f"sqlite:///{swept.root}/mlruns/mlflow.db")
+    (experiment,) = client.search_experiments(filter_string="name = 'bloomdiff'")
+    runs = client.search_runs([experiment.experiment_id], "tags.kind = 'sweep'")
+    embeddings = EmbeddingSet.load(swept.embeddings)
+    assert runs
+    for run in runs:
+        assert run.data.tags["encoder_digest"] == embeddings.header["digest"] != ""
+        real, synthetic = (
+            json.loads(run.data.tags[f"rows.{kind}"]) for kind in ("real", "synthetic")
+        )
+        assert sum(real.values()) == int(run.data.params["n_train"])
+        assert sum(synthetic.values()) == int(run.data.params["n_synthetic"])
+        assert set(synthetic) <= set(real) <= set(embeddings.label)
+        assert bool(synthetic) == (run.data.params["generator"] != "none")
 
 
 def curves_of(project):

@@ -10,6 +10,7 @@ from pathlib import Path
 from bloomdiff.data.images import pixel_digest, read_rgb
 from bloomdiff.encoders.transform import Pixels, Transform
 from bloomdiff.errors import InputError
+from bloomdiff.parallel import workers
 
 # Batches decoded ahead, per worker: enough to never starve the network, few enough for memory.
 _AHEAD = 2
@@ -49,19 +50,17 @@ def decoded_batches(
         for paths, digests in batches:
             yield decode_batch(paths, digests, transform)
         return
-    # loky starts its workers afresh: forking a process that runs torch's threads can deadlock, and
-    # the standard library's other ways run a caller's unguarded script a second time.
-    from joblib.externals.loky import get_reusable_executor
-
-    pool = get_reusable_executor(max_workers=jobs, timeout=300)
+    # Workers that start afresh: forking a process that runs torch's threads can deadlock, and the
+    # standard library's other ways run a caller's unguarded script a second time.
     waiting: deque[Future[list[Pixels]]] = deque()
-    try:
-        for paths, digests in batches:
-            waiting.append(pool.submit(decode_batch, paths, digests, transform))
-            if len(waiting) > _AHEAD * jobs:
+    with workers(jobs) as pool:
+        try:
+            for paths, digests in batches:
+                waiting.append(pool.submit(decode_batch, paths, digests, transform))
+                if len(waiting) > _AHEAD * jobs:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+        finally:
+            for future in waiting:
+                future.cancel()

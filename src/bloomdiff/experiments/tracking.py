@@ -58,15 +58,14 @@ def pipeline_run(
     with FileLock(folder / ".lock"):  # two processes that create one database crash each other
         client, experiment_id = open_store(root, experiment)
         close_orphans(client, experiment_id)
-        lineage = {
-            "stage": stage,
-            WRITER: this_process(),
-            **git_tags(root),
-            **{f"dvc.{path}": md5 for path, md5 in dvc_inputs(root, stage).items()},
-        }
+        inputs = dvc_inputs(root, stage)
+        hashes = {f"dvc.{path}": md5 for path, md5 in inputs.items()}
+        lineage = {"stage": stage, WRITER: this_process(), **git_tags(root), **hashes}
         run_id = parent_of_execution(client, experiment_id, folder, stage)
         run = StageRun(client, experiment_id, run_id, stage, root)
         run.set_tags({**lineage, **(tags or {})})
+    for path, md5 in inputs.items():
+        run.log_input(path, md5, path, context=stage)
     run.mark(f"inputs.{stage}", inputs_digest(root, stage))
     outcome = "failed"
     try:
@@ -240,7 +239,7 @@ class StageRun:
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
-        told = {**{k: {0: v} for k, v in (metrics or {}).items()}, **(series or {})}
+        told = series or {k: {0: v} for k, v in (metrics or {}).items()}
         self._client.log_batch(
             run_id,
             metrics=[Metric(k, float(v), now, s) for k, vs in told.items() for s, v in vs.items()],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,12 @@ from typing import Any
 import pandas as pd
 
 from bloomdiff.experiments.parents import CURVE
+from bloomdiff.experiments.ratios import allocate, largest_finite
 from bloomdiff.experiments.run_artifacts import Content
 from bloomdiff.experiments.tracking import ChildRun, StageRun
 from bloomdiff.params import Params
 
+Counts = Mapping[str, Mapping[str, int]]
 KEY = ["fold", "generator", "ratio", "seed"]
 
 
@@ -21,6 +25,7 @@ def log_sweep(
     tables: Mapping[str, pd.DataFrame],
     models: Mapping[tuple[str, ...], Path],
     params: Params,
+    counts: Counts,
 ) -> None:
     """Tell the tracker every run of the sweep.
 
@@ -35,9 +40,11 @@ def log_sweep(
         Fold and generator to a folder that holds one saved model per ratio, of the first seed.
     params
         For the name of the primary classifier and the sweep's settings.
+    counts
+        Fold to its training rows of each class.
     """
     keys, children = [], []
-    for key, child in sweep_runs(tables, params):
+    for key, child in sweep_runs(tables, params, counts):
         keys.append(key)
         children.append(child)
     for key, run_id in zip(keys, run.log_children(children), strict=True):
@@ -49,7 +56,7 @@ def log_sweep(
 
 
 def sweep_runs(
-    tables: Mapping[str, pd.DataFrame], params: Params
+    tables: Mapping[str, pd.DataFrame], params: Params, counts: Counts
 ) -> Iterator[tuple[dict[str, Any], ChildRun]]:
     """Spell each fold, generator, ratio and seed as one run.
 
@@ -83,10 +90,27 @@ def sweep_runs(
                     **{name: int(first[name]) for name in SIZES},
                 },
                 metrics=metrics,
-                tags={"fold": key["fold"], "kind": "sweep"},
+                tags={
+                    "fold": key["fold"],
+                    "kind": "sweep",
+                    **_rows_by_class(key, params, counts[key["fold"]]),
+                },
                 artifacts=_tables(details, values),
             ),
         )
+
+
+def _rows_by_class(
+    key: Mapping[str, Any], params: Params, real: Mapping[str, int]
+) -> dict[str, str]:
+    """Tags `rows.real` and `rows.synthetic`: class to the rows that the classifier learned from."""
+    ratio = float(key["ratio"])
+    finite = ratio if math.isfinite(ratio) else largest_finite(params.sweep.ratios)
+    synthetic = {}
+    if key["generator"] != "none":
+        synthetic = allocate(real, finite, params.sweep.allocation)
+    learned = real if math.isfinite(ratio) else {}
+    return {"rows.real": json.dumps(learned), "rows.synthetic": json.dumps(synthetic)}
 
 
 def curve_runs(scores: pd.DataFrame, params: Params) -> Iterator[ChildRun]:

@@ -18,7 +18,7 @@ from bloomdiff.files import atomic_dir, read_yaml, sha256_file
 from bloomdiff.metrics.calibration import scale_temperature
 from bloomdiff.metrics.classification import score_classification
 from bloomdiff.stages.children import log_sweep
-from bloomdiff.stages.inputs import FoldRows, fold_names, images_for, load_fold
+from bloomdiff.stages.inputs import FoldRows, encoder_digest, fold_names, images_for, load_fold
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.synthesize import synthetic_units
 from bloomdiff.stages.tuned import tuned_values
@@ -55,7 +55,9 @@ def run(project: Project, run: StageRun) -> None:
         )
         for name in TABLES
     }
-    log_sweep(run, tables, {unit: done(unit) / "models" for unit in units}, params)
+    run.set_tags({"encoder_digest": encoder_digest(project)})
+    counts = {fold: load_fold(project, fold).counts for fold in fold_names(project)}
+    log_sweep(run, tables, {unit: done(unit) / "models" for unit in units}, params, counts)
     with atomic_dir(project.scores) as folder:
         for name, table in tables.items():
             table.to_parquet(folder / f"{name}.parquet", index=False)

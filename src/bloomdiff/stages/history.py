@@ -20,6 +20,7 @@ from bloomdiff.files import atomic_file
 from bloomdiff.report.figures import ratio_curves
 from bloomdiff.report.tables import LEGEND, ratio_grid, text_table
 from bloomdiff.stages.children import curve_runs, sweep_runs
+from bloomdiff.stages.inputs import fold_names, load_fold
 from bloomdiff.stages.project import Project
 
 
@@ -38,7 +39,8 @@ def _children(project: Project, stage: str) -> Iterator[ChildRun]:
     if stage == "classify":
         paths = sorted(project.scores.glob("*.parquet"))
         tables = {path.stem: pd.read_parquet(path) for path in paths}
-        for _, child in sweep_runs(tables, project.params):
+        counts = {fold: load_fold(project, fold).counts for fold in fold_names(project)}
+        for _, child in sweep_runs(tables, project.params, counts):
             yield child
         yield from curve_runs(tables["scores"], project.params)
 

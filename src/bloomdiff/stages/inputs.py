@@ -75,6 +75,11 @@ def cell_images(project: Project) -> CellImages:
     return CellImages(read_manifest(project.cells), project.data, encoder)
 
 
+def encoder_digest(project: Project) -> str:
+    """Digest of the encoder's weights and preprocessing; empty where the embeddings name none."""
+    return str(_all_embeddings(project).header.get("digest", ""))
+
+
 @lru_cache(maxsize=1)
 def _encoder(params: EncoderParams, device: str, cache_dir: Path) -> Encoder:
     return load_encoder(params, device=device, cache_dir=cache_dir)
