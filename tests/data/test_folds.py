@@ -123,7 +123,7 @@ def test_inner_folds_of_two_cells_and_of_one_shot():
 def test_the_division_is_scikit_learns_where_nothing_needs_mending():
     rng = np.random.default_rng(0)
     label = rng.choice(["a", "b", "c"], 300, p=[0.6, 0.3, 0.1])
-    group = rng.integers(0, 40, 300).astype(str)
+    group = rng.integers(0, 15, 300).astype(str)
     cells = manifest(label, group)
     folds = make_folds(cells, FoldParams(n_splits=4), seed=5)
     state = int(np.random.SeedSequence([5, 0]).generate_state(1)[0])
@@ -140,6 +140,22 @@ def test_every_cell_is_tested_once_a_repeat_and_repeats_differ():
     assert (tested.groupby("cell_id").size() == 3).all()
     first = [set(tested.loc[tested["fold"] == f"r{r}f0", "cell_id"]) for r in range(3)]
     assert first[0] != first[1] != first[2]
+
+
+def test_repeats_test_other_slides_though_no_two_slides_are_alike():
+    """Plain stratified division of unequal groups ignores its seed but for ties."""
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(30), rng.permutation(np.arange(5, 35)))
+    label = np.where(rng.random(len(group)) < rng.random(30)[group], "a", "b")
+    cells = manifest(label, group.astype(str))
+    folds = make_folds(cells, FoldParams(n_splits=3, n_repeats=6), seed=0)
+    tested = folds[folds["role"] == "test"].merge(cells[["cell_id", "group"]], on="cell_id")
+    first, *others = (
+        [set(tested.loc[tested["fold"] == f"r{r}f{k}", "group"]) for k in range(3)]
+        for r in range(6)
+    )
+    shared = [max(len(first[0] & part) / len(first[0]) for part in other) for other in others]
+    assert max(shared) < 0.8
 
 
 def test_equal_seeds_give_equal_folds_whatever_the_order_of_rows():

@@ -1,7 +1,10 @@
 """Grouped, stratified parts, none of which takes the whole of a class away from training.
 
 scikit-learn's `StratifiedGroupKFold` [1]_ does the division. It may test all groups of a rare class
-in one part, whose training side then has none: that is mended here.
+in one part, whose training side then has none: that is mended here. It also goes through the groups
+from the most to the least uneven one, so that its shuffle decides next to nothing where no two
+groups are alike, and every repetition would test the same slides: such groups are joined in random
+pairs before.
 
 References
 ----------
@@ -22,6 +25,8 @@ from bloomdiff.errors import ParameterError
 
 Index = npt.NDArray[np.intp]
 ALWAYS_TRAIN = -1
+ENOUGH = 4
+"""Groups for each part, from which on pairs of them can be divided."""
 
 
 def partition(label: Labels, group: Labels, n_splits: int, *, seed: Sequence[int]) -> Index:
@@ -66,11 +71,15 @@ def partition(label: Labels, group: Labels, n_splits: int, *, seed: Sequence[int
     stratify = count[~held].sum(axis=0).max() >= n_splits
     kind = StratifiedGroupKFold if stratify else GroupKFold
     splitter = kind(n_splits=n_splits, shuffle=True, random_state=random_state)
+    unit = np.arange(len(names))
+    if len(g) >= 2 * len(names) and n_free >= ENOUGH * n_splits:
+        shuffled = np.random.default_rng(random_state).permutation(n_free)
+        unit[~held] = len(names) + shuffled // 2
     part = np.full(len(names), ALWAYS_TRAIN, dtype=np.intp)
     with warnings.catch_warnings():
         # "The least populated class has fewer members than n_splits": mended and reported here.
         warnings.simplefilter("ignore", UserWarning)
-        for k, (_, test) in enumerate(splitter.split(rows, y[rows], g[rows])):
+        for k, (_, test) in enumerate(splitter.split(rows, y[rows], unit[g[rows]])):
             part[g[rows[test]]] = k
     _spread(part, count, n_splits)
     return part[g]

@@ -19,7 +19,6 @@ from bloomdiff.selection.geometry import Index
 
 Chooser = Callable[[Situation, int], Index]
 """Positions in the pool of the next cells, given what is known."""
-ENOUGH = 4  # groups for each part, from which on pairs of them can be divided
 
 
 @dataclass(frozen=True)
@@ -133,19 +132,13 @@ def replay(
 def hold_out(cells: EmbeddingSet, n_splits: int, seed: int) -> tuple[EmbeddingSet, EmbeddingSet]:
     """Labelled cells as pool and test part, one of `n_splits` grouped, stratified parts.
 
-    Stratified division of unequal groups leaves next to nothing to chance: seed after seed would
-    test the same slides. Groups are therefore joined in random pairs first.
-
     Raises
     ------
     ParameterError
         Fewer groups that can be tested than parts.
     """
     labelled = cells.take(cells.label != "")
-    names, at = np.unique(labelled.group, return_inverse=True)
-    if len(names) >= ENOUGH * n_splits:
-        at = np.random.default_rng(seed).permutation(len(names))[at] // 2
-    part = partition(labelled.label, at.astype(str), n_splits, seed=[seed])
+    part = partition(labelled.label, labelled.group, n_splits, seed=[seed])
     return labelled.take(part != 0), labelled.take(part == 0)
 
 
