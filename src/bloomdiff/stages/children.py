@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from bloomdiff.experiments.ratios import allocate, largest_finite
 from bloomdiff.experiments.run_artifacts import Content
 from bloomdiff.experiments.tracking import ChildRun, StageRun
 from bloomdiff.params import Params
+from bloomdiff.serving.classifier_flavor import as_mlflow_model
 
 Counts = Mapping[str, Mapping[str, int]]
 KEY = ["fold", "generator", "ratio", "seed"]
@@ -51,7 +53,9 @@ def log_sweep(
         folder = models[key["fold"], key["generator"]] / key["ratio"]
         if key["seed"] == params.seeds[0] and folder.exists():
             name = f"{key['generator']}-{key['ratio'].replace('.', '_')}-{key['fold']}"
-            run.log_model(name, folder, run_id=run_id)
+            with tempfile.TemporaryDirectory() as scratch:
+                as_mlflow_model(folder, Path(scratch) / "model")
+                run.log_model(name, Path(scratch) / "model", run_id=run_id)
     run.log_children(curve_runs(tables["scores"], params))
 
 
