@@ -21,7 +21,7 @@ from bloomdiff.stages.project import Project
 
 STAGES = [
     *("tune_generator", "fit_generator", "synthesize", "evaluate"),
-    *("tune_classifier", "classify", "report"),
+    *("tune_classifier", "classify", "caution", "render", "report"),
 ]
 
 

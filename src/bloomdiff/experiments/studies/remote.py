@@ -66,9 +66,9 @@ def run_study_on_ray(
     BloomDiffError
         What the objective raised, or a worker died in one trial again and again.
     """
+    ray = connect(ASKED)
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    ray = connect(ASKED)
     packed = ray.put(ray.cloudpickle.dumps(objective))
     # On the driver's own node, where the storage's file is.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
