@@ -48,10 +48,11 @@ def _preamble(scores: pd.DataFrame) -> list[str]:
         " tuned on the labelled cells alone; the gain over real cells only is paired over the"
         " divisions (corrected resampled t-interval). Every generator saw the labelled cells alone,"
         " at its default hyper-parameters; those of the image diffusion are in"
-        " `bench/image_vs_embedding.py`. Seconds, memory and energy are of one process with the"
-        " machine to itself, medians over the divisions. Rows a second: from the class's name to"
-        " an embedding, which for images includes the encoder. The number of rows is fixed and not"
-        " tuned: rows that harm are not left out."
+        " `bench/image_vs_embedding.py`. Seconds, memory and energy are of a process of its own,"
+        " one after the other, medians over the divisions: whatever else ran on the machine is in"
+        " the seconds. Rows a second: from the class's name to an embedding, which for images"
+        " includes the encoder. The number of rows is fixed and not tuned: rows that harm are not"
+        " left out."
     ]
     if len(through):
         lines += [
