@@ -10,7 +10,17 @@ import pytest
 import bloomdiff
 
 PACKAGE = Path(bloomdiff.__file__).parent
-BASE = {"artifacts", "cluster", "errors", "files", "registry", "parallel", "validation", "__init__"}
+BASE = {
+    "artifacts",
+    "cluster",
+    "errors",
+    "files",
+    "registry",
+    "parallel",
+    "resumable",
+    "validation",
+    "__init__",
+}
 MAY_IMPORT = {
     "data": BASE,
     "diffusion": BASE,

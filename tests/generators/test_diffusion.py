@@ -34,24 +34,26 @@ class KilledError(Exception):
 def test_killed_and_run_again_it_ends_in_the_same_bytes(tmp_path, monkeypatch):
     X, y = crescents(300, 0)
     straight = generator().fit(X, y, fingerprint=FINGERPRINT)
-    write = module._write
+    write = module.write_checkpoint
 
     def write_once(path, state):
         write(path, state)
         raise KilledError
 
-    monkeypatch.setattr(module, "_write", write_once)
+    monkeypatch.setattr(module, "write_checkpoint", write_once)
     killed = generator()
     killed.checkpoint_dir = tmp_path
     with pytest.raises(KilledError):
         killed.fit(X, y, fingerprint=FINGERPRINT)
     (checkpoint,) = tmp_path.iterdir()
     assert load_file(checkpoint)["counters"][0] == 100
-    monkeypatch.setattr(module, "_write", write)
+    monkeypatch.setattr(module, "write_checkpoint", write)
     again = generator()
     again.checkpoint_dir = tmp_path
     steps = []
-    monkeypatch.setattr(module, "_write", lambda path, state: steps.append(state["counters"][0]))
+    monkeypatch.setattr(
+        module, "write_checkpoint", lambda path, state: steps.append(state["counters"][0])
+    )
     again.fit(X, y, fingerprint=FINGERPRINT)
     assert steps[0] == 200  # it went on where the other was killed
     assert list(tmp_path.iterdir()) == []

@@ -19,7 +19,7 @@ from bloomdiff.diffusion.whitening import Doubles, Floats, Index, Whitening
 
 if TYPE_CHECKING:
     from bloomdiff.diffusion.likelihood import Divergence, GainKind
-    from bloomdiff.diffusion.training import Checkpoint
+    from bloomdiff.diffusion.training_state import Checkpoint
 
 ClassifierKind = Literal["prior", "flow", "denoising"]
 BLOCK = 256

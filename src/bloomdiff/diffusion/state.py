@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Arrays = dict[str, npt.NDArray[Any]]
+T = TypeVar("T")
 
 
 def pack(prefix: str, value: DataclassInstance) -> Arrays:
@@ -20,8 +22,8 @@ def pack(prefix: str, value: DataclassInstance) -> Arrays:
     return {f"{prefix}.{f.name}": np.asarray(getattr(value, f.name)) for f in fields(value)}
 
 
-def part(prefix: str, state: Arrays) -> Arrays:
-    """The arrays named `prefix.…`, without the prefix."""
+def part(prefix: str, state: Mapping[str, T]) -> dict[str, T]:
+    """The arrays or tensors named `prefix.…`, without the prefix."""
     start = f"{prefix}."
     return {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}
 

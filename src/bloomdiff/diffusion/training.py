@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from bloomdiff.diffusion.config import Objective
 from bloomdiff.diffusion.network import Denoiser, loss_weight, target
-
-Checkpoint = dict[str, Tensor]
+from bloomdiff.diffusion.training_state import Checkpoint, follow, pack_training, restore_training
 
 
 @dataclass(frozen=True)
@@ -174,11 +173,7 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
-        decay = min(plan.ema_decay, self.step / (self.step + 10))
-        with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.average.parameters()), list(self.model.parameters()), 1 - decay
-            )
+        follow(self.average, self.model.parameters(), self.step, plan.ema_decay)
 
     def _look(self) -> None:
         if self.early is not None and self._is_early():
@@ -198,39 +193,18 @@ class Trainer:
     # ---------------------------------------------------------------------------- checkpoints
     def checkpoint(self) -> Checkpoint:
         """Everything that decides the rest of the run, as tensors."""
-        state: Checkpoint = {
-            "rng": self.generator.get_state(),
+        return pack_training(self.generator, self._modules(), self.optimizer) | {
             "counters": torch.tensor([self.step, self.stale]),
             "losses": torch.tensor([self.loss, self.first_loss], dtype=torch.float64),
         }
-        for prefix, module in self._modules():
-            state |= {f"{prefix}.{k}": v.detach().cpu() for k, v in module.state_dict().items()}
-        for i, moments in self.optimizer.state_dict()["state"].items():
-            state |= {f"optimizer.{i}.{k}": v.detach().cpu() for k, v in moments.items()}
-        return {k: v.clone().contiguous() for k, v in state.items()}
 
     def resume(self, state: Checkpoint) -> None:
         """Continue from what `checkpoint` gave, as if there had been no interruption."""
-        self.generator.set_state(state["rng"])
+        restore_training(state, self.generator, self._modules(), self.optimizer)
         self.step, self.stale = (int(v) for v in state["counters"])
         self.loss, self.first_loss = (float(v) for v in state["losses"])
-        for prefix, module in self._modules():
-            module.load_state_dict(
-                {
-                    k.removeprefix(f"{prefix}."): v
-                    for k, v in state.items()
-                    if k.startswith(f"{prefix}.")
-                }
-            )
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in state.items():
-            if key.startswith("optimizer."):
-                _, i, name = key.split(".")
-                moments.setdefault(int(i), {})[name] = value
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
-    def _modules(self) -> list[tuple[str, nn.Module]]:
-        modules: list[tuple[str, nn.Module]]
-        modules = [("model", self.model), ("average", self.average), ("best", self.best)]
-        return modules if self.early is None else [*modules, ("early", self.early)]
+    def _modules(self) -> dict[str, nn.Module]:
+        modules: dict[str, nn.Module]
+        modules = {"model": self.model, "average": self.average, "best": self.best}
+        return modules if self.early is None else modules | {"early": self.early}

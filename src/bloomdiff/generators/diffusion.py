@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +23,8 @@ from bloomdiff.diffusion.config import (
 )
 from bloomdiff.diffusion.model import ClassDiffusion
 from bloomdiff.errors import ParameterError
-from bloomdiff.files import atomic_file
 from bloomdiff.generators.base import GENERATORS, Arrays, Generator, GeneratorParams
-
-if TYPE_CHECKING:
-    from bloomdiff.diffusion.training import Checkpoint
+from bloomdiff.resumable import checkpoint_path, progress_bar, read_checkpoint, write_checkpoint
 
 _DEFAULT = DiffusionConfig()
 
@@ -129,30 +125,16 @@ class DiffusionGenerator(Generator):
         return parent_indices(classes, wanted)
 
     def _fit(self, X: Floats, y: npt.NDArray[np.intp], X_unlabelled: Floats | None) -> None:
-        from tqdm import tqdm
-
         checkpoint = self._checkpoint_path(X, y, X_unlabelled)
-        with tqdm(
-            total=self.params.n_steps,
-            desc="diffusion",
-            unit="step",
-            leave=False,
-            file=sys.stderr,
-            disable=None,
-        ) as bar:
-
-            def progress(step: int, loss: float) -> None:
-                bar.update(step - bar.n)
-                bar.set_postfix(loss=f"{loss:.4f}")
-
+        with progress_bar("diffusion", self.params.n_steps) as progress:
             self._diffusion = self._model().fit(
                 X,
                 y,
                 seed=self.seed,
                 pool=X_unlabelled,
                 parents=self._parents(),
-                resume=_read(checkpoint),
-                save=None if checkpoint is None else lambda state: _write(checkpoint, state),
+                resume=read_checkpoint(checkpoint),
+                save=None if checkpoint is None else partial(write_checkpoint, checkpoint),
                 progress=progress,
             )
         if checkpoint is not None:
@@ -161,14 +143,9 @@ class DiffusionGenerator(Generator):
     def _checkpoint_path(
         self, X: Floats, y: npt.NDArray[np.intp], pool: Floats | None
     ) -> Path | None:
-        """Named after all that the training depends on, so that no other run's is taken up."""
-        if self.checkpoint_dir is None:
-            return None
-        digest = hashlib.sha256(self.params.model_dump_json().encode())
-        digest.update(f"{self.seed} {X.shape}".encode())
-        for array in (X, y) if pool is None else (X, y, pool):
-            digest.update(array.tobytes())
-        return Path(self.checkpoint_dir) / f"diffusion-{digest.hexdigest()[:16]}.safetensors"
+        told = f"{self.params.model_dump_json()}{self.seed} {X.shape}"
+        arrays = (X, y) if pool is None else (X, y, pool)
+        return checkpoint_path(self.checkpoint_dir, "diffusion", told, *arrays)
 
     def _sample_class(self, index: int, n: int, rng: np.random.Generator) -> Floats:
         return self._diffusion.sample(index, n, rng)
@@ -178,16 +155,3 @@ class DiffusionGenerator(Generator):
 
     def _restore(self, state: Arrays) -> None:
         self._diffusion = self._model().restore(state)
-
-
-def _read(path: Path | None) -> Checkpoint | None:
-    from safetensors.torch import load_file
-
-    return load_file(path) if path is not None and path.exists() else None
-
-
-def _write(path: Path, state: Checkpoint) -> None:
-    from safetensors.torch import save_file
-
-    with atomic_file(path) as temporary:
-        save_file(state, temporary)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from bloomdiff.files import atomic_file
 from bloomdiff.generators.base import GENERATORS, Arrays, GeneratorParams
 from bloomdiff.generators.image_space import ImageSpaceGenerator
 from bloomdiff.generators.stable_diffusion_weights import weights_digest, weights_folder
+from bloomdiff.resumable import checkpoint_path
 
 if TYPE_CHECKING:
     from bloomdiff.generators.cell_images import CellImages
@@ -183,12 +183,9 @@ class StableDiffusionLoraGenerator(ImageSpaceGenerator):
 
     def _checkpoint_path(self, index: int, images: Pixels) -> Path | None:
         """Where a finished class waits for the others; named after all that it depends on."""
-        if self.checkpoint_dir is None:
-            return None
-        digest = hashlib.sha256(self.params.model_dump_json().encode())
-        digest.update(f"{self._digest} {self.seed} {index} {self.classes_[index]}".encode())
-        digest.update(np.ascontiguousarray(images).data)
-        return Path(self.checkpoint_dir) / f"lora-{digest.hexdigest()[:16]}.safetensors"
+        own = f"{self._digest} {self.seed} {index} {self.classes_[index]}"
+        told = f"{self.params.model_dump_json()}{own}"
+        return checkpoint_path(self.checkpoint_dir, "lora", told, images)
 
     def _state(self) -> Arrays:
         state: Arrays = {"weights": np.frombuffer(bytes.fromhex(self._digest), np.uint8)}

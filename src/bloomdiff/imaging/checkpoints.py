@@ -1,35 +1,27 @@
-"""A training that survives being killed, and shows how far it is."""
+"""An image diffusion's training that survives being killed, and shows how far it is."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-from safetensors.torch import load_file, save_file
-from tqdm import tqdm
-
+from bloomdiff import resumable
 from bloomdiff.data.embedding_set import Floats
 from bloomdiff.data.images import Pixels
-from bloomdiff.files import atomic_file
 from bloomdiff.imaging.config import ImageDiffusionConfig
-from bloomdiff.imaging.training import Checkpoint, ImageTrainer
+from bloomdiff.imaging.training import ImageTrainer
 
 CHECKPOINT_STEPS = 100
 
 
 def checkpoint_path(
-    folder: Path, config: ImageDiffusionConfig, seed: int, images: Pixels, vectors: Floats
-) -> Path:
-    """Named after all that the training depends on, so that no other run's is taken up."""
-    told = [asdict(config), seed, images.shape, vectors.shape]
-    digest = hashlib.sha256(json.dumps(told).encode())
-    for array in (images, vectors):
-        digest.update(np.ascontiguousarray(array).data)
-    return Path(folder) / f"image-diffusion-{digest.hexdigest()[:16]}.safetensors"
+    folder: Path | None, config: ImageDiffusionConfig, seed: int, images: Pixels, vectors: Floats
+) -> Path | None:
+    """Named after all that the training depends on; None where no folder is given."""
+    told = json.dumps([asdict(config), seed, images.shape, vectors.shape])
+    return resumable.checkpoint_path(folder, "image-diffusion", told, images, vectors)
 
 
 def train(trainer: ImageTrainer, path: Path | None) -> None:
@@ -42,28 +34,13 @@ def train(trainer: ImageTrainer, path: Path | None) -> None:
     path
         Where the checkpoint is kept until the end; None keeps none.
     """
-    if path is not None and path.exists():
-        trainer.resume(load_file(path))
-
-    def save(state: Checkpoint) -> None:
-        assert path is not None
-        with atomic_file(path) as temporary:
-            save_file(state, temporary)
-
-    with tqdm(
-        total=trainer.config.n_steps,
-        initial=trainer.step,
-        desc="image diffusion",
-        unit="step",
-        leave=False,
-        file=sys.stderr,
-        disable=None,
-    ) as bar:
-
-        def progress(step: int, loss: float) -> None:
-            bar.update(step - bar.n)
-            bar.set_postfix(loss=f"{loss:.4f}")
-
-        trainer.run(every=CHECKPOINT_STEPS, save=None if path is None else save, progress=progress)
+    state = resumable.read_checkpoint(path)
+    if state is not None:
+        trainer.resume(state)
+    save = None if path is None else partial(resumable.write_checkpoint, path)
+    with resumable.progress_bar(
+        "image diffusion", trainer.config.n_steps, done=trainer.step
+    ) as progress:
+        trainer.run(every=CHECKPOINT_STEPS, save=save, progress=progress)
     if path is not None:
         path.unlink(missing_ok=True)

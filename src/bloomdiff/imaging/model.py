@@ -111,10 +111,7 @@ class ImageDiffusion:
             self.config,
             seed=seed,
         )
-        path = None
-        if checkpoint_dir is not None:
-            path = checkpoint_path(checkpoint_dir, self.config, seed, images, X)
-        train(trainer, path)
+        train(trainer, checkpoint_path(checkpoint_dir, self.config, seed, images, X))
         return self
 
     def sample(self, conditions: Floats, *, seed: int, guidance: float | None = None) -> Pixels:

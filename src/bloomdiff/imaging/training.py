@@ -12,13 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from bloomdiff.data.images import Pixels
+from bloomdiff.diffusion.training_state import Checkpoint, follow, pack_training, restore_training
 from bloomdiff.encoders.threads import one_torch_thread, usable_cores
 from bloomdiff.errors import ParameterError
 from bloomdiff.imaging.config import ImageDiffusionConfig
 from bloomdiff.imaging.network import ImageDenoiser
 from bloomdiff.imaging.pixels import N_TURNS, to_tensor, turned
-
-Checkpoint = dict[str, Tensor]
 
 SHARDS = 2
 """Parts of a batch on a processor: each has one core's thread, and the sum's order is fixed, so
@@ -127,9 +126,7 @@ class ImageTrainer:
         self.optimizer.step()
         self.step += 1
         self.loss += max(0.02, 1 / self.step) * (loss - self.loss)
-        decay = min(config.ema_decay, self.step / (self.step + 10))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), self.weights, 1 - decay)
+        follow(self.average, self.weights, self.step, config.ema_decay)
 
     def _batch(self, n: int) -> tuple[Tensor, ...]:
         """Clean pixels, noise levels, noise, vectors and which of them may be looked at."""
@@ -159,28 +156,15 @@ class ImageTrainer:
     # ---------------------------------------------------------------------------- checkpoints
     def checkpoint(self) -> Checkpoint:
         """Everything that decides the rest of the run, as tensors."""
-        state: Checkpoint = {
-            "rng": self.generator.get_state(),
+        return pack_training(self.generator, self._modules(), self.optimizer) | {
             "step": torch.tensor(self.step),
             "loss": torch.tensor(self.loss, dtype=torch.float64),
         }
-        for prefix, module in (("model", self.model), ("average", self.average)):
-            state |= {f"{prefix}.{k}": v for k, v in module.state_dict().items()}
-        for i, moments in self.optimizer.state_dict()["state"].items():
-            state |= {f"optimizer.{i}.{k}": v for k, v in moments.items()}
-        return {k: v.detach().cpu().clone().contiguous() for k, v in state.items()}
 
     def resume(self, state: Checkpoint) -> None:
         """Continue from what `checkpoint` gave, as if there had been no interruption."""
-        self.generator.set_state(state["rng"])
+        restore_training(state, self.generator, self._modules(), self.optimizer)
         self.step, self.loss = int(state["step"]), float(state["loss"])
-        for prefix, module in (("model.", self.model), ("average.", self.average)):
-            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            module.load_state_dict(own)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in state.items():
-            if key.startswith("optimizer."):
-                _, i, name = key.split(".")
-                moments.setdefault(int(i), {})[name] = value
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"model": self.model, "average": self.average}
