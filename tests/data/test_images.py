@@ -187,6 +187,42 @@ def test_threads_leave_the_filters_of_warnings_as_they_were(
     assert warnings.filters == before
 
 
+COLOUR_JPEGS = [
+    encoded(Image.fromarray(np.kron(RGB, np.ones((5, 7, 1), np.uint8))), "JPEG", **options)
+    for options in (
+        {},
+        {"subsampling": 0, "quality": 95},
+        {"subsampling": 1, "optimize": True},
+        {"progressive": True},
+        {"restart_marker_blocks": 2},
+    )
+]
+
+
+@pytest.mark.parametrize("jpeg", COLOUR_JPEGS)
+def test_sound_colour_jpeg_is_decoded_without_pillow_to_its_pixels(
+    jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Image.open(io.BytesIO(jpeg)) as image:
+        expected = np.asarray(image)
+    monkeypatch.setattr(images, "_open", None)
+    np.testing.assert_array_equal(decode_rgb(jpeg, "x"), expected)
+
+
+@settings(max_examples=500)
+@given(data=st.data(), jpeg=st.sampled_from(COLOUR_JPEGS))
+def test_what_is_decoded_without_pillow_pillow_decodes_to_the_same(
+    data: st.DataObject, jpeg: bytes
+) -> None:
+    start = data.draw(st.integers(0, len(jpeg) - 1))
+    end = data.draw(st.integers(start, min(start + 20, len(jpeg))))
+    damaged = jpeg[:start] + data.draw(st.binary(max_size=3)) + jpeg[end:]
+    quick = images._plain_jpeg(damaged)
+    if quick is not None:
+        with Image.open(io.BytesIO(damaged)) as image:
+            np.testing.assert_array_equal(quick, np.asarray(image))
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "WEBP"])
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.6, 0.95])
 def test_truncated_files_are_one_error_that_names_the_file(

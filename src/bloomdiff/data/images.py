@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import simplejpeg
 from blake3 import blake3
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -36,6 +37,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 MAX_PIXELS = 80_000_000
 # Pillow also takes MPO for JPEG: what many phones write; its first frame is the photograph.
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+_JPEG, _APP1 = b"\xff\xd8\xff", b"\xff\xe1"
 _filters = threading.Lock()  # the filters of warnings are the process's, not the thread's
 _CONVERTED = frozenset({"1", "L", "P", "RGB", "LA", "PA", "RGBA", "CMYK", "YCbCr"})
 
@@ -82,6 +84,9 @@ def decode_rgb(data: bytes, where: str) -> Pixels:
 
     The array may be read-only: it shares Pillow's bytes.
     """
+    rgb = _plain_jpeg(data)
+    if rgb is not None:
+        return rgb
     try:
         image = _open(data)
         _refuse(image, where)
@@ -99,6 +104,24 @@ def decode_rgb(data: bytes, where: str) -> Pixels:
         raise InputError(
             where, f"the image is damaged ({reason})", "restore the file or leave it out"
         ) from None
+
+
+def _plain_jpeg(data: bytes) -> Pixels | None:
+    """Decode a sound colour JPEG without metadata in two thirds of Pillow's time.
+
+    Both use libjpeg-turbo and give the same pixels; Pillow unpacks them into four bytes each and
+    back. None is what Pillow shall decide on: other formats, other colour spaces, EXIF or XMP,
+    which may turn the image, and whatever libjpeg as much as warns of.
+    """
+    if not data.startswith(_JPEG) or _APP1 in data:
+        return None
+    try:
+        height, width, space, _ = simplejpeg.decode_jpeg_header(data)
+        if space != "YCbCr" or int(height) * int(width) > MAX_PIXELS:
+            return None
+        return simplejpeg.decode_jpeg(data, "RGB", strict=True)
+    except (ValueError, KeyError):  # the second where a damaged header names no subsampling
+        return None
 
 
 def _open(data: bytes) -> Image.Image:
