@@ -30,6 +30,7 @@ from bloomdiff.files import atomic_file
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results" / "augmenters"
 KEY = ["data", "regime", "seed", "method", "classifier"]
+Unit = tuple[str, str, int]  # the first three
 # Hundreds of seconds a fit: asked for by name.
 SLOW = ("forest-diffusion", "ctgan", "tvae", "gaussian-copula")
 QUICK = {
@@ -50,7 +51,7 @@ QUICK = {
 
 
 def run_unit(
-    cells: EmbeddingSet, unit: tuple[str, str, int], methods: Sequence[str], classifiers: list[str]
+    cells: EmbeddingSet, unit: Unit, methods: Sequence[str], classifiers: Sequence[str]
 ) -> pd.DataFrame:
     """Scores of some methods on one division of one data set."""
     import torch
@@ -80,11 +81,21 @@ def run_unit(
     return pd.DataFrame(rows).assign(data=data, regime=regime, seed=seed, **sizes)
 
 
-def missing(scores: pd.DataFrame, units: Sequence[Any], methods: Sequence[str]) -> list[Any]:
-    """Units and the methods that they still lack, in the order given."""
-    done = set(map(tuple, scores[KEY[:4]].to_numpy())) if len(scores) else set()
-    found = [(unit, [m for m in methods if (*unit, m) not in done]) for unit in units]
-    return [(unit, lacking) for unit, lacking in found if lacking]
+def missing(
+    scores: pd.DataFrame, units: Sequence[Unit], methods: Sequence[str], classifiers: Sequence[str]
+) -> list[tuple[Unit, list[str], list[str]]]:
+    """Units with the methods, and the classifiers behind these, that they still lack, in order."""
+    done = set(map(tuple, scores[KEY].to_numpy())) if len(scores) else set()
+    found = []
+    for unit in units:
+        lacking: dict[tuple[str, ...], list[str]] = {}
+        for name in methods:
+            columns = ["logistic"] if name == ALL_LABELS else METHODS[name].columns(classifiers)
+            lacks = tuple(c for c in columns if (*unit, name, c) not in done)
+            if lacks:
+                lacking.setdefault(lacks, []).append(name)
+        found += [(unit, names, list(lacks)) for lacks, names in lacking.items()]
+    return found
 
 
 def main() -> None:
@@ -122,10 +133,9 @@ def score_all(options: argparse.Namespace) -> None:
     sets = {name: load(name, options.build, options.cells) for name in names}
     methods = options.methods or [m for m in (*METHODS, ALL_LABELS) if m not in SLOW]
     units = [(d, r, seed) for seed in range(options.seeds) for r in options.regimes for d in names]
-    todo = missing(scores, units, methods)
+    todo = missing(scores, units, methods, options.classifiers)
     tables = joblib.Parallel(n_jobs=options.jobs, return_as="generator_unordered")(
-        joblib.delayed(run_unit)(sets[unit[0]], unit, lacking, options.classifiers)
-        for unit, lacking in todo
+        joblib.delayed(run_unit)(sets[unit[0]], unit, *lacking) for unit, *lacking in todo
     )
     for table in tqdm(tables, total=len(todo), unit="unit"):
         scores = pd.concat([scores, table], ignore_index=True).sort_values(KEY, ignore_index=True)

@@ -78,6 +78,12 @@ class Method:
     own: Mapping[str, Sequence[Values]] = field(default_factory=dict)
     ours: bool = False
 
+    def columns(self, classifiers: Sequence[str]) -> list[str]:
+        """What its scores stand under: classifiers by themselves beside the linear probe."""
+        if any(name not in PLAIN for name in self.own):
+            return ["logistic"]
+        return [name for name in self.own or PLAIN if name in classifiers]
+
 
 def _adjusted(values: Sequence[Values]) -> list[dict[str, Any]]:
     return [{**v, "balance": "logit-adjustment"} for v in values]

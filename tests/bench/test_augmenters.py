@@ -71,8 +71,12 @@ def test_scores_are_taken_up_and_summarised(cells: EmbeddingSet, tmp_path) -> No
     units = [("marrow-6", "5-shot", seed) for seed in range(2)]
     scores = pd.concat([run_unit(cells, unit, methods, ["logistic"]) for unit in units])
     assert not scores.duplicated(KEY).any()
-    assert missing(scores, units, methods) == []
-    assert missing(scores, units, ["gaussian", "smote"]) == [(unit, ["gaussian"]) for unit in units]
+    assert missing(scores, units, methods, ["logistic"]) == []
+    wanted = missing(scores, units[:1], ["gaussian", "smote", "all labels"], ["logistic", "knn"])
+    assert wanted == [
+        (units[0], ["gaussian"], ["logistic", "knn"]),
+        (units[0], ["smote"], ["knn"]),
+    ]
     scores.to_parquet(tmp_path / "scores.parquet")
     text = summarise(tmp_path)
     assert "3. `diffusion + pool` against the best rival" in text
