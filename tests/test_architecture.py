@@ -15,6 +15,7 @@ BASE = {
     "cluster",
     "errors",
     "files",
+    "learner",
     "registry",
     "parallel",
     "resumable",

@@ -7,14 +7,13 @@ standardised rows, and its state as arrays.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 
 from bloomdiff.artifacts import Arrays as Arrays
 from bloomdiff.artifacts import read_artifact, write_artifact
@@ -23,34 +22,22 @@ from bloomdiff.classifiers.threads import one_thread
 from bloomdiff.data.embedding_set import EmbeddingSet, Floats, Labels, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint, assert_disjoint
 from bloomdiff.errors import LeakageError, ParameterError
+from bloomdiff.learner import Learner, LearnerParams
 from bloomdiff.registry import Registry
 
 Indices = npt.NDArray[np.intp]
 Probabilities = npt.NDArray[np.float64]
 
 
-class ClassifierParams(BaseModel):
+class ClassifierParams(LearnerParams):
     """Hyper-parameters of a classifier; an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
-
-class Classifier(ABC):
+class Classifier(Learner[ClassifierParams]):
     """Predicts the cell type of an embedding.
-
-    Parameters
-    ----------
-    params
-        Hyper-parameters; the defaults of `Params` where None.
-    seed
-        Seed of everything random in `fit`.
-    device
-        "cpu", "cuda" or "auto"; only neural classifiers look at it.
 
     Attributes
     ----------
-    classes_
-        Sorted class names `(c,)`, available after `fit`.
     fingerprint
         Groups of the real rows, of the pool, and of those that the synthetic rows' generator was
         fitted on; available after `fit`.
@@ -58,16 +45,8 @@ class Classifier(ABC):
         Whether the classifier learns from cells without labels.
     """
 
-    name: ClassVar[str]
-    Params: ClassVar[type[ClassifierParams]] = ClassifierParams
+    Params: type[ClassifierParams] = ClassifierParams
     uses_pool: ClassVar[bool] = False
-
-    def __init__(
-        self, params: ClassifierParams | None = None, *, seed: int = 0, device: str = "cpu"
-    ) -> None:
-        self.params = self.Params() if params is None else params
-        self.seed = seed
-        self.device = device
 
     # ----------------------------------------------------------------- what a classifier writes
     @abstractmethod
@@ -93,14 +72,6 @@ class Classifier(ABC):
     @abstractmethod
     def _proba(self, Z: Floats) -> Probabilities:
         """Probabilities `(m, n_classes)` of standardised rows `(m, d)`."""
-
-    @abstractmethod
-    def _state(self) -> Arrays:
-        """Everything learned, as named arrays."""
-
-    @abstractmethod
-    def _restore(self, state: Arrays) -> None:
-        """Take back what `_state` gave."""
 
     @staticmethod
     @abstractmethod
@@ -152,15 +123,15 @@ class Classifier(ABC):
         rows = TrainingRows.gather(X, y, fingerprint, synthetic, pool)
         labels = rows.labels
         names, index = np.unique(labels, return_inverse=True)
-        self.classes_: Labels = names if classes is None else np.unique(np.asarray(classes, str))
-        unknown = sorted(set(names.tolist()) - set(self.classes_.tolist()))
+        known = names if classes is None else np.unique(np.asarray(classes, str))
+        unknown = sorted(set(names.tolist()) - set(known.tolist()))
         if unknown:
             raise ParameterError(
                 f"class {unknown[0]!r}", "is not among the classes asked for", "add it to them"
             )
-        self.fingerprint = rows.fingerprint
         reference = rows.reference(with_pool=self.uses_pool)
-        self._columns: Indices = np.searchsorted(self.classes_, names)
+        self.classes_, self.fingerprint = known, rows.fingerprint
+        self._columns: Indices = np.searchsorted(known, names)
         self._mean: Floats = reference.mean(axis=0, dtype=np.float64).astype(np.float32)
         scale = reference.std(axis=0, dtype=np.float64)
         self._scale: Floats = np.where(scale > 0, scale, 1.0).astype(np.float32)
@@ -189,7 +160,8 @@ class Classifier(ABC):
 
     def predict(self, X: Floats) -> Labels:
         """The most probable class name of each row, `(m,)`."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def predict_on(self, test: EmbeddingSet) -> Probabilities:
         """`predict_proba` for a score: refuses cells whose groups were fitted on.
@@ -237,10 +209,6 @@ class Classifier(ABC):
 
     def _standardise(self, X: Floats) -> Floats:
         return (X - self._mean) / self._scale
-
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "_columns"):
-            raise RuntimeError(f"{type(self).__name__} is not fitted yet; call fit first")
 
 
 CLASSIFIERS: Registry[type[Classifier]] = Registry("classifier")

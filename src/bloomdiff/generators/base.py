@@ -6,47 +6,34 @@ an implementation writes only `_fit` and `_sample_class`, and its state as array
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 
 from bloomdiff.artifacts import Arrays as Arrays
 from bloomdiff.artifacts import read_artifact, write_artifact
 from bloomdiff.data.embedding_set import Floats, Labels, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.errors import InputError, ParameterError
+from bloomdiff.learner import Learner, LearnerParams
 from bloomdiff.registry import Registry
 
 if TYPE_CHECKING:
     from bloomdiff.generators.cell_images import CellImages
 
 
-class GeneratorParams(BaseModel):
+class GeneratorParams(LearnerParams):
     """Hyper-parameters of a generator; an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
-
-class Generator(ABC):
+class Generator(Learner[GeneratorParams]):
     """Learns the class-conditional distribution of embeddings and samples from it.
-
-    Parameters
-    ----------
-    params
-        Hyper-parameters; the defaults of `Params` where None.
-    seed
-        Seed of everything random in `fit`.
-    device
-        "cpu", "cuda" or "auto"; only neural generators look at it.
 
     Attributes
     ----------
-    classes_
-        Sorted class names `(c,)`, available after `fit`.
     fingerprint
         Groups of the rows that were fitted on, available after `fit`.
     checkpoint_dir
@@ -58,18 +45,10 @@ class Generator(ABC):
         `needs_images`: set before `fit`, and before `sample` where it was loaded.
     """
 
-    name: ClassVar[str]
-    Params: ClassVar[type[GeneratorParams]] = GeneratorParams
+    Params: type[GeneratorParams] = GeneratorParams
     needs_images: ClassVar[bool] = False
     checkpoint_dir: Path | None = None
     images: CellImages | None = None
-
-    def __init__(
-        self, params: GeneratorParams | None = None, *, seed: int = 0, device: str = "cpu"
-    ) -> None:
-        self.params = self.Params() if params is None else params
-        self.seed = seed
-        self.device = device
 
     # ------------------------------------------------------------------ what a generator writes
     @abstractmethod
@@ -83,14 +62,6 @@ class Generator(ABC):
         Row k must be the same whatever `n` is, so that a larger ratio extends a smaller one:
         draw from `rng` row by row, or in one array whose leading axis is the row.
         """
-
-    @abstractmethod
-    def _state(self) -> Arrays:
-        """Everything learned, as named arrays."""
-
-    @abstractmethod
-    def _restore(self, state: Arrays) -> None:
-        """Take back what `_state` gave."""
 
     @staticmethod
     def search_space(trial: Any) -> dict[str, Any]:
@@ -144,8 +115,7 @@ class Generator(ABC):
         if (labels == "").any():
             row = int(np.flatnonzero(labels == "")[0])
             raise InputError(f"training row {row}", "has no label", "pass it as X_unlabelled")
-        classes, index = np.unique(labels, return_inverse=True)
-        self.classes_: Labels = classes
+        self.classes_, index = np.unique(labels, return_inverse=True)
         self.fingerprint = fingerprint
         self.dim_ = int(X.shape[1])
         if X_unlabelled is not None:
@@ -219,10 +189,6 @@ class Generator(ABC):
         self.fingerprint = Fingerprint.from_dict(card["fingerprint"], where=str(path))
         self._restore(state)
         return self
-
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "classes_"):
-            raise RuntimeError(f"{type(self).__name__} is not fitted yet; call fit first")
 
 
 GENERATORS: Registry[type[Generator]] = Registry("generator")
