@@ -1,12 +1,20 @@
 """Allocation of synthetic rows: totals, nesting, and what each rule is for."""
 
 import math
+from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bloomdiff.experiments.ratios import allocate, largest_finite, ratio_name
+from bloomdiff.experiments.ratios import (
+    allocate,
+    class_counts,
+    labels_wanted,
+    largest_finite,
+    ratio_name,
+)
 
 counts = st.dictionaries(
     st.text("abcdefgh", min_size=1, max_size=3), st.integers(1, 400), min_size=1, max_size=8
@@ -20,6 +28,17 @@ def test_total_is_ratio_times_rows(real, ratio, rule):
     assert list(shares) == list(real)
     assert sum(shares.values()) == round(ratio * sum(real.values()))
     assert min(shares.values()) >= 0
+
+
+@given(counts, st.floats(0, 12), rules, st.randoms(use_true_random=False))
+def test_labels_wanted_are_the_allocation_whatever_the_rows_order(real, ratio, rule, rng):
+    label = [name for name, n in real.items() for _ in range(n)]
+    rng.shuffle(label)
+    assert list(class_counts(np.array(label)).items()) == sorted(real.items())
+    wanted = labels_wanted(np.array(label), ratio, rule).tolist()
+    assert wanted == sorted(wanted)
+    shares = allocate(dict(sorted(real.items())), ratio, rule)
+    assert Counter(wanted) == Counter({name: n for name, n in shares.items() if n})
 
 
 @given(counts, st.floats(0, 8), st.floats(0, 8), rules)

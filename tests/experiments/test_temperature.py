@@ -67,10 +67,12 @@ def test_each_ratio_has_its_own_and_the_inner_generator_never_sees_the_held_out(
     def spy(*args, **kwargs):
         generator = real(*args, **kwargs)
         fit = generator.fit
-        generator.fit = lambda *a, fingerprint, **k: (
-            seen.append(fingerprint),
-            fit(*a, fingerprint=fingerprint, **k),
-        )
+
+        def told(*args, fingerprint, **kwargs):
+            seen.append(fingerprint)
+            return fit(*args, fingerprint=fingerprint, **kwargs)
+
+        generator.fit = told
         return generator
 
     monkeypatch.setattr(temperature, "make_generator", spy)
@@ -78,6 +80,7 @@ def test_each_ratio_has_its_own_and_the_inner_generator_never_sees_the_held_out(
     assert found["ratio"].tolist() == ["1", "4", "inf"]
     assert found["temperature"].between(0.05, 20).all()
     assert found["temperature"].nunique() == 3
+    assert len(seen) == 3
     held_out = [set(train.group[v]) for _, v in inner_folds(train, 3, 0)]
     for fingerprint, groups in zip(seen, held_out, strict=True):
         assert not fingerprint.overlap(groups)

@@ -1,10 +1,12 @@
 """What the contract suite does not ask: checkpoints, pairs, the pool, fidelity."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
 import bloomdiff.generators.diffusion as module
+from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.generators import make_generator
 
@@ -133,3 +135,23 @@ def test_the_pool_moves_the_centre_of_a_rare_class_to_where_its_rows_are():
 
 def test_guidance_is_told():
     assert generator(guidance=1.5).guidance == 1.5
+
+
+def test_cells_and_a_pool_are_fitted_as_their_rows():
+    """An empty pool is none; groups of both are told."""
+    X, y = crescents(80, 0)
+    rows = pd.DataFrame({"cell_id": [f"c{i}" for i in range(80)], "label": y})
+    rows["group"] = np.where(np.arange(80) < 60, "train", "pool")
+    cells = EmbeddingSet(X, rows)
+    train, pool = cells.take(np.arange(60)), cells.take(np.arange(60, 80))
+    for unlabelled, groups in ((pool, ["train", "pool"]), (cells.take([]), ["train"])):
+        by_cells = generator(n_steps=100).fit_cells(train, unlabelled)
+        assert by_cells.fingerprint == Fingerprint.of(groups)
+        by_rows = generator(n_steps=100).fit(
+            X[:60],
+            y[:60],
+            fingerprint=Fingerprint.of(groups),
+            X_unlabelled=X[60:] if len(unlabelled) else None,
+        )
+        state, expected = by_cells._state(), by_rows._state()
+        assert all(np.array_equal(state[name], expected[name]) for name in expected)

@@ -19,12 +19,12 @@ from pathlib import Path
 import bloomdiff.generators.diffusion as diffusion
 import test_fit_generator as this
 
-write = diffusion._write
+write = diffusion.write_checkpoint
 def write_and_die(path, state):
     write(path, state)
     if int(state["counters"][0]) == 100:
         os.kill(os.getpid(), signal.SIGKILL)
-diffusion._write = write_and_die
+diffusion.write_checkpoint = write_and_die
 this.fit(Path({checkpoints!r}), Path({folder!r}))
 """
 
@@ -56,13 +56,13 @@ def test_a_killed_fit_goes_on_where_it_was(tmp_path, monkeypatch):
     assert run.returncode == -signal.SIGKILL
     assert len(list((tmp_path / "kept").iterdir())) == 1
 
-    steps, write = [], diffusion._write
+    steps, write = [], diffusion.write_checkpoint
 
     def spy(path, state):
         steps.append(int(state["counters"][0]))
         write(path, state)
 
-    monkeypatch.setattr(diffusion, "_write", spy)
+    monkeypatch.setattr(diffusion, "write_checkpoint", spy)
     fit(tmp_path / "kept", tmp_path / "again")
     assert steps[0] == 200
     assert list((tmp_path / "kept").iterdir()) == []

@@ -35,7 +35,7 @@ import pandas as pd
 
 from bloomdiff.classifiers import Classifier, make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet, Floats, Labels, SyntheticSet
-from bloomdiff.experiments.ratios import Allocation, allocate
+from bloomdiff.experiments.ratios import Allocation, labels_wanted
 from bloomdiff.generators.base import Generator
 from bloomdiff.metrics.classification import class_indices, macro_f1
 
@@ -108,13 +108,7 @@ def leaking_claims(
     )
     # One order in all outer folds, so that they divide the same table.
     real = real.take(np.argsort(real.cell_id))
-    generator.fit(
-        real.X,
-        real.label,
-        fingerprint=real.fingerprint | pool.fingerprint,
-        X_unlabelled=pool.X if len(pool) else None,
-        cell_id=real.cell_id,
-    )
+    generator.fit_cells(real, pool)
     classes = np.unique(real.label).tolist()
     # As many parts as the honest protocol's test parts would fill: equally many rows to learn from.
     n_parts = max(2, round(len(real) / len(test)))
@@ -131,11 +125,11 @@ def leaking_claims(
                 pool=pool,
             )
 
-        extra = _synthesize(generator, train.label, ratio, allocation, seed)
+        extra = generator.synthesize(labels_wanted(train.label, ratio, allocation), seed=seed)
         claimed = _claim(fitted(train, extra), test.X, test.label)
         yield Claim(STEPS[0], seed, claimed, len(train) + len(extra), len(test), 0)
 
-        extra = _synthesize(generator, real.label, ratio, allocation, seed)
+        extra = generator.synthesize(labels_wanted(real.label, ratio, allocation), seed=seed)
         kept, tested = _divide(np.concatenate([real.label, extra.label]), n_parts, number, seed)
         is_real = tested < len(real)
         model = fitted(
@@ -147,14 +141,6 @@ def leaking_claims(
         yield Claim(STEPS[1], seed, claimed, len(kept), int(is_real.sum()), 0)
         n_synthetic = int((~is_real).sum())
         yield Claim(STEPS[2], seed, _claim(model, X, y), len(kept), len(tested), n_synthetic)
-
-
-def _synthesize(
-    generator: Generator, label: Labels, ratio: float, allocation: Allocation, seed: int
-) -> SyntheticSet:
-    names, counts = np.unique(label, return_counts=True)
-    shares = allocate(dict(zip(names.tolist(), counts.tolist(), strict=True)), ratio, allocation)
-    return generator.synthesize(np.repeat(np.array(list(shares)), list(shares.values())), seed=seed)
 
 
 def _divide(

@@ -16,7 +16,7 @@ from bloomdiff.classifiers import CLASSIFIERS, make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.folds import inner_folds
 from bloomdiff.data.partition import unseen_pool
-from bloomdiff.experiments.ratios import Allocation, allocate
+from bloomdiff.experiments.ratios import Allocation, labels_wanted
 from bloomdiff.experiments.studies import Direction, report, space_table
 from bloomdiff.generators import GENERATORS, make_generator
 from bloomdiff.generators.cell_images import CellImages
@@ -90,17 +90,9 @@ def generator_objective(
             unseen = unseen_pool(pool, held_out)
             begun = time.perf_counter()
             generator = make_generator(name, values, seed=seed, device=device, images=images)
-            generator.fit(
-                inner.X,
-                inner.label,
-                fingerprint=inner.fingerprint | unseen.fingerprint,
-                X_unlabelled=unseen.X if len(unseen) else None,
-                cell_id=inner.cell_id,
-            )
-            labels = inner.label.tolist()
-            shares = allocate({c: labels.count(c) for c in sorted(set(labels))}, ratio, allocation)
-            asked = np.repeat(np.array(list(shares)), list(shares.values()))
-            synthetic = generator.synthesize(asked, seed=seed)
+            generator.fit_cells(inner, unseen)
+            wanted = labels_wanted(inner.label, ratio, allocation)
+            synthetic = generator.synthesize(wanted, seed=seed)
             told["seconds"].append(time.perf_counter() - begun)
             if measures:
                 # As many of each class as the real rows: the distance depends on the numbers.

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 Allocation = Literal["balance", "proportional", "uniform"]
 Counts = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.str_]
 
 
 def allocate(
@@ -51,6 +52,18 @@ def allocate(
     else:
         shares = _apportion(total, np.ones_like(counts))
     return dict(zip(names, shares.tolist(), strict=True))
+
+
+def class_counts(label: Labels) -> dict[str, int]:
+    """Rows of each class, the classes sorted."""
+    names, counts = np.unique(label, return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
+
+
+def labels_wanted(label: Labels, ratio: float, allocation: Allocation) -> Labels:
+    """Classes of the synthetic rows `(round(ratio * n),)` beside real rows of classes `(n,)`."""
+    shares = allocate(class_counts(label), ratio, allocation)
+    return np.repeat(np.array(list(shares)), list(shares.values()))
 
 
 def _fill_up(counts: Counts, total: int) -> Counts:

@@ -14,7 +14,7 @@ from bloomdiff.classifiers import Classifier, make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
 from bloomdiff.data.fingerprint import assert_disjoint
 from bloomdiff.errors import LeakageError
-from bloomdiff.experiments.ratios import Allocation, allocate, largest_finite
+from bloomdiff.experiments.ratios import Allocation, allocate, class_counts, largest_finite
 from bloomdiff.metrics.classification import (
     class_indices,
     confusion_matrix,
@@ -120,8 +120,7 @@ def sweep_fold(
     if pool is not None:
         assert_disjoint(test.group, pool.fingerprint, what="the pool")
     classes = sorted({*train.label.tolist(), *test.label.tolist()})
-    labels = train.label.tolist()
-    counts = {name: labels.count(name) for name in sorted(set(labels))}
+    counts = class_counts(train.label)
     if synthetic is not None:
         assert_disjoint(test.group, synthetic, what="the generator of the synthetic rows")
     for ratio in ratios:

@@ -18,7 +18,13 @@ from bloomdiff.classifiers import make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
 from bloomdiff.data.folds import inner_folds
 from bloomdiff.data.partition import unseen_pool
-from bloomdiff.experiments.ratios import Allocation, allocate, largest_finite, ratio_name
+from bloomdiff.experiments.ratios import (
+    Allocation,
+    class_counts,
+    labels_wanted,
+    largest_finite,
+    ratio_name,
+)
 from bloomdiff.experiments.sweep import draw
 from bloomdiff.generators import make_generator
 from bloomdiff.generators.cell_images import CellImages
@@ -74,7 +80,7 @@ def fit_temperatures(
     for fit, validate in folds:
         inner, held_out = train.take(fit), train.take(validate)
         unseen = unseen_pool(pool, held_out)
-        counts = _counts(inner)
+        counts = class_counts(inner.label)
         rows = None
         if generator is not None:
             rows = _synthesize(generator, inner, unseen, ratios, allocation, seed, device, images)
@@ -109,11 +115,6 @@ def fit_temperatures(
     return pd.DataFrame(records, columns=["ratio", "temperature", "n_validated"])
 
 
-def _counts(cells: EmbeddingSet) -> dict[str, int]:
-    names, counts = np.unique(cells.label, return_counts=True)
-    return dict(zip(names.tolist(), counts.tolist(), strict=True))
-
-
 def _synthesize(
     generator: Method,
     inner: EmbeddingSet,
@@ -125,15 +126,7 @@ def _synthesize(
     images: CellImages | None,
 ) -> SyntheticSet:
     """Rows for the largest ratio of a generator that never saw the held-out cells' groups."""
-    model = make_generator(
-        generator[0], dict(generator[1]), seed=seed, device=device, images=images
-    )
-    model.fit(
-        inner.X,
-        inner.label,
-        fingerprint=inner.fingerprint | unseen.fingerprint,
-        X_unlabelled=unseen.X if len(unseen) else None,
-        cell_id=inner.cell_id,
-    )
-    shares = allocate(_counts(inner), largest_finite(ratios), allocation)
-    return model.synthesize(np.repeat(np.array(list(shares)), list(shares.values())), seed=seed)
+    name, values = generator
+    model = make_generator(name, dict(values), seed=seed, device=device, images=images)
+    wanted = labels_wanted(inner.label, largest_finite(ratios), allocation)
+    return model.fit_cells(inner, unseen).synthesize(wanted, seed=seed)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bloomdiff.artifacts import Arrays as Arrays
 from bloomdiff.artifacts import read_artifact, write_artifact
-from bloomdiff.data.embedding_set import Floats, Labels, SyntheticSet
+from bloomdiff.data.embedding_set import EmbeddingSet, Floats, Labels, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.errors import InputError, ParameterError
 from bloomdiff.learner import Learner, LearnerParams
@@ -125,6 +125,16 @@ class Generator(Learner[GeneratorParams]):
         self._cell_id = cell_id
         self._fit(X, index.astype(np.intp), X_unlabelled)
         return self
+
+    def fit_cells(self, train: EmbeddingSet, pool: EmbeddingSet) -> Self:
+        """`fit` on labelled cells and on a pool, which may be empty."""
+        return self.fit(
+            train.X,
+            train.label,
+            fingerprint=train.fingerprint | pool.fingerprint,
+            X_unlabelled=pool.X if len(pool) else None,
+            cell_id=train.cell_id,
+        )
 
     def sample(self, y: Labels, *, seed: int) -> Floats:
         """Draw one row per entry of `y`, float32 `(n, d)`.

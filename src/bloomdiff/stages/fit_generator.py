@@ -48,11 +48,4 @@ def fit_one(project: Project, checkpoints: Path, folder: Path, fold: str, name: 
     images = images_for(project, name)
     generator = make_generator(name, values, seed=params.seed, device=params.device, images=images)
     generator.checkpoint_dir = checkpoints
-    generator.fit(
-        rows.train.X,
-        rows.train.label,
-        fingerprint=rows.fingerprint,
-        X_unlabelled=rows.pool.X if len(rows.pool) else None,
-        cell_id=rows.train.cell_id,
-    )
-    generator.save(folder / "generator")
+    generator.fit_cells(rows.train, rows.pool).save(folder / "generator")
