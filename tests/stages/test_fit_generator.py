@@ -8,10 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 
 import bloomdiff.generators.diffusion as diffusion
-from bloomdiff.data.fingerprint import Fingerprint
+from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.stages import fit_generator
+from bloomdiff.stages.inputs import FoldRows
 
 KILLED = """
 import os, signal
@@ -35,9 +37,10 @@ def fit(checkpoints, folder):
     y = rng.integers(0, 2, 300)
     angle = rng.uniform(0, np.pi, len(y))
     X = np.stack([3 * np.cos(angle), np.where(y == 0, 3, -3) * np.sin(angle)], axis=1)
-    label = np.asarray(["up", "down"])[y]
-    train = SimpleNamespace(X=X.astype(np.float32), label=label, cell_id=label)
-    rows = SimpleNamespace(train=train, pool=(), fingerprint=Fingerprint.of(["slide"]))
+    cells = pd.DataFrame({"cell_id": np.arange(300).astype(str), "group": "slide"})
+    cells["label"] = np.asarray(["up", "down"])[y]
+    train = EmbeddingSet(X.astype(np.float32), cells)
+    rows = FoldRows("fold", train, test=train.take([]), pool=train.take([]))
     project = SimpleNamespace(
         params=SimpleNamespace(seed=0, device="cpu"), generator_params=Path("unused")
     )
