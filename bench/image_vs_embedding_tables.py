@@ -16,8 +16,8 @@ NO_WEIGHTS = (
     " adds its row."
 )
 HEAD = (
-    "| method | rows a class | macro-F1 | gain, 95 % interval | training, s | rows a second"
-    " | peak memory, GiB | training energy, kJ |"
+    "| method | rows a class | macro-F1 | gain, 95 % interval | training, processor s"
+    " | rows a processor second | peak memory, GiB | training energy, kJ |"
 )
 
 
@@ -48,10 +48,10 @@ def _preamble(scores: pd.DataFrame) -> list[str]:
         " tuned on the labelled cells alone; the gain over real cells only is paired over the"
         " divisions (corrected resampled t-interval). Every generator saw the labelled cells alone,"
         " at its default hyper-parameters; those of the image diffusion are in"
-        " `bench/image_vs_embedding.py`. Seconds, memory and energy are of a process of its own,"
-        " one after the other, medians over the divisions: whatever else ran on the machine is in"
-        " the seconds. Rows a second: from the class's name to an embedding, which for images"
-        " includes the encoder. The number of rows is fixed and not tuned: rows that harm are not"
+        " `bench/image_vs_embedding.py`. Processor seconds (of all threads), memory and energy are"
+        " of a process of its own, one after the other, medians over the divisions. Rows a"
+        " processor second: from the class's name to an embedding, which for images includes the"
+        " encoder. The number of rows is fixed and not tuned: rows that harm are not"
         " left out."
     ]
     if len(through):
@@ -80,8 +80,8 @@ def _rows(part: pd.DataFrame) -> list[str]:
             told = f"{100 * gain.mean:+.1f} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
         cells = [str(method), str(rows), f"{100 * own['macro_f1'].mean():.1f}", told]
         cells += [
-            _median(own, "fit_seconds", "{:.1f}"),
-            _median(own, "rows_per_second", "{:,.1f}"),
+            _median(own, "fit_processor_seconds", "{:.1f}"),
+            _median(own, "rows_per_processor_second", "{:,.1f}"),
             _median(own, "peak_gib", "{:.1f}"),
             _energy(own),
         ]
@@ -95,7 +95,7 @@ def _median(own: pd.DataFrame, column: str, form: str) -> str:
 
 
 def _energy(own: pd.DataFrame) -> str:
-    if _median(own, "fit_seconds", "{}") == "–":
+    if _median(own, "fit_processor_seconds", "{}") == "–":
         return "–"
     joules = own["fit_joules"].dropna()
     return f"{joules.median() / 1000:.2f}" if len(joules) else "cannot be read"

@@ -39,6 +39,8 @@ def test_the_generator_sees_the_labelled_cells_alone_and_its_costs_are_told(part
     assert len(synthetic) == 60
     assert costs["fit_seconds"] > 0
     assert costs["rows_per_second"] > 0
+    assert costs["fit_processor_seconds"] > 0
+    assert costs["rows_per_processor_second"] > 0
     assert costs["peak_gib"] > 0
 
 
@@ -113,7 +115,7 @@ def test_the_table_tells_the_paired_gain_and_what_is_not_known(tmp_path):
         told |= {"n_test": 500}
         base = 0.6 + 0.1 * seed
         rows.append({**told, "method": REAL, "rows": 0, "macro_f1": base})
-        costs = {"fit_seconds": 3.0, "rows_per_second": 5000.0, "peak_gib": 1.0}
+        costs = {"fit_processor_seconds": 3.0, "rows_per_processor_second": 5000.0, "peak_gib": 1.0}
         for method, gain in (("diffusion", 0.05), ("image-diffusion, 64 pixels, 9 steps", -0.02)):
             score = base + gain + 0.001 * (-1) ** seed
             rows.append(
