@@ -205,7 +205,12 @@ def test_an_encoder_that_did_not_make_the_embeddings_is_refused(cells):
 
 
 @pytest.mark.parametrize(
-    ("params", "told"), [({"image_size": 30}, "multiple of"), ({"widths": [20]}, "16")]
+    ("params", "told"),
+    [
+        ({"image_size": 30}, "multiple of"),
+        ({"widths": [20]}, "16"),
+        ({"widths": [32, 64], "patch": 4}, "first of widths must be at least 3 patch² = 48"),
+    ],
 )
 def test_shapes_that_do_not_fit_together_are_one_line(params, told):
     with pytest.raises(ParameterError, match=told) as caught:

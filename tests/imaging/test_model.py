@@ -199,6 +199,20 @@ def test_shapes_are_checked(tiny, fitted):
         ImageDiffusionConfig(image_size=60)
     with pytest.raises(ValueError, match="widths"):
         ImageDiffusionConfig(widths=(20,))
+    with pytest.raises(ValueError, match="widths"):
+        ImageDiffusionConfig(widths=(64, 0))
+
+
+@pytest.mark.parametrize(("patch", "width"), [(1, 16), (2, 16), (4, 48)])
+def test_a_patch_passes_through_the_first_width_or_is_refused(patch, width):
+    """A last layer of fewer channels than values could not tell all of the noise."""
+    from bloomdiff.imaging.network import ImageDenoiser
+
+    config = ImageDiffusionConfig(image_size=16, patch=patch, widths=(width, 2 * width))
+    last = ImageDenoiser(config, 2, 0.5).unet.conv_out
+    assert last.in_channels >= last.out_channels == 3 * patch**2
+    with pytest.raises(ValueError, match=rf"at least 3 patch² = \d+, however: {width}$"):
+        replace(config, patch=4 * patch, image_size=64)
 
 
 def test_pixels_survive_the_way_there_and_back():

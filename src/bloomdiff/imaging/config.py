@@ -18,7 +18,9 @@ class ImageDiffusionConfig:
         Side of the squares of pixels that become the channels of one place (space to depth): 2
         makes a step four times cheaper than 1.
     widths
-        Channels at each resolution of the U-Net, each half the one before; multiples of 16.
+        Channels at each resolution of the U-Net, each half the one before; multiples of 16. The
+        first are at least the 3 `patch`² values of one place, since the noise that the network
+        has to tell fills as many dimensions.
     layers
         Residual blocks at each resolution.
     n_steps, batch_size, learning_rate, weight_decay
@@ -66,7 +68,13 @@ class ImageDiffusionConfig:
         step = self.patch * 2 ** (len(self.widths) - 1)
         if self.image_size % step:
             raise ValueError(f"image_size must be a multiple of {step}, however: {self.image_size}")
-        if any(width % 16 for width in self.widths):
+        if any(width < 16 or width % 16 for width in self.widths):
             raise ValueError(f"widths must be multiples of 16, however: {self.widths}")
+        values = 3 * self.patch**2
+        if self.widths[0] < values:
+            raise ValueError(
+                f"the first of widths must be at least 3 patch² = {values},"
+                f" however: {self.widths[0]}"
+            )
         if self.n_steps < 1 or self.batch_size < 1:
             raise ValueError("n_steps and batch_size must be at least 1")
