@@ -1,4 +1,6 @@
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,6 +10,8 @@ import yaml
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.folds import FoldParams, make_folds, write_folds
 from bloomdiff.stages.project import Project
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 CLASSES = np.array(["basophil", "lymphocyte", "monocyte", "neutrophil"])
 
@@ -43,7 +47,7 @@ def project(tmp_path, empty_store, monkeypatch):
             "source": "drawn",
         }
     )
-    params = yaml.safe_load((Project(_here()).root / "params.demo.yaml").read_text())
+    params = yaml.safe_load((Path(__file__).parents[2] / "params.demo.yaml").read_text())
     params["prepare"]["folds"]["n_splits"] = 2
     params["generators"] = {"none": {}, "jitter": {}, "smote": {}}
     params["report"]["generator"] = "smote"
@@ -56,9 +60,3 @@ def project(tmp_path, empty_store, monkeypatch):
     made.folds.parent.mkdir()
     write_folds(make_folds(rows, FoldParams(n_splits=2), seed=0), made.folds)
     return made
-
-
-def _here():
-    from pathlib import Path
-
-    return Path(__file__).parents[2]
