@@ -40,28 +40,36 @@ Engines = Annotated[
 ]
 
 
-@app.command()
-def generator(
-    project: ProjectFolder = Path(),
-    fold: Folds = None,
-    name: Names = None,
-    trials: Trials = None,
-    engine: Engines = Engine.local,
-) -> None:
-    """Tune the generators; any number of workers may do so at once."""
-    _tune("generator", project, fold, name, trials, engine)
+def _add(kind: str, summary: str) -> None:
+    @app.command(kind, help=f"{summary}; any number of workers may do so at once.")
+    def command(
+        project: ProjectFolder = Path(),
+        fold: Folds = None,
+        name: Names = None,
+        trials: Trials = None,
+        engine: Engines = Engine.local,
+    ) -> None:
+        from bloomdiff.stages.project import Project
+        from bloomdiff.stages.tuning import tune_now
+
+        found = tune_now(
+            Project(project.resolve()),
+            kind,
+            folds=fold or [],
+            names=name or [],
+            n_trials=trials,
+            engine=engine.value,
+        )
+        for task, result in found:
+            values = ", ".join(f"{key} {value:.4g}" for key, value in result.best_values.items())
+            chosen = ", ".join(f"{key}={value}" for key, value in result.best_params.items())
+            typer.echo(f"{task.fold}  {task.name}  {values}  ({chosen})")
+        if not found:
+            typer.echo("nothing to tune: tuning is off, or no method here has a search space")
 
 
-@app.command()
-def classifier(
-    project: ProjectFolder = Path(),
-    fold: Folds = None,
-    name: Names = None,
-    trials: Trials = None,
-    engine: Engines = Engine.local,
-) -> None:
-    """Tune the classifiers on real rows; any number of workers may do so at once."""
-    _tune("classifier", project, fold, name, trials, engine)
+_add("generator", "Tune the generators")
+_add("classifier", "Tune the classifiers on real rows")
 
 
 @app.command()
@@ -73,30 +81,3 @@ def spaces() -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for *left, spelled in rows:
         typer.echo("  ".join([*map(str.ljust, left, widths), spelled]))
-
-
-def _tune(
-    kind: str,
-    project: Path,
-    folds: list[str] | None,
-    names: list[str] | None,
-    trials: int | None,
-    engine: Engine,
-) -> None:
-    from bloomdiff.stages.project import Project
-    from bloomdiff.stages.tuning import tune_now
-
-    found = tune_now(
-        Project(project.resolve()),
-        kind,
-        folds=folds or [],
-        names=names or [],
-        n_trials=trials,
-        engine=engine.value,
-    )
-    for task, result in found:
-        values = ", ".join(f"{key} {value:.4g}" for key, value in result.best_values.items())
-        chosen = ", ".join(f"{key}={value}" for key, value in result.best_params.items())
-        typer.echo(f"{task.fold}  {task.name}  {values}  ({chosen})")
-    if not found:
-        typer.echo("nothing to tune: tuning is off, or no method here has a search space")
