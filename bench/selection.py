@@ -4,7 +4,8 @@
 
 Cells are imported and embedded once, under `--build`, by the augmenters' benchmark where it has
 them too. Every replay is kept there as it ends, so that a second call takes up where a first one
-stopped; `--jobs 2` replays two at a time. Figures go to bench/results/selection.{parquet,md}.
+stopped; one whose cells, division, budgets or strategy's module have changed since is thrown away.
+`--jobs 2` replays two at a time. Figures go to bench/results/selection.{parquet,md}.
 The defaults of `expected-gain` were chosen on the sets of `CHOSEN_ON`, the others were not looked
 at.
 """
@@ -12,6 +13,9 @@ at.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import inspect
+import sys
 import time
 from functools import cache, partial
 from pathlib import Path
@@ -26,7 +30,7 @@ from bloomdiff.selection import STRATEGIES
 from bloomdiff.selection.curves import area, outcome, summarise, to_markdown
 from bloomdiff.selection.simulation import Chooser, by_strategy, full_score, replay
 from selection_data import CHOSEN_ON, FEWEST, IMBALANCE, PARTS, SETS, cells_of, divide
-from selection_goals import goals, scale
+from selection_goals import BASELINE, goals, scale
 from selection_peers import peers
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +61,38 @@ def chooser(who: str) -> Chooser:
     return peers()[who] if ":" in who else by_strategy(who)
 
 
+@cache
+def division(name: str, seed: int, build: Path, real: Path) -> str:
+    """Digest of the cells of pool and test part, their labels, and the budgets."""
+    told = hashlib.sha256(repr(BUDGETS).encode())
+    for part in divide(cells(name, build, real), name, seed):
+        told.update("\n".join([*part.cell_id.tolist(), *part.label.tolist()]).encode())
+        told.update(np.ascontiguousarray(part.X).tobytes())
+    return told.hexdigest()
+
+
+def version(unit: Unit, build: Path, real: Path) -> str:
+    """What the figures of a replay hang on: its division, and the module that chooses."""
+    name, seed, who = unit
+    module = "selection_peers" if ":" in who else STRATEGIES[who].__module__
+    source = division(name, seed, build, real) + inspect.getsource(sys.modules[module])
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def drop_stale(name: str, build: Path, real: Path) -> int:
+    """Throw away the replays of a set that were made of other cells or by another strategy."""
+    dropped = 0
+    for path in _file(build, name, 0, BASELINE).parent.glob("*.json"):
+        made = read_json(path)
+        who = made["strategy"]
+        known = who in peers() or who in STRATEGIES.names()
+        unit = (name, made["seed"], who)
+        if not known or made.get("version") != version(unit, build, real):
+            path.unlink()
+            dropped += 1
+    return dropped
+
+
 def play(units: list[Unit], *, build: Path, real: Path) -> None:
     """Replay strategies on divisions and keep their figures."""
     for name, seed, who in units:
@@ -74,7 +110,8 @@ def play(units: list[Unit], *, build: Path, real: Path) -> None:
             )
         }
         figures |= {f"score_{s.budget}": s.scores[SCORE] for s in played.steps}
-        told = {"set": name, "strategy": who, "seed": seed, "seconds": seconds}
+        made = version((name, seed, who), build, real)
+        told = {"set": name, "strategy": who, "seed": seed, "seconds": seconds, "version": made}
         finite = {k: v if np.isfinite(v) else None for k, v in figures.items()}
         write_json(_file(build, name, seed, who), told | finite)
 
@@ -132,6 +169,8 @@ def main() -> None:
     real = options.cells.resolve()
     for name in options.sets:
         cells(name, options.build, real)  # imported and embedded before it is shared out
+        if dropped := drop_stale(name, options.build, real):
+            print(f"{name}: {dropped} replays of other cells or strategies dropped", flush=True)
         units = [
             (name, seed, who)
             for seed in range(options.seeds)
