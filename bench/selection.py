@@ -110,6 +110,7 @@ def play(units: list[Unit], *, build: Path, real: Path) -> None:
             )
         }
         figures |= {f"score_{s.budget}": s.scores[SCORE] for s in played.steps}
+        figures["classes"] = len(np.unique(pool.label))
         made = version((name, seed, who), build, real)
         told = {"set": name, "strategy": who, "seed": seed, "seconds": seconds, "version": made}
         finite = {k: v if np.isfinite(v) else None for k, v in figures.items()}
@@ -167,10 +168,11 @@ def main() -> None:
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "augmenters")
     options = parser.parse_args()
     real = options.cells.resolve()
-    for name in options.sets:
-        cells(name, options.build, real)  # imported and embedded before it is shared out
+    for name in (*SETS, *CHOSEN_ON):  # the page shows all that is kept, whatever is asked for
         if dropped := drop_stale(name, options.build, real):
             print(f"{name}: {dropped} replays of other cells or strategies dropped", flush=True)
+    for name in options.sets:
+        cells(name, options.build, real)  # imported and embedded before it is shared out
         units = [
             (name, seed, who)
             for seed in range(options.seeds)

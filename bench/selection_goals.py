@@ -40,11 +40,16 @@ def goals(parts: Mapping[str, pd.DataFrame], last: int) -> str:
             mean, low, high = interval((area[OURS] - area[other]).to_numpy(), 0.95)
             cells.append(f"{mean:+.3f} ({low:+.3f} to {high:+.3f})")
         cells += [_share(by[name].unstack(0), last) for name in ("labels_95%", "all_found_1")]
+        third = float(by["all_found_1"].unstack(0)[BASELINE].median()) / 3
+        classes = int(part["classes"].max())
+        cells[-1] += f" ({classes} classes{'; *' if third < classes else ''})"
         lines.append("| " + " | ".join(cells) + " |")
     lines += [
         "",
         "The best other strategy is picked on these very figures, which favours it; intervals are "
-        f"paired by seed. Medians; `<` where random did not get there within {last} labels.\n",
+        f"paired by seed. Medians; `<` where random did not get there within {last} labels; `*` "
+        "where a third of random's budget is less than a label a class, so that nobody can do with "
+        "it.\n",
     ]
     return "\n".join(lines)
 

@@ -1,0 +1,79 @@
+"""The benchmark of selection: kept replays are those of today's cells, goals are told in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import selection
+from bloomdiff.data.embedding_set import EmbeddingSet
+from bloomdiff.files import read_json
+from selection_goals import goals
+
+HERE = Path()
+
+
+def cloud(n: int, seed: int) -> EmbeddingSet:
+    """Three classes in 8 dimensions, one cell a group."""
+    rng = np.random.default_rng(seed)
+    y = np.resize(["a", "b", "c"], n)
+    X = rng.normal(size=(n, 8)) + 3 * (y[:, None] == np.array(["a", "b", "c"])) @ np.eye(3, 8)
+    names = [f"cell-{i:02d}" for i in range(n)]
+    rows = pd.DataFrame({"cell_id": names, "label": y, "group": names})
+    return EmbeddingSet(X=X.astype(np.float32), rows=rows, header={"encoder": "none"})
+
+
+@pytest.fixture
+def sets(monkeypatch: pytest.MonkeyPatch) -> dict[str, EmbeddingSet]:
+    """The cells that the benchmark is given, by name; nothing remembered from another test."""
+    given = {"phantom": cloud(60, seed=0)}
+    for name in ("cells", "full", "division"):
+        getattr(selection, name).cache_clear()
+    monkeypatch.setattr(selection, "cells_of", lambda name, build, real: given[name])
+    return given
+
+
+def test_a_replay_is_kept_until_its_cells_change(
+    sets: dict[str, EmbeddingSet], tmp_path: Path
+) -> None:
+    selection.play([("phantom", 0, "random"), ("phantom", 1, "margin")], build=tmp_path, real=HERE)
+    kept = read_json(selection._file(tmp_path, "phantom", 0, "random"))
+    assert kept["classes"] == 3
+    assert selection.drop_stale("phantom", tmp_path, HERE) == 0
+    sets["phantom"] = cloud(60, seed=1)
+    selection.cells.cache_clear()
+    selection.division.cache_clear()
+    assert selection.drop_stale("phantom", tmp_path, HERE) == 2
+    assert not list(tmp_path.glob("replays/*/*.json"))
+
+
+def test_a_replay_is_kept_until_its_strategy_changes(
+    sets: dict[str, EmbeddingSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = [("phantom", 0, "random"), ("phantom", 0, "k-center")]
+    selection.play(units, build=tmp_path, real=HERE)
+    source = selection.inspect.getsource
+
+    def edited(module: object) -> str:
+        changed = str(getattr(module, "__name__", "")).endswith("k_center")
+        return source(module) + ("# another radius" if changed else "")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(selection.inspect, "getsource", edited)
+    assert selection.drop_stale("phantom", tmp_path, HERE) == 1
+    assert selection._file(tmp_path, "phantom", 0, "random").exists()
+
+
+def test_goals_say_where_a_third_of_randoms_budget_is_too_little_for_anybody() -> None:
+    base = {"area": 0.5, "labels_95%": 100.0, "classes": 6}
+    rows = [
+        {**base, "strategy": who, "seed": seed, "all_found_1": found}
+        for seed in (0, 1)
+        for who, found in (("random", 15.0), ("expected-gain", 9.0), ("margin", 12.0))
+    ]
+    part = pd.DataFrame(rows)
+    assert "| 9 / 15 = 0.60 (6 classes; *) |" in goals({"few": part}, 600)
+    later = part.assign(all_found_1=part["all_found_1"] * 2)
+    assert "| 18 / 30 = 0.60 (6 classes) |" in goals({"rare": later}, 600)
