@@ -104,11 +104,13 @@ def _regimes(scores: pd.DataFrame) -> list[tuple[str, str, Wide]]:
 
 
 def _rivals(pool: bool, wide: Wide) -> list[str]:
-    """Rivals with scores: those without a pool, or those that may use the same pool."""
+    """Those without a pool, or those that may use the same pool, if scored on all divisions."""
     return [
         name
         for name, method in METHODS.items()
-        if not method.ours and name in wide and (pool or not method.pool) and name != REAL
+        if not method.ours and (pool or not method.pool) and name != REAL and name in wide
+        # The mean over other divisions than ours is not to be compared.
+        if wide[name].notna().all()
     ]
 
 

@@ -12,7 +12,7 @@ import augmenters_methods
 from augmenters import KEY, missing, run_unit
 from augmenters_data import REGIMES, Regime, divide
 from augmenters_methods import BEHIND, BUDGET, FILL, METHODS, PLAIN, compete
-from augmenters_summary import summarise
+from augmenters_summary import _best_rival, summarise
 from bloomdiff.data.embedding_set import EmbeddingSet
 
 
@@ -83,6 +83,12 @@ def test_scores_are_taken_up_and_summarised(cells: EmbeddingSet, tmp_path) -> No
     assert (tmp_path / "curves.png").stat().st_size > 10_000
     best = scores[scores["method"] == "all labels"]["macro_f1"].mean()
     assert f"| all labels | {100 * best:.1f}" in text
+
+
+def test_best_rival_was_scored_on_all_divisions() -> None:
+    wide = pd.DataFrame({"real only": [0.5, 0.6], "smote": [0.5, 0.7], "gmm": [np.nan, 0.9]})
+    assert _best_rival(wide, pool=False) == "smote"
+    assert _best_rival(wide.tail(1), pool=False) == "gmm"
 
 
 def test_labels_from_one_laboratory_and_pool_and_test_from_the_other(cells: EmbeddingSet) -> None:
