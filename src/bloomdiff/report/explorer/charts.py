@@ -151,8 +151,8 @@ def confusion_chart(counts: pd.DataFrame) -> Chart:
             }
         ],
         "layout": {
-            "xaxis": {**ticks, "title": {"text": "called"}, "tickangle": -60},
-            "yaxis": {**ticks, "title": {"text": "true"}, "autorange": "reversed"},
+            "xaxis": {**ticks, "title": {"text": "called", "standoff": 10}, "tickangle": -60},
+            "yaxis": {**ticks, "title": {"text": "true", "standoff": 10}, "autorange": "reversed"},
         },
     }
 
