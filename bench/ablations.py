@@ -25,7 +25,7 @@ import pandas as pd
 from bloomdiff.classifiers import make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.folds import inner_folds
-from bloomdiff.experiments.ratios import allocate
+from bloomdiff.experiments.ratios import labels_wanted
 from bloomdiff.generators import make_generator
 from bloomdiff.metrics.classification import score_classification
 from bloomdiff.metrics.statistics import paired_difference
@@ -136,18 +136,12 @@ def run_variant(
         return
     kind, params, use_pool = VARIANTS[name]
     start = time.perf_counter()
-    fingerprint = train.fingerprint | pool.fingerprint if use_pool else train.fingerprint
-    generator = make_generator(kind, params, seed=repeat).fit(
-        train.X, train.label, fingerprint=fingerprint, X_unlabelled=pool.X if use_pool else None
-    )
+    generator = make_generator(kind, params, seed=repeat)
+    generator.fit_cells(train, pool if use_pool else pool.take([]))
     seconds = time.perf_counter() - start
-    classes, counts = np.unique(train.label, return_counts=True)
     for ratio in ratios:
-        shares = allocate(
-            dict(zip(classes.tolist(), counts.tolist(), strict=True)), ratio, "balance"
-        )
-        asked = np.repeat(list(shares), list(shares.values()))
-        synthetic = generator.synthesize(asked, seed=repeat)
+        wanted = labels_wanted(train.label, ratio, "balance")
+        synthetic = generator.synthesize(wanted, seed=repeat)
         f1 = score(train, test, synthetic, classifier)
         yield {"ratio": ratio, "macro_f1": f1, "seconds": seconds}
 

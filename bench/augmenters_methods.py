@@ -187,14 +187,7 @@ class Trained:
         begun = time.perf_counter()
         if method.generator:
             generator = make_generator(method.generator, dict(method.params), seed=seed)
-            generator.fit(
-                labelled.X,
-                labelled.label,
-                fingerprint=labelled.fingerprint
-                if self.pool is None
-                else labelled.fingerprint | self.pool.fingerprint,
-                X_unlabelled=None if self.pool is None else self.pool.X,
-            )
+            generator.fit_cells(labelled, labelled.take([]) if self.pool is None else self.pool)
             asked = np.repeat(np.unique(labelled.label), MOST)
             self.synthetic = generator.synthesize(asked, seed=seed)
         self.seconds = time.perf_counter() - begun

@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import numpy as np
 import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.folds import read_folds
 from bloomdiff.experiments.analysis.inflation import inflation_table
 from bloomdiff.experiments.caution import leaking_claims
-from bloomdiff.experiments.ratios import Allocation, allocate, ratio_name
+from bloomdiff.experiments.ratios import Allocation, labels_wanted, ratio_name
 from bloomdiff.experiments.summary import fraction_tested
 from bloomdiff.experiments.sweep import sweep_fold
 from bloomdiff.files import atomic_file
@@ -48,15 +47,8 @@ UNIT = ["data", "generator", "ratio", "fold"]
 
 def honest(rows: FoldRows, name: str, ratio: float) -> list[dict[str, Any]]:
     """Score the generator as the pipeline does, with everything under the guard."""
-    generator = make_generator(name, seed=0)
-    generator.fit(
-        rows.train.X,
-        rows.train.label,
-        fingerprint=rows.fingerprint,
-        X_unlabelled=rows.pool.X if len(rows.pool) else None,
-    )
-    shares = allocate(rows.counts, ratio, ALLOCATION)
-    label = np.repeat(np.array(list(shares)), list(shares.values()))
+    generator = make_generator(name, seed=0).fit_cells(rows.train, rows.pool)
+    label = labels_wanted(rows.train.label, ratio, ALLOCATION)
     return [
         {"step": "honest", "seed": seed, "value": scored.scores["macro_f1"]}
         for seed in SEEDS
