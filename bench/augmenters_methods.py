@@ -24,6 +24,7 @@ from bloomdiff.data.partition import unseen_pool
 from bloomdiff.diffusion.estimator import EmbeddingDiffusion
 from bloomdiff.generators import make_generator
 from bloomdiff.metrics.classification import score_classification
+from generators import REDUCED
 
 BUDGET = 6
 MOST = 200  # synthetic rows drawn of each class
@@ -111,10 +112,6 @@ _OURS: dict[bool, list[dict[str, Any]]] = {
     True: [{"pool_trust": t, "shrinkage": s} for s in (None, 0.3) for t in (0.1, 0.3, 1.0)],
 }
 _NO_NETWORK = {"n_steps": 0}
-# The published defaults take hours at 384 dimensions: fewer trees, noise levels and components.
-_REDUCED: dict[str, dict[str, Any]] = {
-    "forest-diffusion": {"n_components": 8, "n_t": 10, "n_estimators": 20, "duplicate_k": 20}
-}
 RIVALS = (*SHALLOW, "latent-ddim", "forest-diffusion", "ctgan", "tvae", "gaussian-copula")
 METHODS = {
     method.name: method
@@ -122,7 +119,7 @@ METHODS = {
         Method("real only", own=PLAIN),
         Method("logit adjustment", own={k: _adjusted(PLAIN[k]) for k in ("logistic", "mlp")}),
         Method("manifold mixup", own={"mlp": _MANIFOLD_MIXUP}),
-        *(Method(name, name, _REDUCED.get(name, {})) for name in RIVALS),
+        *(Method(name, name, REDUCED.get(name, {})) for name in RIVALS),
         Method("diffusion", "diffusion", inner=_NO_NETWORK, ours=True),
         Method("diffusion classifier", own={ITSELF: _OURS[False]}, ours=True),
         Method("retrieval + pool", "retrieval", pool=True),

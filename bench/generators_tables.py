@@ -34,29 +34,42 @@ def _part(records: list[Result], part: str) -> list[Result]:
 
 
 def _generators(records: list[Result]) -> list[str]:
-    lines = ["| generator | fit, s | sampled rows/s | fit and sample, s | Fréchet distance |"]
-    lines += ["|---|---|---|---|---|"]
+    lines = [
+        "| generator | fit, s | sampled rows/s | fit and sample, s | Fréchet distance"
+        " | within the frequent classes |"
+    ]
+    lines += ["|---|---|---|---|---|---|"]
     for r in (r for r in records if r["part"] == "generators"):
+        name = r["generator"]
+        if r["params"]:
+            name += f" ({', '.join(f'{key} {value}' for key, value in r['params'].items())})"
         if "unavailable" in r:
-            lines += [f"| {r['generator']} | {r['unavailable']} | | | |"]
-        elif r["generator"] == "fresh rows":
-            lines += [f"| fresh rows (the floor) | | | | {r['frechet'][0]:.2f} |"]
+            lines += [f"| {name} | {r['unavailable']} | | | | |"]
+            continue
+        near = f"{r['frechet'][0]:.2f} | {_number(r['frechet_class'][0])}"
+        if name == "fresh rows":
+            lines += [f"| fresh rows (the floor) | | | | {near} |"]
         else:
             total = r["fit_s"] + r["sample_s"]
-            lines += [
-                f"| {r['generator']} | {r['fit_s']:.1f} | {r['rows_per_s']:,} | {total:.1f}"
-                f" | {r['frechet'][0]:.2f} |"
-            ]
+            lines += [f"| {name} | {r['fit_s']:.1f} | {r['rows_per_s']:,} | {total:.1f} | {near} |"]
     return ["\n".join(lines)] if len(lines) > 2 else []
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
 
 
 def _training(records: list[Result]) -> list[str]:
     runs = _part(records, "training")
     if not runs:
         return []
-    lines = ["| training steps | fit, s | Fréchet distance |", "|---|---|---|"]
+    lines = ["| training steps | fit, s | Fréchet distance | within the frequent classes |"]
+    lines += ["|---|---|---|---|"]
     for r in runs:
-        lines += [f"| {r['params']['n_steps']} | {r['fit_s']:.1f} | {r['frechet'][0]:.3f} |"]
+        lines += [
+            f"| {r['params']['n_steps']} | {r['fit_s']:.1f} | {r['frechet'][0]:.3f}"
+            f" | {_number(r['frechet_class'][0])} |"
+        ]
     final = runs[-1]["frechet"][0]
     # From here on: a distance may be small by chance, or before the network has learnt anything.
     beyond = [i for i, r in enumerate(runs) if r["frechet"][0] > 1.05 * final]

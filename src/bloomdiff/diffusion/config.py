@@ -28,7 +28,7 @@ class DiffusionConfig:
     balance
         Exponent of the class frequencies in training: 1 for natural, 0 for equal ones.
     n_steps, batch_size, learning_rate, weight_decay, ema_decay, label_dropout
-        Of the training.
+        Of the training. Beyond 2,000 rows the weight decay falls as one over their number.
     log_sigma_mean, log_sigma_std
         Normal distribution of log σ in training.
     sigma_min, sigma_max

@@ -16,6 +16,8 @@ MAX_HELD_OUT = 10_000
 """Rows that decide at most: more would take time and tell no more."""
 MIN_ROWS = 20
 """Rows in classes of two or more below which nothing is trained."""
+FEW_ROWS = 2_000
+"""Rows up to which the weight decay is as asked for; the defaults were chosen on fewer."""
 
 
 def make_trainer(
@@ -47,6 +49,8 @@ def make_trainer(
         return None
     cut = min(round(HELD_OUT * len(usable)), MAX_HELD_OUT)
     weight = weight * rows_of[y] ** (config.balance - 1)
+    # A prior on the weights counts for as many rows as it ever did, so for less among more rows.
+    decay = config.weight_decay * min(1.0, FEW_ROWS / len(usable))
     device = network.places.device
 
     def rows(index: Index) -> Rows:
@@ -60,7 +64,7 @@ def make_trainer(
         n_steps=config.n_steps,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
+        weight_decay=decay,
         ema_decay=config.ema_decay,
         log_sigma_mean=config.log_sigma_mean,
         log_sigma_std=config.log_sigma_std,
