@@ -18,6 +18,7 @@ REAL = "real only"
 TEST_FRACTION = 1 / 3
 # Named before anything was scored; the diffusion classifiers are reported beside them.
 NAMED = {False: "diffusion", True: "diffusion + pool"}
+OWN_BAYES = (("diffusion classifier", False), ("diffusion classifier + pool", True))
 FEW = ("1-shot", "2-shot", "5-shot")
 Wide = pd.DataFrame  # rows are seeds, columns methods
 
@@ -133,7 +134,7 @@ def _goals(scores: pd.DataFrame) -> list[str]:
             f" {better}, significantly worse in {len(worse)}{': ' if worse else ''}"
             f"{'; '.join(worse)}."
         )
-    for name, pool in (*((n, p) for p, n in NAMED.items()), ("diffusion classifier + pool", True)):
+    for name, pool in (*((n, p) for p, n in NAMED.items()), *OWN_BAYES):
         number, wanted = (3, FEW) if pool else (2, tuple(REGIMES))
         duels: list[tuple[str, Difference]] = []
         for data, regime, wide in regimes:
