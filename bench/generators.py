@@ -11,7 +11,7 @@ Four parts:
 
 generators  time to fit, rows sampled a second and the Fréchet distance to fresh rows, of all and
             the mean over the frequent classes, beside that of another fresh draw (the floor); who
-            is not installed or over the limit is told so, and stands there with fewer trees too
+            is not installed or over the limit is told so, and stands there with less training too
 training    the diffusion generator by training steps: the time to within 5 % of its final distance
 sampling    the same by steps of the sampler, over several draws: the fewest steps whose distance is
             not measurably above that of 50
@@ -46,9 +46,10 @@ PARTS = ("generators", "training", "sampling", "scaling")
 TRAINING_STEPS = (0, 100, 200, 300, 400, 600, 900, 1200)
 SAMPLING_STEPS = (4, 8, 12, 16, 24, 50)
 FREQUENT = 2  # rows a dimension from which a class has a distance of its own
-# Hours with the library's defaults: fewer components, noise levels and trees.
+# Hours with the defaults: fewer components, noise levels and trees, or a shorter training.
 REDUCED: dict[str, dict[str, Any]] = {
-    "forest-diffusion": {"n_components": 8, "n_t": 10, "n_estimators": 20, "duplicate_k": 20}
+    "forest-diffusion": {"n_components": 8, "n_t": 10, "n_estimators": 20, "duplicate_k": 20},
+    "ctgan": {"epochs": 20},
 }
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.str_]
