@@ -24,7 +24,7 @@ from bloomdiff.data.partition import unseen_pool
 from bloomdiff.diffusion.estimator import EmbeddingDiffusion
 from bloomdiff.generators import make_generator
 from bloomdiff.metrics.classification import score_classification
-from generators import REDUCED
+from generators import FEWER_TREES
 
 BUDGET = 6
 MOST = 200  # synthetic rows drawn of each class
@@ -112,6 +112,7 @@ _OURS: dict[bool, list[dict[str, Any]]] = {
     True: [{"pool_trust": t, "shrinkage": s} for s in (None, 0.3) for t in (0.1, 0.3, 1.0)],
 }
 _NO_NETWORK = {"n_steps": 0}
+_PARAMS: dict[str, Values] = {"forest-diffusion": FEWER_TREES}
 RIVALS = (*SHALLOW, "latent-ddim", "forest-diffusion", "ctgan", "tvae", "gaussian-copula")
 METHODS = {
     method.name: method
@@ -119,8 +120,7 @@ METHODS = {
         Method("real only", own=PLAIN),
         Method("logit adjustment", own={k: _adjusted(PLAIN[k]) for k in ("logistic", "mlp")}),
         Method("manifold mixup", own={"mlp": _MANIFOLD_MIXUP}),
-        # An epoch of CTGAN's is short on these few rows: it keeps all of them.
-        *(Method(name, name, {} if name == "ctgan" else REDUCED.get(name, {})) for name in RIVALS),
+        *(Method(name, name, _PARAMS.get(name, {})) for name in RIVALS),
         Method("diffusion", "diffusion", inner=_NO_NETWORK, ours=True),
         Method("diffusion classifier", own={ITSELF: _OURS[False]}, ours=True),
         Method("retrieval + pool", "retrieval", pool=True),

@@ -28,7 +28,8 @@ from bloomdiff.diffusion.centres import parent_indices
 from bloomdiff.diffusion.estimator import EmbeddingDiffusion
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.generators.diffusion import DiffusionGenerator, DiffusionParams
-from generators import Floats, frechet
+from bloomdiff.metrics.frechet import frechet_distance
+from generators import Floats
 
 COMPONENTS = 48
 SHOTS = (1, 2, 5, 10)
@@ -47,8 +48,8 @@ def samples(cells: EmbeddingSet, seed: int, variants: list[str]) -> None:
     axes = np.linalg.svd(train.X - mean, full_matrices=False)[2][:COMPONENTS].T
 
     def distances(rows: Floats) -> str:
-        leading = frechet((rows - mean) @ axes, (test.X - mean) @ axes)
-        return f"{leading:.2f} | {frechet(rows, test.X):.1f}"
+        leading = frechet_distance((rows - mean) @ axes, (test.X - mean) @ axes)
+        return f"{leading:.2f} | {frechet_distance(rows, test.X):.1f}"
 
     print(f"| variant | loss, of the Gaussian's | Fréchet, {COMPONENTS} | all | nats a row |")
     print("|---|---|---|---|---|")

@@ -38,6 +38,7 @@ from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.errors import BloomDiffError
 from bloomdiff.files import write_json
 from bloomdiff.generators import GENERATORS, make_generator
+from bloomdiff.metrics.frechet import frechet_distance
 from generators_tables import report
 
 ROOT = Path(__file__).parents[1]
@@ -47,10 +48,8 @@ TRAINING_STEPS = (0, 100, 200, 300, 400, 600, 900, 1200)
 SAMPLING_STEPS = (4, 8, 12, 16, 24, 50)
 FREQUENT = 2  # rows a dimension from which a class has a distance of its own
 # Hours with the defaults: fewer components, noise levels and trees, or a shorter training.
-REDUCED: dict[str, dict[str, Any]] = {
-    "forest-diffusion": {"n_components": 8, "n_t": 10, "n_estimators": 20, "duplicate_k": 20},
-    "ctgan": {"epochs": 20},
-}
+FEWER_TREES = {"n_components": 8, "n_t": 10, "n_estimators": 20, "duplicate_k": 20}
+REDUCED = {"forest-diffusion": FEWER_TREES, "ctgan": {"epochs": 20}}
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.str_]
 Result = dict[str, Any]
@@ -74,24 +73,13 @@ def clouds(n: int, seed: int, dim: int, classes: int) -> tuple[Floats, Labels]:
     return X, np.asarray([f"class-{i:02d}" for i in range(classes)])[y]
 
 
-def frechet(a: Floats, b: Floats) -> float:
-    """Squared Fréchet distance of the Gaussians with the moments of two sets of rows."""
-    ca, cb = np.cov(a.astype(np.float64).T), np.cov(b.astype(np.float64).T)
-    root = np.sqrt(np.maximum(np.linalg.eigvals(ca @ cb).real, 0)).sum()
-    gap = a.mean(axis=0, dtype=np.float64) - b.mean(axis=0, dtype=np.float64)
-    return float(gap @ gap + np.trace(ca) + np.trace(cb) - 2 * root)
-
-
-def distances(a: Floats, of: Labels, b: Floats, labels: Labels) -> Result:
+def distances(rows: Floats, label: Labels, fresh: Floats, theirs: Labels) -> Result:
     """Fréchet distance of all rows, and the mean over the classes with rows enough in both."""
-    names, counts = np.unique(of, return_counts=True)
-    enough = FREQUENT * a.shape[1]
-    frequent = [
-        name for name in names[counts >= enough] if np.count_nonzero(labels == name) >= enough
-    ]
-    each = [frechet(a[of == name], b[labels == name]) for name in frequent]
+    enough = FREQUENT * rows.shape[1]
+    pairs = [(rows[label == name], fresh[theirs == name]) for name in np.unique(label)]
+    each = [frechet_distance(*pair) for pair in pairs if min(map(len, pair)) >= enough]
     return {
-        "frechet": round(frechet(a, b), 4),
+        "frechet": round(frechet_distance(rows, fresh), 4),
         "frechet_class": round(float(np.mean(each)), 4) if each else None,
     }
 
