@@ -21,7 +21,6 @@ from bloomdiff.classifiers import CLASSIFIERS, make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
 from bloomdiff.data.folds import inner_folds
 from bloomdiff.data.partition import unseen_pool
-from bloomdiff.diffusion.estimator import EmbeddingDiffusion
 from bloomdiff.generators import make_generator
 from bloomdiff.metrics.classification import score_classification
 from generators import FEWER_TREES
@@ -29,7 +28,6 @@ from generators import FEWER_TREES
 BUDGET = 6
 MOST = 200  # synthetic rows drawn of each class
 LARGEST = 0  # stands for as many rows as the largest class has
-ITSELF = "itself"  # the column of methods that are classifiers
 Values = Mapping[str, Any]
 Scores = dict[str, float]
 
@@ -122,12 +120,12 @@ METHODS = {
         Method("manifold mixup", own={"mlp": _MANIFOLD_MIXUP}),
         *(Method(name, name, _PARAMS.get(name, {})) for name in RIVALS),
         Method("diffusion", "diffusion", inner=_NO_NETWORK, ours=True),
-        Method("diffusion classifier", own={ITSELF: _OURS[False]}, ours=True),
+        Method("diffusion classifier", own={"diffusion": _OURS[False]}, ours=True),
         Method("retrieval + pool", "retrieval", pool=True),
         Method("self-training + pool", pool=True, own={"self-training": _SELF_TRAINING}),
         Method("label spreading + pool", pool=True, own={"label-spreading": _LABEL_SPREADING}),
         Method("diffusion + pool", "diffusion", inner=_NO_NETWORK, pool=True, ours=True),
-        Method("diffusion classifier + pool", pool=True, own={ITSELF: _OURS[True]}, ours=True),
+        Method("diffusion classifier + pool", pool=True, own={"diffusion": _OURS[True]}, ours=True),
     )
 }
 ALL_LABELS = "all labels"  # real only, on the training part with every label: the upper end
@@ -194,22 +192,16 @@ class Trained:
         """Macro-F1 and balanced accuracy on real cells."""
         labelled = self.labelled
         classes = np.unique(np.concatenate([labelled.label, test.label]))
-        if classifier == ITSELF:
-            model = EmbeddingDiffusion(n_steps=0, random_state=self.seed, **values)
-            model.fit(labelled.X, labelled.label, None if self.pool is None else self.pool.X)
-            proba = np.zeros((len(test), len(classes)))
-            proba[:, np.searchsorted(classes, model.classes_)] = model.predict_proba(test.X)
-        else:
-            fitted = make_classifier(classifier, dict(values), seed=self.seed)
-            fitted.fit(
-                labelled.X,
-                labelled.label,
-                fingerprint=labelled.fingerprint,
-                synthetic=self._filled(level),
-                classes=classes.tolist(),
-                pool=self.pool if CLASSIFIERS[classifier].uses_pool else None,
-            )
-            proba = fitted.predict_on(test)
+        model = make_classifier(classifier, dict(values), seed=self.seed)
+        model.fit(
+            labelled.X,
+            labelled.label,
+            fingerprint=labelled.fingerprint,
+            synthetic=self._filled(level),
+            classes=classes.tolist(),
+            pool=self.pool if CLASSIFIERS[classifier].uses_pool else None,
+        )
+        proba = model.predict_on(test)
         scores = score_classification(test.label, proba, classes)
         return {name: scores[name] for name in ("macro_f1", "balanced_accuracy")}
 

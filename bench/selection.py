@@ -5,7 +5,9 @@
 Cells are imported and embedded once, under `--build`, by the augmenters' benchmark where it has
 them too. Every replay is kept there as it ends, so that a second call takes up where a first one
 stopped; one whose cells, division, budgets or strategy's module have changed since is thrown away.
-`--jobs 2` replays two at a time. Figures go to bench/results/selection.{parquet,md}.
+`--jobs 2` replays two at a time. `--judge diffusion` scores the diffusion's Bayes classifier, which
+learns from the unlabelled rest of the pool too, instead of the linear probe. Figures go to
+bench/results/selection.{parquet,md}.
 The defaults of `expected-gain` were chosen on the sets of `CHOSEN_ON`, the others were not looked
 at.
 """
@@ -23,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bloomdiff.classifiers import CLASSIFIERS
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.files import atomic_file, read_json, write_json
 from bloomdiff.parallel import map_chunks
@@ -30,7 +33,7 @@ from bloomdiff.selection import STRATEGIES
 from bloomdiff.selection.curves import area, outcome, summarise, to_markdown
 from bloomdiff.selection.simulation import Chooser, by_strategy, full_score, replay
 from selection_data import CHOSEN_ON, FEWEST, IMBALANCE, PARTS, SETS, cells_of, divide
-from selection_goals import BASELINE, goals, scale
+from selection_goals import BASELINE, goals, scale, with_pool
 from selection_peers import peers
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +41,10 @@ RESULTS = ROOT / "bench" / "results"
 SCORE = "macro_f1"
 BUDGETS = (5, 10, 15, 20, 30, 40, 50, 60, 80, 100, 150, 200, 300, 450, 600)
 AREA_TO = 200  # labels: beyond them curves are all but one, and would hide the differences
+
+
+PROBE = "logistic"
+JUDGES = (PROBE, "diffusion")
 
 
 Unit = tuple[str, int, str]  # set, seed, strategy
@@ -51,7 +58,7 @@ def cells(name: str, build: Path, real: Path) -> EmbeddingSet:
 
 @cache
 def full(name: str, seed: int, build: Path, real: Path) -> float:
-    """The score with every label of the pool, computed once by each process."""
+    """The probe's score with every label of the pool, computed once by each process."""
     pool, test = divide(cells(name, build, real), name, seed)
     return full_score(pool, test, seed=seed)[SCORE]
 
@@ -71,35 +78,39 @@ def division(name: str, seed: int, build: Path, real: Path) -> str:
     return told.hexdigest()
 
 
-def version(unit: Unit, build: Path, real: Path) -> str:
-    """What the figures of a replay hang on: its division, and the module that chooses."""
+def version(unit: Unit, build: Path, real: Path, judge: str = PROBE) -> str:
+    """What the figures of a replay hang on: its division, and the modules that choose and judge."""
     name, seed, who = unit
-    module = "selection_peers" if ":" in who else STRATEGIES[who].__module__
-    source = division(name, seed, build, real) + inspect.getsource(sys.modules[module])
+    modules = ["selection_peers" if ":" in who else STRATEGIES[who].__module__]
+    if judge != PROBE:
+        modules.append(CLASSIFIERS[judge].__module__)
+    source = division(name, seed, build, real)
+    source += "".join(inspect.getsource(sys.modules[module]) for module in modules)
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
 def drop_stale(name: str, build: Path, real: Path) -> int:
     """Throw away the replays of a set that were made of other cells or by another strategy."""
     dropped = 0
-    for path in _file(build, name, 0, BASELINE).parent.glob("*.json"):
-        made = read_json(path)
-        who = made["strategy"]
-        known = who in peers() or who in STRATEGIES.names()
-        unit = (name, made["seed"], who)
-        if not known or made.get("version") != version(unit, build, real):
-            path.unlink()
-            dropped += 1
+    for judge in JUDGES:
+        for path in _file(build, name, 0, BASELINE, judge).parent.glob("*.json"):
+            made = read_json(path)
+            who = made["strategy"]
+            known = who in peers() or who in STRATEGIES.names()
+            unit = (name, made["seed"], who)
+            if not known or made.get("version") != version(unit, build, real, judge):
+                path.unlink()
+                dropped += 1
     return dropped
 
 
-def play(units: list[Unit], *, build: Path, real: Path) -> None:
+def play(units: list[Unit], *, build: Path, real: Path, judge: str = PROBE) -> None:
     """Replay strategies on divisions and keep their figures."""
     for name, seed, who in units:
         pool, test = divide(cells(name, build, real), name, seed)
         budgets = [b for b in BUDGETS if b < len(pool)]
         begin = time.process_time()
-        played = replay(pool, test, chooser(who), budgets=budgets, seed=seed)
+        played = replay(pool, test, chooser(who), budgets=budgets, seed=seed, classifier=judge)
         seconds = round(time.process_time() - begin, 2)
         figures = outcome(pool, played, full(name, seed, build, real), SCORE)
         early = [s for s in played.steps if s.budget <= AREA_TO]
@@ -111,25 +122,29 @@ def play(units: list[Unit], *, build: Path, real: Path) -> None:
         }
         figures |= {f"score_{s.budget}": s.scores[SCORE] for s in played.steps}
         figures["classes"] = len(np.unique(pool.label))
-        made = version((name, seed, who), build, real)
+        made = version((name, seed, who), build, real, judge)
         told = {"set": name, "strategy": who, "seed": seed, "seconds": seconds, "version": made}
+        told |= {"judge": judge}
         finite = {k: v if np.isfinite(v) else None for k, v in figures.items()}
-        write_json(_file(build, name, seed, who), told | finite)
+        write_json(_file(build, name, seed, who, judge), told | finite)
 
 
-def _file(build: Path, name: str, seed: int, who: str) -> Path:
-    folder = build / "replays" / name.replace(" ", "_")
+def _file(build: Path, name: str, seed: int, who: str, judge: str = PROBE) -> Path:
+    folder = build / ("replays" if judge == PROBE else f"replays-{judge}") / name.replace(" ", "_")
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{who.replace(':', '_')}-{seed}.json"
 
 
 def gather(build: Path) -> None:
     """Every replay that is kept, as a table and in words."""
-    table = pd.DataFrame([read_json(path) for path in sorted(build.glob("replays/*/*.json"))])
+    kept = [read_json(path) for path in sorted(build.glob("replays*/*/*.json"))]
+    table = pd.DataFrame([{"judge": PROBE} | replayed for replayed in kept])
     never = [c for c in map(str, table) if c.startswith(("labels_", "all_found_"))]
     table[never] = table[never].astype(float).fillna(np.inf)
     with atomic_file(RESULTS / "selection.parquet") as temporary:
         table.to_parquet(temporary, index=False)
+    judged = table[~table["set"].isin(CHOSEN_ON)]
+    table = table[table["judge"] == PROBE].drop(columns="judge")
     text, parts = [], {}
     for name in (*SETS, *CHOSEN_ON):
         part = table[table["set"] == name]
@@ -153,6 +168,7 @@ def gather(build: Path) -> None:
         f"{IMBALANCE:g} to 1 and to no fewer than {FEWEST} cells; its full score is that of the "
         "thinned pool.\n",
         goals({name: part for name, part in parts.items() if name not in CHOSEN_ON}, BUDGETS[-1]),
+        with_pool(judged, PROBE, BUDGETS[-1]),
     ]
     with atomic_file(RESULTS / "selection.md") as temporary:
         temporary.write_text("\n".join([*head, *text, scale()]) + "\n", encoding="utf-8")
@@ -163,6 +179,7 @@ def main() -> None:
     parser.add_argument("cells", type=Path, nargs="?", default=ROOT.parent / "shared" / "data")
     parser.add_argument("--sets", nargs="+", choices=[*SETS, *CHOSEN_ON], default=list(SETS))
     parser.add_argument("--strategies", nargs="+", default=[*STRATEGIES.names(), *peers()])
+    parser.add_argument("--judge", choices=JUDGES, default=PROBE)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "augmenters")
@@ -177,9 +194,9 @@ def main() -> None:
             (name, seed, who)
             for seed in range(options.seeds)
             for who in options.strategies
-            if not _file(options.build, name, seed, who).exists()
+            if not _file(options.build, name, seed, who, options.judge).exists()
         ]
-        work = partial(play, build=options.build, real=real)
+        work = partial(play, build=options.build, real=real, judge=options.judge)
         for _ in map_chunks(work, units, jobs=options.jobs, chunk=1, describe=name, unit="replay"):
             pass
         gather(options.build)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
@@ -56,11 +57,57 @@ def goals(parts: Mapping[str, pd.DataFrame], last: int) -> str:
 
 def _share(values: pd.DataFrame, last: int) -> str:
     ours, random = (float(values[who].median()) for who in (OURS, BASELINE))
+    return _ratio(ours, random, last)
+
+
+def _ratio(ours: float, random: float, last: int) -> str:
     if np.isinf(ours):
         return f"never / {'never' if np.isinf(random) else f'{random:.0f}'}"
     bound = "<" if np.isinf(random) else ""
     random = min(random, last)
     return f"{ours:.0f} / {random:.0f} = {bound}{ours / random:.2f}"
+
+
+def with_pool(table: pd.DataFrame, probe: str, last: int) -> str:
+    """What a classifier that learns from the unlabelled rest makes of the same labels.
+
+    Parameters
+    ----------
+    table
+        Replays with their `set`, `judge`, `strategy` and `seed`.
+    probe
+        Name of the judge that the share of 95 % is of, and that random is set beside.
+    last
+        Largest budget, as for `goals`.
+
+    Returns
+    -------
+    A table in Markdown; '' where only the probe has judged.
+    """
+    others = [judge for judge in dict.fromkeys(table["judge"]) if judge != probe]
+    if not others:
+        return ""
+    head = ["set", "seeds", "strategy", "judge", "area", "less the probe's, same labels"]
+    head += ["less random's with the probe", "labels to 95 %: against random with the probe"]
+    lines = ["## The same labels with the rest of the pool\n"]
+    lines += ["Shares are of what the probe reaches with all labels; it also judges random.\n"]
+    lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    by = {key: part.set_index("seed") for key, part in table.groupby(["set", "judge", "strategy"])}
+    for label in dict.fromkeys(table["set"]):
+        for judge, strategy in itertools.product(others, (OURS, BASELINE)):
+            compared = (judge, strategy), (probe, strategy), (probe, BASELINE)
+            if not all((label, *key) in by for key in compared):
+                continue
+            new, same, plain = (by[(label, *key)] for key in compared)
+            seeds = new.index.intersection(same.index).intersection(plain.index)
+            area = new["area"][seeds]
+            row = [label, str(len(seeds)), strategy, judge, f"{area.mean():.3f}"]
+            for other in (same, plain):
+                mean, low, high = interval((area - other["area"][seeds]).to_numpy(), 0.95)
+                row.append(f"{mean:+.3f} ({low:+.3f} to {high:+.3f})")
+            needed, random = (float(part["labels_95%"][seeds].median()) for part in (new, plain))
+            lines.append("| " + " | ".join([*row, _ratio(needed, random, last)]) + " |")
+    return "\n".join([*lines, ""])
 
 
 def scale() -> str:

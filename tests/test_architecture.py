@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "encoders": BASE | {"data"},
     "imaging": BASE | {"data", "diffusion", "encoders"},
     "generators": BASE | {"data", "diffusion", "encoders", "imaging"},
-    "classifiers": BASE | {"data"},
+    "classifiers": BASE | {"data", "diffusion"},
     "experiments": BASE | {"data", "generators", "classifiers", "metrics"},
     "serving": BASE | {"data", "encoders", "classifiers", "metrics"},
     "selection": BASE | {"data", "diffusion", "classifiers", "metrics"},

@@ -11,7 +11,7 @@ import pytest
 import selection
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.files import read_json
-from selection_goals import goals
+from selection_goals import goals, with_pool
 
 HERE = Path()
 
@@ -77,3 +77,37 @@ def test_goals_say_where_a_third_of_randoms_budget_is_too_little_for_anybody() -
     assert "| 9 / 15 = 0.60 (6 classes; *) |" in goals({"few": part}, 600)
     later = part.assign(all_found_1=part["all_found_1"] * 2)
     assert "| 18 / 30 = 0.60 (6 classes) |" in goals({"rare": later}, 600)
+
+
+def test_a_second_judge_is_set_beside_the_probe_on_the_same_labels(
+    sets: dict[str, EmbeddingSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "BUDGETS", (6, 12))
+    units = [("phantom", seed, "random") for seed in (0, 1)]
+    for judge in selection.JUDGES:
+        selection.play(units, build=tmp_path, real=HERE, judge=judge)
+    files = sorted(tmp_path.glob("replays*/*/*.json"))
+    assert [path.parents[1].name for path in files] == ["replays"] * 2 + ["replays-diffusion"] * 2
+    table = pd.DataFrame([read_json(path) for path in files])
+    text = with_pool(table, selection.PROBE, 12)
+    gain = table.groupby("judge")["area"].mean().diff().iloc[-1]
+    assert text.count("| phantom |") == 1
+    assert f"| random | diffusion | {table['area'][2:].mean():.3f} | {-gain:+.3f} (" in text
+    assert with_pool(table[:2], selection.PROBE, 12) == ""
+
+
+def test_replays_of_a_judge_that_changed_are_dropped(
+    sets: dict[str, EmbeddingSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = [("phantom", 0, "random")]
+    for judge in selection.JUDGES:
+        selection.play(units, build=tmp_path, real=HERE, judge=judge)
+    source = selection.inspect.getsource
+
+    def edited(module: object) -> str:
+        changed = str(getattr(module, "__name__", "")).endswith("classifiers.diffusion")
+        return source(module) + ("# another rule" if changed else "")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(selection.inspect, "getsource", edited)
+    assert selection.drop_stale("phantom", tmp_path, HERE) == 1
+    assert selection._file(tmp_path, "phantom", 0, "random").exists()

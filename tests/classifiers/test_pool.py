@@ -25,6 +25,8 @@ OPTIONS = [
     ("label-spreading", {"kernel": "rbf"}),
     ("label-spreading", {"kernel": "knn", "n_neighbors": 20, "alpha": 0.95}),
     ("label-spreading", {"metric": "euclidean"}),
+    ("diffusion", {}),
+    ("diffusion", {"shrinkage": 0.5, "pool_trust": 1.0}),
 ]
 
 

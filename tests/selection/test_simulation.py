@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import auc as sklearn_auc
 
+from bloomdiff.classifiers.diffusion import DiffusionClassifier
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.errors import LeakageError, ParameterError
 from bloomdiff.selection.curves import (
@@ -101,6 +104,37 @@ def test_bad_budgets(cells, budgets):
     pool, test = hold_out(cells, 3, seed=0)
     with pytest.raises(ParameterError, match="budgets"):
         replay(pool, test, by_strategy("random"), budgets=budgets, seed=0)
+
+
+def test_a_judge_that_learns_from_a_pool_has_the_rest_without_labels(cells, monkeypatch):
+    pool, test = hold_out(cells, 3, seed=0)
+    seen = []
+
+    def fit(self, X, y, *, fingerprint, classes, pool):
+        seen.append((len(X), pool.cell_id.tolist()))
+        hidden = replace(pool, rows=pool.rows.assign(label=""))
+        return plain(self, X, y, fingerprint=fingerprint, classes=classes, pool=hidden)
+
+    budgets = [20, 40]
+    given = replay(
+        pool, test, by_strategy("random"), budgets=budgets, seed=0, classifier="diffusion"
+    )
+    plain = DiffusionClassifier.fit
+    monkeypatch.setattr(DiffusionClassifier, "fit", fit)
+    again = replay(
+        pool, test, by_strategy("random"), budgets=budgets, seed=0, classifier="diffusion"
+    )
+    assert [s.scores for s in again.steps] == [s.scores for s in given.steps]
+    for (n, rest), budget in zip(seen, budgets, strict=True):
+        assert n == budget
+        assert sorted(rest) == sorted(np.delete(pool.cell_id, given.order[:budget]).tolist())
+    with monkeypatch.context() as patched:
+        patched.setattr(DiffusionClassifier, "uses_pool", False)
+        patched.setattr(DiffusionClassifier, "fit", plain)
+        alone = replay(
+            pool, test, by_strategy("random"), budgets=budgets, seed=0, classifier="diffusion"
+        )
+    assert [s.scores for s in alone.steps] != [s.scores for s in given.steps]
 
 
 def test_all_labels_reach_the_full_score_whatever_the_strategy(cells):

@@ -7,6 +7,7 @@ from typing import Any
 
 from bloomdiff.artifacts import registered_kind
 from bloomdiff.classifiers import (
+    diffusion,
     gradient_boosting,
     knn,
     label_spreading,

@@ -43,10 +43,13 @@ class Classifier(Learner[ClassifierParams]):
         fitted on; available after `fit`.
     uses_pool
         Whether the classifier learns from cells without labels.
+    scales_features
+        Whether every feature is brought to unit deviation, or only centred.
     """
 
     Params: type[ClassifierParams] = ClassifierParams
     uses_pool: ClassVar[bool] = False
+    scales_features: ClassVar[bool] = True
 
     # ----------------------------------------------------------------- what a classifier writes
     @abstractmethod
@@ -134,7 +137,8 @@ class Classifier(Learner[ClassifierParams]):
         self._columns: Indices = np.searchsorted(known, names)
         self._mean: Floats = reference.mean(axis=0, dtype=np.float64).astype(np.float32)
         scale = reference.std(axis=0, dtype=np.float64)
-        self._scale: Floats = np.where(scale > 0, scale, 1.0).astype(np.float32)
+        scaled = (scale > 0) & self.scales_features
+        self._scale: Floats = np.where(scaled, scale, 1.0).astype(np.float32)
         share = len(labels) / (len(names) * np.bincount(index))
         with one_thread():
             self._fit(

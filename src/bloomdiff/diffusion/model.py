@@ -12,7 +12,7 @@ from bloomdiff.diffusion.centres import Centres
 from bloomdiff.diffusion.config import DiffusionConfig
 from bloomdiff.diffusion.judge import Judge, undisputed
 from bloomdiff.diffusion.noise import balanced_noise
-from bloomdiff.diffusion.pool import join, pseudo_labels
+from bloomdiff.diffusion.pool import prior_with_pool
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.state import Arrays, pack, pack_network, part, restore_network
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index, Whitening
@@ -78,21 +78,16 @@ class ClassDiffusion:
         needs_judge = config.filter == "logistic" or config.feedback != 0
         self.judge = Judge.fit(X, y) if needs_judge else None
         weight = np.ones(len(y))
-        if pool is None or len(pool) == 0 or config.pool_trust == 0 or y.max() == 0:
-            self.prior = ClassPrior.fit(X, y, shrinkage=config.shrinkage, parents=parents)
-        else:
-            counts_for = pseudo_labels(
-                X,
-                y,
-                pool,
-                rounds=config.pool_rounds,
-                trust=config.pool_trust,
-                shrinkage=config.shrinkage,
-            )
-            rows, labels, soft = join(X, y, pool, counts_for)
-            self.prior = ClassPrior.fit(
-                rows, labels, weight=soft, shrinkage=config.shrinkage, parents=parents
-            )
+        self.prior, counts_for = prior_with_pool(
+            X,
+            y,
+            pool,
+            rounds=config.pool_rounds,
+            trust=config.pool_trust,
+            shrinkage=config.shrinkage,
+            parents=parents,
+        )
+        if pool is not None and counts_for is not None:
             # One label a row here: the same row in training and held-out part would be a leak.
             X = np.concatenate([X, pool])
             y = np.concatenate([y, counts_for.argmax(axis=1)])

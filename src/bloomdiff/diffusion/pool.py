@@ -30,6 +30,39 @@ NEGLIGIBLE = 0.001
 """Count below which a pool row is not counted for a class."""
 
 
+def prior_with_pool(
+    X: Floats,
+    y: Index,
+    pool: Floats | None,
+    *,
+    rounds: int,
+    trust: float,
+    shrinkage: float | None = None,
+    parents: Index | None = None,
+) -> tuple[ClassPrior, Doubles | None]:
+    """The class prior of labelled rows and, where there is one, of a pool.
+
+    Parameters
+    ----------
+    X, y, rounds, trust, shrinkage
+        As for `pseudo_labels`.
+    pool
+        Rows without labels `(m, d)`, or None; one class or no trust leave it aside.
+    parents
+        As for `Centres.fit`.
+
+    Returns
+    -------
+    The prior, and what `pseudo_labels` said; None where the pool was left aside.
+    """
+    if pool is None or len(pool) == 0 or trust == 0 or y.max() == 0:
+        return ClassPrior.fit(X, y, shrinkage=shrinkage, parents=parents), None
+    counts_for = pseudo_labels(X, y, pool, rounds=rounds, trust=trust, shrinkage=shrinkage)
+    rows, labels, weight = join(X, y, pool, counts_for)
+    prior = ClassPrior.fit(rows, labels, weight=weight, shrinkage=shrinkage, parents=parents)
+    return prior, counts_for
+
+
 def pseudo_labels(
     X: Floats,
     y: Index,

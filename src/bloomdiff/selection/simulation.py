@@ -95,7 +95,8 @@ def replay(
     seed
         Seed of the strategy and the classifier.
     classifier
-        Name of the classifier that is scored.
+        Name of the classifier that is scored. One that learns from a pool has the cells that
+        have not been asked for, without their labels.
 
     Raises
     ------
@@ -154,11 +155,12 @@ def _step(pool: EmbeddingSet, test: EmbeddingSet, order: Index, seed: int, class
     from bloomdiff.metrics.classification import score_classification
 
     train = pool.take(order)
+    rest = pool.take(np.setdiff1d(np.arange(len(pool)), order))
     names, counts = np.unique(train.label, return_counts=True)
     found = dict.fromkeys(sorted(set(pool.label.tolist())), 0)
     found |= dict(zip(names.tolist(), counts.tolist(), strict=True))
     classes = sorted({*found, *test.label.tolist()})
-    proba = _predict(train, test, classes, seed, classifier)
+    proba = _predict(train, rest, test, classes, seed, classifier)
     fields = float("nan")
     if "field" in train.rows and (train.rows["field"] != "").all():
         fields = float(train.rows["field"].nunique())
@@ -166,9 +168,14 @@ def _step(pool: EmbeddingSet, test: EmbeddingSet, order: Index, seed: int, class
 
 
 def _predict(
-    train: EmbeddingSet, test: EmbeddingSet, classes: list[str], seed: int, classifier: str
+    train: EmbeddingSet,
+    rest: EmbeddingSet,
+    test: EmbeddingSet,
+    classes: list[str],
+    seed: int,
+    classifier: str,
 ) -> npt.NDArray[np.float64]:
-    from bloomdiff.classifiers import make_classifier
+    from bloomdiff.classifiers import CLASSIFIERS, make_classifier
 
     names = np.unique(train.label)
     if len(names) == 1:
@@ -177,5 +184,6 @@ def _predict(
         proba[:, classes.index(str(names[0]))] = 1
         return proba
     model = make_classifier(classifier, seed=seed)
-    model.fit(train.X, train.label, fingerprint=train.fingerprint, classes=classes)
+    pool = rest if CLASSIFIERS[classifier].uses_pool else None
+    model.fit(train.X, train.label, fingerprint=train.fingerprint, classes=classes, pool=pool)
     return model.predict_on(test)
