@@ -90,7 +90,7 @@ def missing(
     for unit in units:
         lacking: dict[tuple[str, ...], list[str]] = {}
         for name in methods:
-            columns = ["logistic"] if name == ALL_LABELS else METHODS[name].columns(classifiers)
+            columns = ["logistic"] if name == ALL_LABELS else METHODS[name].runs(classifiers)
             lacks = tuple(c for c in columns if (*unit, name, c) not in done)
             if lacks:
                 lacking.setdefault(lacks, []).append(name)

@@ -77,11 +77,15 @@ class Method:
     own: Mapping[str, Sequence[Values]] = field(default_factory=dict)
     ours: bool = False
 
-    def columns(self, classifiers: Sequence[str]) -> list[str]:
-        """What its scores stand under: classifiers by themselves beside the linear probe."""
-        if any(name not in PLAIN for name in self.own):
-            return ["logistic"]
-        return [name for name in self.own or PLAIN if name in classifiers]
+    def runs(self, classifiers: Sequence[str]) -> dict[str, str]:
+        """The classifiers that it runs as, by the column that their scores stand under.
+
+        Methods that are classifiers by themselves are compared with the linear probe.
+        """
+        for name in self.own:
+            if name not in PLAIN:
+                return {"logistic": name}
+        return {name: name for name in self.own or PLAIN if name in classifiers}
 
 
 def _adjusted(values: Sequence[Values]) -> list[dict[str, Any]]:
@@ -142,9 +146,7 @@ def compete(method: Method, parts: Parts, classifiers: Sequence[str], seed: int)
         for fit, held in folds
     ]
     outer = Trained(method, labelled, pool, seed)
-    for classifier in method.own or PLAIN:
-        if classifier in PLAIN and classifier not in classifiers:
-            continue
+    for column, classifier in method.runs(classifiers).items():
         begun = time.perf_counter()
         options = _configurations(method, classifier)
         means = np.zeros(len(options))
@@ -155,8 +157,7 @@ def compete(method: Method, parts: Parts, classifiers: Sequence[str], seed: int)
             ]
         best = int(means.argmax())
         yield {
-            # Methods that are classifiers are compared with the linear probe.
-            "classifier": classifier if classifier in PLAIN else "logistic",
+            "classifier": column,
             "configuration": best,
             **outer.score(classifier, *options[best], parts.test),
             "generator_seconds": outer.seconds,
