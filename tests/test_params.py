@@ -78,6 +78,7 @@ def set_at(path, value):
         ("generators.smoote", {}, "generators.smoote"),
         ("generators.smote", {"neighbours": 3}, "generators.smote"),
         ("sweep.classifiers.logistic", {"D": 3}, "sweep.classifiers.logistic"),
+        ("simulate.classifier", "logistics", "simulate.classifier.logistics"),
         ("embed.imagesize", 3, "embed"),
         ("encoder", "dinov9", "dinov9"),
         ("report.ratio", 3, "report.ratio: 3.0 is not run"),

@@ -87,6 +87,7 @@ class SimulateParams(Block):
     budgets: tuple[int, ...] = Field(min_length=1)
     n_seeds: int = Field(ge=1)
     n_splits: int = Field(ge=2)
+    classifier: str | None
 
     @model_validator(mode="after")
     def _is_comparable(self) -> Self:
@@ -173,6 +174,11 @@ class Params(Block):
         return next(iter(self.sweep.classifiers))
 
     @property
+    def judge(self) -> str:
+        """The classifier that is scored in replayed annotation."""
+        return self.simulate.classifier or self.primary
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds of the synthetic draws and of the classifiers."""
         return tuple(range(self.seed, self.seed + self.sweep.n_seeds))
@@ -219,6 +225,7 @@ def _check_registered(path: str | Path, params: Params) -> None:
     for block, make, entries in (
         ("generators", partial(make_generator, seed=0), params.generators),
         ("sweep.classifiers", make_classifier, params.sweep.classifiers),
+        ("simulate.classifier", make_classifier, {params.judge: {}}),
         ("simulate.strategies", make_strategy, params.simulate.strategies),
     ):
         for name, values in entries.items():

@@ -206,12 +206,14 @@ def test_unknown_parameter_is_told(name):
 
 
 def test_search_space_gives_valid_parameters(name):
+    """The study hands back what it has suggested, so its names are those of the parameters."""
     import optuna
 
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(20):
-        drawn = CLASSIFIERS[name].search_space(study.ask())
-        assert drawn
+        trial = study.ask()
+        drawn = CLASSIFIERS[name].search_space(trial)
+        assert drawn == trial.params != {}
         make_classifier(name, drawn)
 
 

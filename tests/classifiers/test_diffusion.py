@@ -1,14 +1,13 @@
 """Linear discriminant analysis on many rows, and the estimator's `predict_proba`, as oracles."""
 
 import numpy as np
-import optuna
 import pytest
 from scipy.special import softmax
 from sklearn.datasets import make_blobs
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import f1_score
 
-from bloomdiff.classifiers import CLASSIFIERS, make_classifier
+from bloomdiff.classifiers import make_classifier
 from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.diffusion.estimator import EmbeddingDiffusion
 from bloomdiff.errors import ParameterError
@@ -58,14 +57,6 @@ def test_few_rows_are_classified_better_than_by_logistic_regression(digits):
             of.append(f1_score(test.label, model.predict(test.X), average="macro"))
     gain = np.subtract(scores["diffusion"], scores["logistic"])
     assert gain.mean() > 2 * gain.std(ddof=1) / np.sqrt(len(gain))
-
-
-def test_the_search_space_is_of_its_parameters():
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    kind = CLASSIFIERS["diffusion"]
-    seen = [kind.Params(**kind.search_space(study.ask())) for _ in range(20)]
-    assert {p.shrinkage is None for p in seen} == {True, False}
-    assert all(0 < p.pool_trust <= 1 for p in seen)
 
 
 def test_a_shrinkage_above_one_is_told():

@@ -198,7 +198,10 @@ def test_hyper_parameters_suggested_are_accepted(name):
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(5):
-        make_generator(name, GENERATORS[name].search_space(study.ask()), seed=0)
+        trial = study.ask()
+        drawn = GENERATORS[name].search_space(trial)
+        assert drawn == trial.params
+        make_generator(name, drawn, seed=0)
 
 
 @pytest.mark.parametrize("name", ["none", *NAMES])

@@ -99,7 +99,7 @@ def test_simulate_is_a_stage_and_an_mlflow_run(project):
     EmbeddingSet(embeddings.X, rows, embeddings.header).save("embeddings/cells.parquet")
     params = yaml.safe_load((ROOT / "params.demo.yaml").read_text())
     params["jobs"] = 1
-    params["simulate"] |= {"n_seeds": 2, "budgets": [8]}
+    params["simulate"] |= {"n_seeds": 2, "budgets": [8], "classifier": "diffusion"}
     Path("params.yaml").write_text(yaml.safe_dump(params))
     done = call("simulate")
     assert done.exit_code == 0
@@ -117,6 +117,9 @@ def test_simulate_is_a_stage_and_an_mlflow_run(project):
     runs = client.search_runs([experiment.experiment_id])
     names = {run.info.run_name for run in runs}
     assert {"random seed 0", "expected-gain seed 1"} <= names
+    assert {run.data.params["classifier"] for run in runs if "classifier" in run.data.params} == {
+        "diffusion"
+    }
 
 
 def test_random_is_always_beside(project):

@@ -93,8 +93,7 @@ class DiffusionClassifier(Classifier):
     @staticmethod
     def search_space(trial: Any) -> dict[str, Any]:
         """The covariance's shrinkage, and what the pool counts for."""
-        estimated = trial.suggest_categorical("shrinkage_estimated", [True, False])
         return {
-            "shrinkage": None if estimated else trial.suggest_float("shrinkage", 0.05, 0.95),
+            "shrinkage": trial.suggest_categorical("shrinkage", [None, 0.1, 0.3, 0.5, 0.7, 0.9]),
             "pool_trust": trial.suggest_float("pool_trust", 0.03, 1.0, log=True),
         }

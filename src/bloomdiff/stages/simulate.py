@@ -33,9 +33,7 @@ def run(project: Project, run: StageRun) -> None:
         partial(simulate_one, project),
         units,
         working=working,
-        key=key_of(
-            settings.model_dump(mode="json"), params.primary, sha256_file(project.embeddings)
-        ),
+        key=key_of(settings.model_dump(mode="json"), params.judge, sha256_file(project.embeddings)),
         jobs=params.jobs,
         describe="simulate",
     )
@@ -56,7 +54,7 @@ def run(project: Project, run: StageRun) -> None:
         text = to_markdown(summary, score="macro-F1", confidence=params.report.confidence)
         (folder / "summary.md").write_text(text, encoding="utf-8")
         _figure(curve).savefig(folder / "curves.png", metadata={"Software": None})
-    run.log_params({"classifier": params.primary, "seeds": len(seeds)})
+    run.log_params({"classifier": params.judge, "seeds": len(seeds)})
     run.log_metrics(
         {f"area.{name}": v for name, v in zip(summary["strategy"], summary["area"], strict=True)}
     )
@@ -68,7 +66,7 @@ def run(project: Project, run: StageRun) -> None:
 def simulate_one(project: Project, folder: Path, seed: str, strategy: str) -> None:
     """Replay one strategy on one division of the cells; all strategies of a seed share it."""
     settings, number = project.params.simulate, int(seed)
-    classifier = project.params.primary
+    classifier = project.params.judge
     pool, test = hold_out(EmbeddingSet.load(project.embeddings), settings.n_splits, number)
     budgets = [b for b in settings.budgets if b < len(pool)] or [len(pool)]
     played = replay(
