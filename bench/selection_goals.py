@@ -87,25 +87,33 @@ def with_pool(table: pd.DataFrame, probe: str, last: int) -> str:
     others = [judge for judge in dict.fromkeys(table["judge"]) if judge != probe]
     if not others:
         return ""
-    head = ["set", "seeds", "strategy", "judge", "area", "less the probe's, same labels"]
-    head += ["less random's with the probe", "labels to 95 %: against random with the probe"]
+    head = ["set", "judge", "strategy", "seeds", "area", "ours less it"]
+    head += ["less the probe's, same labels", "less random's with the probe"]
+    head += ["labels to 95 %: against random with the probe"]
     lines = ["## The same labels with the rest of the pool\n"]
     lines += ["Shares are of what the probe reaches with all labels; it also judges random.\n"]
     lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     by = {key: part.set_index("seed") for key, part in table.groupby(["set", "judge", "strategy"])}
-    for label in dict.fromkeys(table["set"]):
-        for judge, strategy in itertools.product(others, (OURS, BASELINE)):
-            compared = (judge, strategy), (probe, strategy), (probe, BASELINE)
-            if not all((label, *key) in by for key in compared):
-                continue
-            new, same, plain = (by[(label, *key)] for key in compared)
-            seeds = new.index.intersection(same.index).intersection(plain.index)
-            area = new["area"][seeds]
-            row = [label, str(len(seeds)), strategy, judge, f"{area.mean():.3f}"]
-            for other in (same, plain):
-                mean, low, high = interval((area - other["area"][seeds]).to_numpy(), 0.95)
+    for label, judge in itertools.product(dict.fromkeys(table["set"]), others):
+        ours, plain = by.get((label, judge, OURS)), by.get((label, probe, BASELINE))
+        if ours is None or plain is None:
+            continue
+        judged = {
+            who: part
+            for (of, whose, who), part in by.items()
+            if (of, whose) == (label, judge) and (label, probe, who) in by
+        }
+        for who, part in sorted(judged.items(), key=lambda item: -item[1]["area"].mean()):
+            seeds, area = part.index, part["area"]
+            row = [label, judge, who, str(len(seeds)), f"{area.mean():.3f}"]
+            for gain in (
+                ours["area"] - area,
+                area - by[label, probe, who]["area"],
+                area - plain["area"],
+            ):
+                mean, low, high = interval(gain.dropna().to_numpy(), 0.95)
                 row.append(f"{mean:+.3f} ({low:+.3f} to {high:+.3f})")
-            needed, random = (float(part["labels_95%"][seeds].median()) for part in (new, plain))
+            needed, random = (float(of["labels_95%"][seeds].median()) for of in (part, plain))
             lines.append("| " + " | ".join([*row, _ratio(needed, random, last)]) + " |")
     return "\n".join([*lines, ""])
 

@@ -83,17 +83,20 @@ def test_a_second_judge_is_set_beside_the_probe_on_the_same_labels(
     sets: dict[str, EmbeddingSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(selection, "BUDGETS", (6, 12))
-    units = [("phantom", seed, "random") for seed in (0, 1)]
+    units = [("phantom", seed, who) for seed in (0, 1) for who in ("random", "expected-gain")]
     for judge in selection.JUDGES:
         selection.play(units, build=tmp_path, real=HERE, judge=judge)
     files = sorted(tmp_path.glob("replays*/*/*.json"))
-    assert [path.parents[1].name for path in files] == ["replays"] * 2 + ["replays-diffusion"] * 2
+    assert [path.parents[1].name for path in files] == ["replays"] * 4 + ["replays-diffusion"] * 4
     table = pd.DataFrame([read_json(path) for path in files])
     text = with_pool(table, selection.PROBE, 12)
-    gain = table.groupby("judge")["area"].mean().diff().iloc[-1]
-    assert text.count("| phantom |") == 1
-    assert f"| random | diffusion | {table['area'][2:].mean():.3f} | {-gain:+.3f} (" in text
-    assert with_pool(table[:2], selection.PROBE, 12) == ""
+    area = table.groupby(["judge", "strategy"])["area"].mean()
+    random, probe = area["diffusion", "random"], area["logistic", "random"]
+    assert text.count("| phantom |") == 2
+    line = next(line for line in text.splitlines() if "| diffusion | random |" in line)
+    assert f"| 2 | {random:.3f} | {area['diffusion', 'expected-gain'] - random:+.3f} (" in line
+    assert line.count(f"| {random - probe:+.3f} (") == 2
+    assert with_pool(table[:4], selection.PROBE, 12) == ""
 
 
 def test_replays_of_a_judge_that_changed_are_dropped(
