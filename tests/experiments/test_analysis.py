@@ -293,3 +293,32 @@ def test_traits_are_judged_against_their_floor():
     assert found.loc["diameter", "excess_low"] > 0
     assert found.loc["halo", "note"] == "not readable"
     assert trait_table(pd.DataFrame(columns=columns), **ABOUT).empty
+
+
+def test_classifiers_are_compared_on_real_cells_only():
+    """Without a correction for overlapping training parts it is the plain paired t."""
+    plain, rng = scores(GAIN), np.random.default_rng(2)
+    ahead = plain["macro_f1"] + rng.normal(0.1, 0.01, len(plain))
+    behind = plain["macro_f1"] + rng.normal(-0.1, 0.2, len(plain))
+    every = pd.concat(
+        [
+            plain.assign(classifier="knn", macro_f1=behind),
+            plain,
+            plain.assign(classifier="diffusion", macro_f1=ahead),
+        ]
+    )
+    about = {"primary": "logistic", "test_fraction": 1e-12, "confidence": 0.95}
+    table = comparisons.classifier_table(every, **about).set_index("classifier")
+    assert table.index[0] == "logistic"
+    assert np.isnan(table.loc["logistic", "gain"])
+    real = plain["generator"] == "none"
+    p = {}
+    for name, value in (("diffusion", ahead), ("knn", behind)):
+        oracle = stats.ttest_rel(value[real], plain.loc[real, "macro_f1"])
+        low, high = oracle.confidence_interval(0.95)
+        found = table.loc[name, ["mean", "gain_low", "gain_high", "p_value"]].to_numpy(float)
+        np.testing.assert_allclose(found, [value[real].mean(), low, high, oracle.pvalue])
+        p[name] = oracle.pvalue
+    assert table.loc["diffusion", "p_holm"] == pytest.approx(2 * p["diffusion"])
+    assert table.loc["knn", "p_holm"] == pytest.approx(max(2 * p["diffusion"], p["knn"]))
+    assert comparisons.classifier_table(plain, **about).empty

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from bloomdiff.report.classifier_section import classifier_section
 from bloomdiff.report.diagrams import critical_difference, reject_curves, shot_figure
 from bloomdiff.report.fidelity_sections import (
     metric_section,
@@ -56,6 +57,18 @@ def test_sections_show_the_ratio_named_beforehand_alone():
     by_class = class_section(table.assign(**{"class": "blast", "shots": 12.0}), "1")
     assert by_class.rows == [["blast", "12", "50.0", "+10.0 [5.0, 15.0]"]]
     assert by_class.head == ["class", "shots", "real only", "smote"]
+
+
+def test_classifiers_stand_beside_the_primary_one():
+    table = estimates(0.5, 0.6, 0.4).assign(classifier=["logistic", "diffusion", "knn"])
+    section = classifier_section(table.assign(p_holm=[NAN, 0.2, 0.04]), "logistic")
+    assert section.rows == [
+        ["logistic", "50.0 [40.0, 60.0]", "", ""],
+        ["diffusion", "60.0 [50.0, 70.0]", "+10.0 [5.0, 15.0]", "0.200"],
+        ["knn", "40.0 [30.0, 50.0]", "-10.0 [-15.0, -5.0]", "0.040"],
+    ]
+    assert "`logistic`" in section.lead
+    assert classifier_section(pd.DataFrame(), "logistic") is None
 
 
 def test_calibration_and_its_absence():

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from bloomdiff.report.classifier_section import classifier_section
 from bloomdiff.report.page import Section
 from bloomdiff.report.tables import at_ratio, change, method_name, points, spelled
 
@@ -15,8 +16,9 @@ Tables = Mapping[str, pd.DataFrame]
 
 
 def usefulness_sections(tables: Tables, ratio: str, *, primary: str) -> list[Section]:
-    """All sections about the primary classifier at the ratio named beforehand."""
+    """The classifiers, then all about the primary one at the ratio named beforehand."""
     made = [
+        classifier_section(tables["classifiers"], primary),
         domain_section(tables["domains"], ratio),
         class_section(tables["class_gains"], ratio),
         shot_section(tables["shot_gains"], ratio),

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from bloomdiff.experiments.analysis.predictions import Setting
-from bloomdiff.experiments.summary import METHOD, REAL_ONLY, fold_values
+from bloomdiff.experiments.summary import METHOD, REAL_ONLY, estimate_methods, fold_values
 from bloomdiff.metrics.classification import macro_f1
 from bloomdiff.metrics.ranking import mean_ranks
 from bloomdiff.metrics.resampling import bootstrap_interval, paired_bootstrap
+from bloomdiff.metrics.statistics import holm
 
 BOOTSTRAP = [
     *("pooled", "pooled_low", "pooled_high"),
@@ -114,3 +115,30 @@ def ranks_frame(found: dict[str, Any]) -> pd.DataFrame:
             "bars": list(bars.values()),
         }
     )
+
+
+def classifier_table(
+    scores: pd.DataFrame, *, primary: str, test_fraction: float, confidence: float
+) -> pd.DataFrame:
+    """Every classifier on real cells only, and its paired difference to the primary one.
+
+    Returns
+    -------
+    DataFrame
+        `classifier`, the primary one first, and the columns of `estimate_methods`; `p_holm` is over
+        the classifiers. Empty where there is one classifier.
+    """
+    alone = scores[scores["generator"] == REAL_ONLY]
+    if alone["classifier"].nunique() < 2:
+        return pd.DataFrame()
+    # Each classifier in the place of a generator, the primary one in that of real-only.
+    playing = alone["classifier"].where(alone["classifier"] != primary, REAL_ONLY)
+    table = estimate_methods(
+        alone.assign(generator=playing),
+        "macro_f1",
+        test_fraction=test_fraction,
+        confidence=confidence,
+    )
+    named = table["generator"].where(table["generator"] != REAL_ONLY, primary)
+    table.insert(0, "classifier", named)
+    return table.drop(columns=METHOD).assign(p_holm=holm(table["p_value"].to_numpy(np.float64)))

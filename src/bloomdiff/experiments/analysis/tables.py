@@ -132,6 +132,9 @@ def all_tables(results: Results, choices: Choices) -> dict[str, pd.DataFrame]:
         "differential_slides": slides,
         "class_gains": shots.class_gains(per_class, counts, **about),
         "shot_gains": shots.shot_gains(per_class, counts, **about),
+        "classifiers": comparisons.classifier_table(
+            results.scores, primary=choices.primary, **about
+        ),
         "bootstrap": comparisons.bootstrap_table(judged, len(classes), **resampling),
         "ranks": pd.DataFrame() if ranks is None else comparisons.ranks_frame(ranks),
         "predictors": predictor_table(results.fidelity, primary, SCORE, ratio, seed=choices.seed),

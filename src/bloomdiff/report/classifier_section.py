@@ -1,0 +1,38 @@
+"""The section that compares the classifiers with one another, no synthetic row added."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bloomdiff.report.page import Section
+from bloomdiff.report.tables import change, spelled
+
+
+def classifier_section(table: pd.DataFrame, primary: str) -> Section | None:
+    """Macro-F1 of every classifier on real cells only; None where there is one classifier.
+
+    Parameters
+    ----------
+    table
+        Of `bloomdiff.experiments.analysis.comparisons.classifier_table`.
+    primary
+        The classifier that the others are compared with.
+    """
+    if table.empty:
+        return None
+    rows = [
+        [
+            row["classifier"],
+            spelled(row, scale=100, low=0, top=100),
+            change(row, "gain", scale=100),
+            "" if pd.isna(row["p_holm"]) else f"{row['p_holm']:.3f}",
+        ]
+        for _, row in table.iterrows()
+    ]
+    lead = (
+        f"Each tuned on the training part with as many trials. Macro-F1 and the paired difference "
+        f"to `{primary}`, in points, over folds by the corrected resampled t; Holm's p is over the "
+        "classifiers. Nothing here was named beforehand."
+    )
+    head = ["classifier", "macro-F1", f"less {primary}", "Holm's p"]
+    return Section("The classifiers on real cells only", lead, head, rows)
