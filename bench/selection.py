@@ -143,7 +143,8 @@ def gather(build: Path) -> None:
     table[never] = table[never].astype(float).fillna(np.inf)
     with atomic_file(RESULTS / "selection.parquet") as temporary:
         table.to_parquet(temporary, index=False)
-    judged = table[~table["set"].isin(CHOSEN_ON)]
+    order = {name: rank for rank, name in enumerate(SETS)}
+    judged = table[table["set"].isin(order)].sort_values("set", key=lambda name: name.map(order))
     table = table[table["judge"] == PROBE].drop(columns="judge")
     text, parts = [], {}
     for name in (*SETS, *CHOSEN_ON):
@@ -160,9 +161,9 @@ def gather(build: Path) -> None:
         text += [f"## {name}{chosen}\n", to_markdown(summary, score="macro-F1", confidence=0.95)]
     head = [
         "# Selection: replayed annotation\n",
-        "DINOv2-S embeddings; the same linear probe is judged for every strategy, on cells apart "
-        f"by group, one part of {PARTS}; budgets {', '.join(map(str, BUDGETS))}, areas to "
-        f"{AREA_TO}. `skactiveml:` "
+        "DINOv2-S embeddings; the same classifier is judged for every strategy, a linear probe but "
+        f"where told, on cells apart by group, one part of {PARTS}; budgets "
+        f"{', '.join(map(str, BUDGETS))}, areas to {AREA_TO}. `skactiveml:` "
         "and `modal:` are peers' own implementations with their defaults, random while fewer than "
         "two classes are known. The pool of a tail falls from class to class, in random order, by "
         f"{IMBALANCE:g} to 1 and to no fewer than {FEWEST} cells; its full score is that of the "
