@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.metrics import balanced_accuracy_score
 
-from bloomdiff.diffusion.pool import join, pseudo_labels
+from bloomdiff.diffusion.pool import join, mean_recall, prior_with_pool, pseudo_labels
 from bloomdiff.diffusion.prior import ClassPrior
 
 
@@ -81,3 +82,40 @@ def test_no_trust_is_no_pool():
     pool, _ = cells(10, 1)
     rows, labels, weight = join(X, y, pool, pseudo_labels(X, y, pool, rounds=1, trust=0.0))
     assert (len(rows), len(labels), weight.tolist()) == (16, 16, [1.0] * 16)
+
+
+def long_tail(seed):
+    X, y = cells(60, seed, gap=5.0)
+    kept = np.concatenate([np.flatnonzero(y == c)[:m] for c, m in enumerate((60, 20, 3, 2))])
+    return X[kept], y[kept]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_pool_of_other_cells_is_left_aside(seed):
+    """Moved as another stain would move it, the pool draws rare classes away from their labels."""
+    X, y = long_tail(seed)
+    pool, _ = cells(60, 50 + seed, gap=5.0)
+    pool[:, :2] += 12
+    with pytest.warns(UserWarning, match="pool is left aside: learning from it loses"):
+        prior, counts_for = prior_with_pool(X, y, pool, rounds=2, trust=0.1)
+    assert counts_for is None
+    alone = ClassPrior.fit(X, y)
+    np.testing.assert_array_equal(prior.scores(pool), alone.scores(pool))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_pool_of_the_same_cells_is_learned_from(seed, recwarn):
+    X, y = long_tail(seed)
+    pool, truth = cells(60, 50 + seed, gap=5.0)
+    prior, counts_for = prior_with_pool(X, y, pool, rounds=2, trust=0.1)
+    assert counts_for is not None
+    assert not [w for w in recwarn if "pool" in str(w.message)]
+    right = (prior.posterior(pool).argmax(axis=1) == truth).mean()
+    assert right >= (ClassPrior.fit(X, y).posterior(pool).argmax(axis=1) == truth).mean()
+
+
+def test_recall_weighs_classes_alike():
+    X, y = cells([400, 100, 100, 100], 0, gap=1.0)
+    prior = ClassPrior.fit(X, y)
+    guess = prior.posterior(X).argmax(axis=1)
+    assert mean_recall(prior, X, y) == pytest.approx(balanced_accuracy_score(y, guess))

@@ -9,10 +9,15 @@ few rows than a boundary is. A classifier taught by the prior starts the next ro
 such pseudo-labels is due to You et al. 2023 (arXiv:2302.10586).
 
 All of it happens in the leading principal components of labelled and pool rows together.
+
+A pool of other cells than the labelled ones (another laboratory, another stain) may draw a class
+away from its own labels, above all a rare one. So the labels have the last word: where the prior
+that learned from the pool no longer finds them, the pool is left aside.
 """
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -28,6 +33,8 @@ SHARE = 0.1
 """Part of the pool that joins the self-training classifier at a time."""
 NEGLIGIBLE = 0.001
 """Count below which a pool row is not counted for a class."""
+LOST = 0.1
+"""Mean recall of the labelled rows that may be lost to a pool before it is left aside."""
 
 
 def prior_with_pool(
@@ -58,6 +65,8 @@ def prior_with_pool(
     if pool is None or len(pool) == 0 or trust == 0 or y.max() == 0:
         return ClassPrior.fit(X, y, shrinkage=shrinkage, parents=parents), None
     counts_for = pseudo_labels(X, y, pool, rounds=rounds, trust=trust, shrinkage=shrinkage)
+    if not counts_for.any():
+        return ClassPrior.fit(X, y, shrinkage=shrinkage, parents=parents), None
     rows, labels, weight = join(X, y, pool, counts_for)
     prior = ClassPrior.fit(rows, labels, weight=weight, shrinkage=shrinkage, parents=parents)
     return prior, counts_for
@@ -74,6 +83,8 @@ def pseudo_labels(
 ) -> Doubles:
     """How many labelled rows of each class every pool row counts for, float64 `(m, c)`.
 
+    All zero, with a warning, where the pool contradicts the labels.
+
     Parameters
     ----------
     X, y
@@ -89,9 +100,10 @@ def pseudo_labels(
         Of the covariance, as for `residual_covariance`.
     """
     A, B = _components(X, pool)
-    p = self_trained(A, y, B)
+    p, known = self_trained(A, y, B), 1.0
     if np.bincount(y).max() > 1:  # the prior of labelled rows alone errs in other ways
-        q = ClassPrior.fit(A, y, shrinkage=shrinkage).posterior(B)
+        alone = ClassPrior.fit(A, y, shrinkage=shrinkage)
+        q, known = alone.posterior(B), mean_recall(alone, A, y)
         p = np.sqrt((p + NEGLIGIBLE) * (q + NEGLIGIBLE))
         p /= p.sum(axis=1, keepdims=True)
     for turn in range(rounds):
@@ -101,7 +113,21 @@ def pseudo_labels(
             rows, labels, weight = join(A, y, B, _counts(p, trust))
             prior = ClassPrior.fit(rows, labels, weight=weight, shrinkage=shrinkage)
             p = prior.posterior(B)
+    found = mean_recall(prior, A, y)
+    if found < known - LOST:
+        warnings.warn(
+            f"the unlabelled pool is left aside: learning from it loses {known - found:.0%} of the "
+            "labelled rows, so that its cells seem to be of another kind",
+            stacklevel=2,
+        )
+        return np.zeros_like(p)
     return _counts(p, trust)
+
+
+def mean_recall(prior: ClassPrior, X: Floats, y: Index) -> float:
+    """Share of the rows of a class that the prior finds again, mean over the classes."""
+    right = prior.scores(X).argmax(axis=1) == y
+    return float((np.bincount(y, right) / np.bincount(y)).mean())
 
 
 def self_trained(A: Floats, y: Index, B: Floats) -> Doubles:
