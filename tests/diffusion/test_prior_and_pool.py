@@ -90,25 +90,28 @@ def long_tail(seed):
     return X[kept], y[kept]
 
 
+@pytest.mark.parametrize("trust", [0.05, 0.1, 1.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_pool_of_other_cells_is_left_aside(seed):
+def test_a_pool_of_other_cells_is_left_aside(seed, trust):
     """Moved as another stain would move it, the pool draws rare classes away from their labels."""
     X, y = long_tail(seed)
     pool, _ = cells(60, 50 + seed, gap=5.0)
     pool[:, :2] += 12
     with pytest.warns(UserWarning, match="pool is left aside: learning from it loses"):
-        prior, counts_for = prior_with_pool(X, y, pool, rounds=2, trust=0.1)
+        prior, counts_for = prior_with_pool(X, y, pool, rounds=2, trust=trust)
     assert counts_for is None
     alone = ClassPrior.fit(X, y)
     np.testing.assert_array_equal(prior.scores(pool), alone.scores(pool))
 
 
+@pytest.mark.parametrize("trust", [0.1, 1.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_pool_of_the_same_cells_is_learned_from(seed, recwarn):
+def test_a_pool_of_the_same_cells_is_learned_from(seed, trust, recwarn):
     X, y = long_tail(seed)
     pool, truth = cells(60, 50 + seed, gap=5.0)
-    prior, counts_for = prior_with_pool(X, y, pool, rounds=2, trust=0.1)
+    prior, counts_for = prior_with_pool(X, y, pool, rounds=2, trust=trust)
     assert counts_for is not None
+    assert trust / 2 < counts_for.max() <= trust
     assert not [w for w in recwarn if "pool" in str(w.message)]
     right = (prior.posterior(pool).argmax(axis=1) == truth).mean()
     assert right >= (ClassPrior.fit(X, y).posterior(pool).argmax(axis=1) == truth).mean()

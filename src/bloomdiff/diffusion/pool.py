@@ -18,6 +18,7 @@ that learned from the pool no longer finds them, the pool is left aside.
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,10 @@ SHARE = 0.1
 """Part of the pool that joins the self-training classifier at a time."""
 NEGLIGIBLE = 0.001
 """Count below which a pool row is not counted for a class."""
+TRIAL = 0.1
+"""Trust at which a pool is tried against the labels; more of it overrules single labels anyway."""
 LOST = 0.1
-"""Mean recall of the labelled rows that may be lost to a pool before it is left aside."""
+"""Mean recall of the labelled rows that may be lost to a pool on trial before it is left aside."""
 
 
 def prior_with_pool(
@@ -106,6 +109,32 @@ def pseudo_labels(
         q, known = alone.posterior(B), mean_recall(alone, A, y)
         p = np.sqrt((p + NEGLIGIBLE) * (q + NEGLIGIBLE))
         p /= p.sum(axis=1, keepdims=True)
+    learn = partial(_in_turns, A, y, B, p, rounds=rounds, shrinkage=shrinkage)
+    prior = learn(trust=min(trust, TRIAL))
+    lost = known - mean_recall(prior, A, y)
+    if lost > LOST:
+        warnings.warn(
+            f"the unlabelled pool is left aside: learning from it loses {lost:.0%} of the labelled "
+            "rows, so that its cells seem to be of another kind",
+            stacklevel=2,
+        )
+        return np.zeros_like(p)
+    if trust > TRIAL:
+        prior = learn(trust=trust)
+    return _counts(prior.posterior(B), trust)
+
+
+def _in_turns(
+    A: Floats,
+    y: Index,
+    B: Floats,
+    p: Doubles,
+    *,
+    rounds: int,
+    trust: float,
+    shrinkage: float | None,
+) -> ClassPrior:
+    """The prior after so many rounds, from class probabilities `p` of the unlabelled `B`."""
     for turn in range(rounds):
         if turn:
             p = taught(A, y, B, p)
@@ -113,15 +142,7 @@ def pseudo_labels(
             rows, labels, weight = join(A, y, B, _counts(p, trust))
             prior = ClassPrior.fit(rows, labels, weight=weight, shrinkage=shrinkage)
             p = prior.posterior(B)
-    found = mean_recall(prior, A, y)
-    if found < known - LOST:
-        warnings.warn(
-            f"the unlabelled pool is left aside: learning from it loses {known - found:.0%} of the "
-            "labelled rows, so that its cells seem to be of another kind",
-            stacklevel=2,
-        )
-        return np.zeros_like(p)
-    return _counts(p, trust)
+    return prior
 
 
 def mean_recall(prior: ClassPrior, X: Floats, y: Index) -> float:
