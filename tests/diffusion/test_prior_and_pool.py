@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
+from scipy.stats import entropy
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import balanced_accuracy_score
 
-from bloomdiff.diffusion.pool import join, mean_recall, prior_with_pool, pseudo_labels
+from bloomdiff.diffusion.pool import (
+    effective_classes,
+    join,
+    mean_recall,
+    prior_with_pool,
+    pseudo_labels,
+)
 from bloomdiff.diffusion.prior import ClassPrior
 
 
@@ -115,6 +122,13 @@ def test_a_pool_of_the_same_cells_is_learned_from(seed, trust, recwarn):
     assert not [w for w in recwarn if "pool" in str(w.message)]
     right = (prior.posterior(pool).argmax(axis=1) == truth).mean()
     assert right >= (ClassPrior.fit(X, y).posterior(pool).argmax(axis=1) == truth).mean()
+
+
+def test_effective_classes_are_the_exponential_of_the_entropy():
+    p = np.random.default_rng(0).dirichlet([0.2, 1.0, 3.0], 50)
+    assert effective_classes(p) == pytest.approx(np.exp(entropy(p.mean(axis=0))))
+    assert effective_classes(np.eye(3)) == pytest.approx(3)
+    assert effective_classes(np.tile([1.0, 0.0, 0.0], (5, 1))) == pytest.approx(1)
 
 
 def test_recall_weighs_classes_alike():

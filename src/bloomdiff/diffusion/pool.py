@@ -11,8 +11,8 @@ such pseudo-labels is due to You et al. 2023 (arXiv:2302.10586).
 All of it happens in the leading principal components of labelled and pool rows together.
 
 A pool of other cells than the labelled ones (another laboratory, another stain) may draw a class
-away from its own labels, above all a rare one. So the labels have the last word: where the prior
-that learned from the pool no longer finds them, the pool is left aside.
+away from its own labels and end up in it as a whole. So the labels have the last word: where the
+prior that learned from the pool loses them and sees few of the classes, the pool is left aside.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ NEGLIGIBLE = 0.001
 TRIAL = 0.1
 """Trust at which a pool is tried against the labels; more of it overrules single labels anyway."""
 LOST = 0.1
-"""Mean recall of the labelled rows that may be lost to a pool on trial before it is left aside."""
+"""Mean recall of the labelled rows that may be lost to a pool on trial, whatever it looks like."""
+FEW = 0.5
+"""Part of the classes that a pool must seem to hold where labelled rows are lost to it."""
 
 
 def prior_with_pool(
@@ -111,17 +113,18 @@ def pseudo_labels(
         p /= p.sum(axis=1, keepdims=True)
     learn = partial(_in_turns, A, y, B, p, rounds=rounds, shrinkage=shrinkage)
     prior = learn(trust=min(trust, TRIAL))
+    seen = prior.posterior(B)
     lost = known - mean_recall(prior, A, y)
-    if lost > LOST:
+    if lost > LOST and effective_classes(seen) < FEW * seen.shape[1]:
         warnings.warn(
             f"the unlabelled pool is left aside: learning from it loses {lost:.0%} of the labelled "
-            "rows, so that its cells seem to be of another kind",
+            "rows and finds few of their classes, so that its cells seem to be of another kind",
             stacklevel=2,
         )
         return np.zeros_like(p)
     if trust > TRIAL:
-        prior = learn(trust=trust)
-    return _counts(prior.posterior(B), trust)
+        seen = learn(trust=trust).posterior(B)
+    return _counts(seen, trust)
 
 
 def _in_turns(
@@ -149,6 +152,12 @@ def mean_recall(prior: ClassPrior, X: Floats, y: Index) -> float:
     """Share of the rows of a class that the prior finds again, mean over the classes."""
     right = prior.scores(X).argmax(axis=1) == y
     return float((np.bincount(y, right) / np.bincount(y)).mean())
+
+
+def effective_classes(p: Doubles) -> float:
+    """How many equally frequent classes would have the entropy of the mean of `p`, `(m, c)`."""
+    share = p.mean(axis=0)
+    return float(np.exp(-(share * np.log(np.maximum(share, 1e-300))).sum()))
 
 
 def self_trained(A: Floats, y: Index, B: Floats) -> Doubles:
