@@ -41,8 +41,6 @@ RESULTS = ROOT / "bench" / "results"
 SCORE = "macro_f1"
 BUDGETS = (5, 10, 15, 20, 30, 40, 50, 60, 80, 100, 150, 200, 300, 450, 600)
 AREA_TO = 200  # labels: beyond them curves are all but one, and would hide the differences
-
-
 PROBE = "logistic"
 JUDGES = (PROBE, "diffusion")
 
@@ -123,8 +121,8 @@ def play(units: list[Unit], *, build: Path, real: Path, judge: str = PROBE) -> N
         figures |= {f"score_{s.budget}": s.scores[SCORE] for s in played.steps}
         figures["classes"] = len(np.unique(pool.label))
         made = version((name, seed, who), build, real, judge)
-        told = {"set": name, "strategy": who, "seed": seed, "seconds": seconds, "version": made}
-        told |= {"judge": judge}
+        told = {"set": name, "judge": judge, "strategy": who, "seed": seed}
+        told |= {"seconds": seconds, "version": made}
         finite = {k: v if np.isfinite(v) else None for k, v in figures.items()}
         write_json(_file(build, name, seed, who, judge), told | finite)
 

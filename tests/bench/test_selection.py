@@ -36,6 +36,17 @@ def sets(monkeypatch: pytest.MonkeyPatch) -> dict[str, EmbeddingSet]:
     return given
 
 
+def edit_source(monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    """Let the module whose name ends so look edited."""
+    source = selection.inspect.getsource
+
+    def edited(module: object) -> str:
+        changed = str(getattr(module, "__name__", "")).endswith(ending)
+        return source(module) + ("# edited" if changed else "")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(selection.inspect, "getsource", edited)
+
+
 def test_a_replay_is_kept_until_its_cells_change(
     sets: dict[str, EmbeddingSet], tmp_path: Path
 ) -> None:
@@ -55,13 +66,7 @@ def test_a_replay_is_kept_until_its_strategy_changes(
 ) -> None:
     units = [("phantom", 0, "random"), ("phantom", 0, "k-center")]
     selection.play(units, build=tmp_path, real=HERE)
-    source = selection.inspect.getsource
-
-    def edited(module: object) -> str:
-        changed = str(getattr(module, "__name__", "")).endswith("k_center")
-        return source(module) + ("# another radius" if changed else "")  # type: ignore[arg-type]
-
-    monkeypatch.setattr(selection.inspect, "getsource", edited)
+    edit_source(monkeypatch, "k_center")
     assert selection.drop_stale("phantom", tmp_path, HERE) == 1
     assert selection._file(tmp_path, "phantom", 0, "random").exists()
 
@@ -105,12 +110,6 @@ def test_replays_of_a_judge_that_changed_are_dropped(
     units = [("phantom", 0, "random")]
     for judge in selection.JUDGES:
         selection.play(units, build=tmp_path, real=HERE, judge=judge)
-    source = selection.inspect.getsource
-
-    def edited(module: object) -> str:
-        changed = str(getattr(module, "__name__", "")).endswith("classifiers.diffusion")
-        return source(module) + ("# another rule" if changed else "")  # type: ignore[arg-type]
-
-    monkeypatch.setattr(selection.inspect, "getsource", edited)
+    edit_source(monkeypatch, "classifiers.diffusion")
     assert selection.drop_stale("phantom", tmp_path, HERE) == 1
     assert selection._file(tmp_path, "phantom", 0, "random").exists()
