@@ -21,8 +21,17 @@ from typing import Any
 
 import pandas as pd
 
-from augmenters_data import ACROSS, CHOSEN_ON, DATA, REGIMES, SOURCES, divide, load
-from augmenters_methods import ALL_LABELS, METHODS, PLAIN, Trained, compete
+from augmenters_data import (
+    ACROSS,
+    CHOSEN_ON,
+    DATA,
+    REGIMES,
+    SOURCES,
+    WITH_VIEWS,
+    divide,
+    load,
+)
+from augmenters_methods import ALL_LABELS, METHODS, PLAIN, VIEW_ROWS, Trained, compete
 from augmenters_summary import summarise
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.files import atomic_file
@@ -89,7 +98,8 @@ def missing(
     found = []
     for unit in units:
         lacking: dict[tuple[str, ...], list[str]] = {}
-        for name in methods:
+        with_views = unit[0].endswith(WITH_VIEWS)
+        for name in (m for m in methods if with_views or m != VIEW_ROWS):
             columns = ["logistic"] if name == ALL_LABELS else METHODS[name].runs(classifiers)
             lacks = tuple(c for c in columns if (*unit, name, c) not in done)
             if lacks:
@@ -127,7 +137,7 @@ def score_all(options: argparse.Namespace) -> None:
     path = options.results / "scores.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     scores = pd.read_parquet(path) if path.exists() else pd.DataFrame()
-    names = options.data or [d for d in DATA if d not in CHOSEN_ON]
+    names = options.data or [d for d in DATA if d.removesuffix(WITH_VIEWS) not in CHOSEN_ON]
     if options.cells is None:
         names = [name for name in names if name == "phantom"]
     sets = {name: load(name, options.build, options.cells) for name in names}

@@ -102,7 +102,9 @@ ACROSS = {
     "blood to marrow": Across("blood-13", "marrow-6"),
     "blood to fields": Across("blood-13", "fields-4", _NEUTROPHILS),
 }
-DATA = ("phantom", *SOURCES, *ACROSS)
+WITH_VIEWS = " views"  # the same cells, each with random views of its image
+N_VIEWS = 4
+DATA = ("phantom", *SOURCES, *ACROSS, *(f"{name}{WITH_VIEWS}" for name in ("phantom", *SOURCES)))
 
 
 def load(name: str, build: Path, cells: Path) -> EmbeddingSet:
@@ -119,11 +121,12 @@ def load(name: str, build: Path, cells: Path) -> EmbeddingSet:
     """
     if name in ACROSS:
         return _joined(ACROSS[name], build, cells)
-    path = build / name / "cells.parquet"
+    base = name.removesuffix(WITH_VIEWS)
+    path = build / base / ("cells.parquet" if name == base else "views.parquet")
     if not path.exists():
-        _embed(*manifest(name, build, cells), build).save(path)
+        _embed(*manifest(base, build, cells), build, 0 if name == base else N_VIEWS).save(path)
     found = EmbeddingSet.load(path)
-    if name == "blood-13":
+    if base == "blood-13":
         # The two folders share images of one published set, which have the same file names.
         chosen_on = {Path(cell).name for cell in load("blood-5", build, cells).cell_id}
         found = found.take(np.array([Path(cell).name not in chosen_on for cell in found.cell_id]))
@@ -162,10 +165,15 @@ def encoder(build: Path) -> Encoder:
     return load_encoder(EncoderParams(name="dinov2-s"), cache_dir=build / "weights")
 
 
-def _embed(table: pd.DataFrame, folder: Path, build: Path) -> EmbeddingSet:
+def _embed(table: pd.DataFrame, folder: Path, build: Path, n_views: int) -> EmbeddingSet:
     from bloomdiff.encoders import embed_cells
+    from bloomdiff.encoders.views import with_views
 
-    return embed_cells(table, folder, encoder(build), cache_dir=build / "cache")
+    network, cache = encoder(build), build / "cache"
+    found = embed_cells(table, folder, network, cache_dir=cache)
+    if n_views:
+        found = with_views(found, table, folder, network, n_views, cache_dir=cache)
+    return found
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from bloomdiff.classifiers import CLASSIFIERS, make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
 from bloomdiff.data.folds import inner_folds
 from bloomdiff.data.partition import unseen_pool
+from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.generators import make_generator
 from bloomdiff.metrics.classification import score_classification
 from generators import FEWER_TREES
@@ -67,6 +68,9 @@ class Method:
         For a classifier by itself: the classifiers that it runs as, with their configurations.
     ours
         Whether it is the project's own.
+    view_rows
+        Whether it trains on the views of its cells as so many more cells, the usual augmentation,
+        instead of whitening by them; for sets with views alone.
     """
 
     name: str
@@ -76,6 +80,7 @@ class Method:
     pool: bool = False
     own: Mapping[str, Sequence[Values]] = field(default_factory=dict)
     ours: bool = False
+    view_rows: bool = False
 
     def runs(self, classifiers: Sequence[str]) -> dict[str, str]:
         """The classifiers that it runs as, by the column that their scores stand under.
@@ -114,6 +119,7 @@ _OURS: dict[bool, list[dict[str, Any]]] = {
     True: [{"pool_trust": t, "shrinkage": s} for s in (None, 0.3) for t in (0.1, 0.3, 1.0)],
 }
 _NO_NETWORK = {"n_steps": 0}
+VIEW_ROWS = "views as rows"
 _PARAMS: dict[str, Values] = {"forest-diffusion": FEWER_TREES}
 RIVALS = (*SHALLOW, "latent-ddim", "forest-diffusion", "ctgan", "tvae", "gaussian-copula")
 METHODS = {
@@ -121,6 +127,7 @@ METHODS = {
     for method in (
         Method("real only", own=PLAIN),
         Method("logit adjustment", own={k: _adjusted(PLAIN[k]) for k in ("logistic", "mlp")}),
+        Method(VIEW_ROWS, own=PLAIN, view_rows=True),
         Method("manifold mixup", own={"mlp": _MANIFOLD_MIXUP}),
         *(Method(name, name, _PARAMS.get(name, {})) for name in RIVALS),
         Method("diffusion", "diffusion", inner=_NO_NETWORK, ours=True),
@@ -181,6 +188,7 @@ class Trained:
         self.method, self.labelled, self.seed = method, labelled, seed
         self.pool = pool if pool is not None and len(pool) else None
         self.synthetic: SyntheticSet | None = None
+        self.whitening = None if method.view_rows else ViewWhitening.of(labelled, self.pool)
         begun = time.perf_counter()
         if method.generator:
             generator = make_generator(method.generator, dict(method.params), seed=seed)
@@ -201,6 +209,7 @@ class Trained:
             synthetic=self._filled(level),
             classes=classes.tolist(),
             pool=self.pool if CLASSIFIERS[classifier].uses_pool else None,
+            whitening=self.whitening,
         )
         proba = model.predict_on(test)
         scores = score_classification(test.label, proba, classes)
@@ -208,6 +217,8 @@ class Trained:
 
     def _filled(self, level: int) -> SyntheticSet | None:
         """Synthetic rows that fill every class up to `level`; None where none is missing."""
+        if self.method.view_rows:
+            return _views_of(self.labelled)
         if self.synthetic is None:
             return None
         names, counts = np.unique(self.labelled.label, return_counts=True)
@@ -216,3 +227,17 @@ class Trained:
         kept = [np.flatnonzero(label == name)[: max(0, n)] for name, n in missing.items()]
         rows = np.concatenate(kept)
         return self.synthetic.take(rows) if len(rows) else None
+
+
+def _views_of(labelled: EmbeddingSet) -> SyntheticSet:
+    """The views of labelled cells, as rows of their labels."""
+    assert labelled.views is not None
+    _, v, d = labelled.views.shape
+    return SyntheticSet.make(
+        labelled.views.reshape(-1, d),
+        np.repeat(labelled.label, v),
+        generator="views",
+        seed=0,
+        guidance=float("nan"),
+        fingerprint=labelled.fingerprint,
+    )

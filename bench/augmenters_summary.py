@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from augmenters_data import CHOSEN_ON, REGIMES
+from augmenters_data import CHOSEN_ON, REGIMES, WITH_VIEWS
 from augmenters_methods import ALL_LABELS, METHODS
+from augmenters_views import compare, points, views_section
 from bloomdiff.metrics.ranking import mean_ranks
-from bloomdiff.metrics.statistics import Difference, paired_difference
+from bloomdiff.metrics.statistics import Difference
 from bloomdiff.report.diagrams import critical_difference
 
 REAL = "real only"
-TEST_FRACTION = 1 / 3
 # Named before anything was scored; the diffusion classifiers are reported beside them.
 NAMED = {False: "diffusion", True: "diffusion + pool"}
 OWN_BAYES = (("diffusion classifier", False), ("diffusion classifier + pool", True))
@@ -29,16 +29,20 @@ def summarise(folder: Path) -> str:
     scores["regime"] = pd.Categorical(scores["regime"], list(REGIMES), ordered=True)
     lines = ["# Ways to make up for few labelled cells", "", _preamble(scores)]
     primary = scores[scores["classifier"] == "logistic"]
-    claimed = primary[~primary["data"].isin(CHOSEN_ON)]
+    seen = primary["data"].str.removesuffix(WITH_VIEWS)
+    claimed = primary[~seen.isin(CHOSEN_ON)]
     if len(claimed):
-        lines += ["", "## Goals", "", *_goals(claimed)]
+        with_views = claimed["data"].str.endswith(WITH_VIEWS)
+        lines += ["", "## Goals", "", *_goals(claimed[~with_views])]
         for pool in (False, True):
-            lines += ["", *_ranks(claimed, pool, folder)]
+            lines += ["", *_ranks(claimed[~with_views], pool, folder)]
+        lines += views_section(claimed, folder / "views.png")
     for classifier, part in scores.groupby("classifier", sort=False):
         for data, of_data in part.groupby("data", sort=False):
-            chosen = ", on whose cells the model was chosen" if data in CHOSEN_ON else ""
+            base = str(data).removesuffix(WITH_VIEWS)
+            chosen = ", on whose cells the model was chosen" if base in CHOSEN_ON else ""
             lines += ["", f"## {data}, {classifier}{chosen}", "", *_table(of_data)]
-    draw_curves(primary, folder / "curves.png")
+    draw_curves(primary[~primary["data"].str.endswith(WITH_VIEWS)], folder / "curves.png")
     text = "\n".join(lines) + "\n"
     (folder / "augmenters.md").write_text(text, encoding="utf-8")
     return text
@@ -61,16 +65,6 @@ def _wide(scores: pd.DataFrame) -> Wide:
     return scores.pivot(index="seed", columns="method", values="macro_f1")
 
 
-def compare(wide: Wide, method: str, other: str) -> Difference | None:
-    """Difference of two methods over the seeds that both have; None below two seeds."""
-    if method not in wide or other not in wide:
-        return None
-    both = wide[[method, other]].dropna()
-    if len(both) < 2:
-        return None
-    return paired_difference(both[method].to_numpy(), both[other].to_numpy(), TEST_FRACTION)
-
-
 def _table(scores: pd.DataFrame) -> list[str]:
     regimes = [r for r in REGIMES if r in set(scores["regime"])]
     methods = [m for m in (*METHODS, ALL_LABELS) if m in set(scores["method"])]
@@ -89,11 +83,7 @@ def _cell(wide: Wide, method: str) -> str:
     difference = None if method == REAL else compare(wide, method, REAL)
     if difference is None:
         return mean
-    return f"{mean} ({_points(difference)})"
-
-
-def _points(d: Difference) -> str:
-    return f"{100 * d.mean:+.1f}, {100 * d.low:+.1f} to {100 * d.high:+.1f}"
+    return f"{mean} ({points(difference)})"
 
 
 # ---------------------------------------------------------------------------------------- goals
@@ -127,7 +117,7 @@ def _goals(scores: pd.DataFrame) -> list[str]:
     for method in NAMED.values():
         found = [(d, r, compare(w, method, REAL)) for d, r, w in regimes]
         told = [(d, r, c) for d, r, c in found if c is not None]
-        worse = [f"{d} {r} ({_points(c)})" for d, r, c in told if c.high < 0]
+        worse = [f"{d} {r} ({points(c)})" for d, r, c in told if c.high < 0]
         better = sum(c.low > 0 for _, _, c in told)
         lines.append(
             f"1. `{method}` against real only, {len(told)} regimes: significantly better in"
@@ -151,7 +141,7 @@ def _goals(scores: pd.DataFrame) -> list[str]:
             f"{' that may use the pool, 1 to 5 shots' if pool else ', none with a pool'}:"
             f" {100 * np.mean(means):+.1f} points on average, interval above zero in {ahead}"
             f" of {len(means)}, from {100 * min(means):+.1f} to {100 * max(means):+.1f}. "
-            + "; ".join(f"{what} {_points(d)}" for what, d in duels)
+            + "; ".join(f"{what} {points(d)}" for what, d in duels)
             + "."
         )
     lines += _gap(regimes)

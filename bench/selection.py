@@ -32,8 +32,17 @@ from bloomdiff.parallel import map_chunks
 from bloomdiff.selection import STRATEGIES
 from bloomdiff.selection.curves import area, outcome, summarise, to_markdown
 from bloomdiff.selection.simulation import Chooser, by_strategy, full_score, replay
-from selection_data import CHOSEN_ON, FEWEST, IMBALANCE, PARTS, SETS, cells_of, divide
-from selection_goals import BASELINE, goals, scale, with_pool
+from selection_data import (
+    CHOSEN_ON,
+    FEWEST,
+    IMBALANCE,
+    PARTS,
+    SETS,
+    VIEW_SETS,
+    cells_of,
+    divide,
+)
+from selection_goals import BASELINE, goals, scale, with_pool, with_views
 from selection_peers import peers
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +52,7 @@ BUDGETS = (5, 10, 15, 20, 30, 40, 50, 60, 80, 100, 150, 200, 300, 450, 600)
 AREA_TO = 200  # labels: beyond them curves are all but one, and would hide the differences
 PROBE = "logistic"
 JUDGES = (PROBE, "diffusion")
+ALL_SETS = (*SETS, *VIEW_SETS, *CHOSEN_ON)
 
 
 Unit = tuple[str, int, str]  # set, seed, strategy
@@ -73,6 +83,8 @@ def division(name: str, seed: int, build: Path, real: Path) -> str:
     for part in divide(cells(name, build, real), name, seed):
         told.update("\n".join([*part.cell_id.tolist(), *part.label.tolist()]).encode())
         told.update(np.ascontiguousarray(part.X).tobytes())
+        if part.views is not None:
+            told.update(np.ascontiguousarray(part.views).tobytes())
     return told.hexdigest()
 
 
@@ -81,7 +93,7 @@ def version(unit: Unit, build: Path, real: Path, judge: str = PROBE) -> str:
     name, seed, who = unit
     modules = ["selection_peers" if ":" in who else STRATEGIES[who].__module__]
     if judge != PROBE:
-        modules.append(CLASSIFIERS[judge].__module__)
+        modules += [CLASSIFIERS[judge].__module__, "bloomdiff.diffusion.pool"]
     source = division(name, seed, build, real)
     source += "".join(inspect.getsource(sys.modules[module]) for module in modules)
     return hashlib.sha256(source.encode()).hexdigest()[:16]
@@ -145,7 +157,7 @@ def gather(build: Path) -> None:
     judged = table[table["set"].isin(order)].sort_values("set", key=lambda name: name.map(order))
     table = table[table["judge"] == PROBE].drop(columns="judge")
     text, parts = [], {}
-    for name in (*SETS, *CHOSEN_ON):
+    for name in ALL_SETS:
         part = table[table["set"] == name]
         seeds = set(part.loc[part["strategy"] == "random", "seed"])
         if not seeds:
@@ -166,8 +178,9 @@ def gather(build: Path) -> None:
         "two classes are known. The pool of a tail falls from class to class, in random order, by "
         f"{IMBALANCE:g} to 1 and to no fewer than {FEWEST} cells; its full score is that of the "
         "thinned pool.\n",
-        goals({name: part for name, part in parts.items() if name not in CHOSEN_ON}, BUDGETS[-1]),
+        goals({name: part for name, part in parts.items() if name in SETS}, BUDGETS[-1]),
         with_pool(judged, PROBE, BUDGETS[-1]),
+        with_views(parts, BUDGETS[-1]),
     ]
     with atomic_file(RESULTS / "selection.md") as temporary:
         temporary.write_text("\n".join([*head, *text, scale()]) + "\n", encoding="utf-8")
@@ -176,7 +189,7 @@ def gather(build: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("cells", type=Path, nargs="?", default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--sets", nargs="+", choices=[*SETS, *CHOSEN_ON], default=list(SETS))
+    parser.add_argument("--sets", nargs="+", choices=ALL_SETS, default=list(SETS))
     parser.add_argument("--strategies", nargs="+", default=[*STRATEGIES.names(), *peers()])
     parser.add_argument("--judge", choices=JUDGES, default=PROBE)
     parser.add_argument("--seeds", type=int, default=10)
@@ -184,7 +197,7 @@ def main() -> None:
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "augmenters")
     options = parser.parse_args()
     real = options.cells.resolve()
-    for name in (*SETS, *CHOSEN_ON):  # the page shows all that is kept, whatever is asked for
+    for name in ALL_SETS:  # the page shows all that is kept, whatever is asked for
         if dropped := drop_stale(name, options.build, real):
             print(f"{name}: {dropped} replays of other cells or strategies dropped", flush=True)
     for name in options.sets:

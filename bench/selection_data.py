@@ -5,13 +5,14 @@ Sets are imported and embedded once, under ``build/``, those of the augmenters' 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from augmenters_data import CHOSEN_ON as CHOSEN_FOR_THE_MODEL
-from augmenters_data import load
+from augmenters_data import WITH_VIEWS, load
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.manifest import read_manifest
 from bloomdiff.selection.simulation import hold_out
@@ -30,6 +31,11 @@ SETS = (
     "fields-4",
     "phantom",
 )
+VIEW_SETS = (
+    *(f"{name}{WITH_VIEWS}{tail}" for name in ("blood-13", "marrow-6") for tail in ("", " tail")),
+    *(f"{name}{WITH_VIEWS}" for name in ("fields-4", "phantom")),
+)
+"""The same pools, in the units of their cells' views."""
 CHOSEN_ON = (
     *(f"{name}{tail}" for name in CHOSEN_FOR_THE_MODEL for tail in ("", " tail")),
     CHOICE_PHANTOM,
@@ -46,12 +52,12 @@ def cells_of(name: str, build: Path, real: Path) -> EmbeddingSet:
         found = _drawn(build)
     else:
         found = load(base, build, real)
-    manifest = build / base / "data" / "manifest.csv"
+    manifest = build / base.removesuffix(WITH_VIEWS) / "data" / "manifest.csv"
     if manifest.exists():
         table = read_manifest(manifest).set_index("cell_id")
         if "field" in table:
             field = table["field"][found.rows["cell_id"]].to_numpy()
-            found = EmbeddingSet(found.X, found.rows.assign(field=field), found.header)
+            found = replace(found, rows=found.rows.assign(field=field))
     # A class with too few cells to be on both sides cannot be tested.
     kept = found.rows["label"].map(found.rows["label"].value_counts()) >= 2 * PARTS
     return found.take(kept.to_numpy())

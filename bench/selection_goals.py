@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from augmenters_data import WITH_VIEWS
 from bloomdiff.files import read_json
-from bloomdiff.selection.curves import interval
+from bloomdiff.selection.curves import interval, labels_needed
 from selection_scale import FILE
 
 OURS, BASELINE = "expected-gain", "random"
@@ -116,6 +117,62 @@ def with_pool(table: pd.DataFrame, probe: str, last: int) -> str:
             needed, random = (float(of["labels_95%"][seeds].median()) for of in (part, plain))
             lines.append("| " + " | ".join([*row, _ratio(needed, random, last)]) + " |")
     return "\n".join([*lines, ""])
+
+
+def with_views(parts: Mapping[str, pd.DataFrame], last: int) -> str:
+    """What the units of the cells' views change: queues and probe in them, against those without.
+
+    Parameters
+    ----------
+    parts
+        Set to its replays, the same seeds for every strategy; those with views by their own name.
+    last
+        Largest budget, as for `goals`.
+
+    Returns
+    -------
+    A table in Markdown; '' where no set has views.
+    """
+    head = ["set", "strategy", "seeds", "area", "less the same without views"]
+    head += ["less random without views", "labels to 95 %: against random without views"]
+    head += ["every class found: against random without views"]
+    lines = ["## In the units of the cells' views\n"]
+    lines += ["Shares are of what the probe without views reaches with all labels.\n"]
+    lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    found = False
+    for label, part in parts.items():
+        plain = parts.get(label.replace(WITH_VIEWS, ""))
+        if WITH_VIEWS not in label or plain is None:
+            continue
+        found = True
+        by = {who: of.set_index("seed") for who, of in part.groupby("strategy")}
+        without = {who: of.set_index("seed") for who, of in plain.groupby("strategy")}
+        random = without[BASELINE]
+        for who, of in sorted(by.items(), key=lambda item: -item[1]["area"].mean()):
+            seeds = of.index.intersection(random.index)
+            row = [label, who, str(len(seeds)), f"{of['area'].mean():.3f}"]
+            for other in (without.get(who), random):
+                gain = np.array([]) if other is None else (of["area"] - other["area"]).dropna()
+                if len(gain):
+                    mean, low, high = interval(np.asarray(gain), 0.95)
+                    row.append(f"{mean:+.3f} ({low:+.3f} to {high:+.3f})")
+                else:
+                    row.append("–")
+            needed = float(np.median([_labels_to(of.loc[s], random.loc[s]) for s in seeds]))
+            row.append(_ratio(needed, float(random["labels_95%"][seeds].median()), last))
+            times = (float(t["all_found_1"][seeds].median()) for t in (of, random))
+            row.append(_ratio(*times, last))
+            lines.append("| " + " | ".join(row) + " |")
+    return "\n".join([*lines, ""]) if found else ""
+
+
+def _labels_to(replayed: pd.Series, plain: pd.Series) -> float:
+    """Labels until a replay reaches 95 % of another's score with all labels."""
+    scores = replayed.filter(regex=r"^score_\d+$").dropna().astype(float)
+    budgets = scores.index.str.removeprefix("score_").astype(float)
+    order = np.argsort(budgets)
+    goal = 0.95 * float(plain["full"])
+    return labels_needed(budgets.to_numpy()[order], scores.to_numpy()[order], goal)
 
 
 def scale() -> str:

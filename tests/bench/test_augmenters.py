@@ -13,6 +13,7 @@ from augmenters import KEY, missing, run_unit
 from augmenters_data import REGIMES, Regime, divide
 from augmenters_methods import BEHIND, BUDGET, FILL, METHODS, PLAIN, compete
 from augmenters_summary import _best_rival, summarise
+from augmenters_views import views_section
 from bloomdiff.data.embedding_set import EmbeddingSet
 
 
@@ -83,6 +84,54 @@ def test_scores_are_taken_up_and_summarised(cells: EmbeddingSet, tmp_path) -> No
     assert (tmp_path / "curves.png").stat().st_size > 10_000
     best = scores[scores["method"] == "all labels"]["macro_f1"].mean()
     assert f"| all labels | {100 * best:.1f}" in text
+
+
+def with_views(cells: EmbeddingSet, scale: float) -> EmbeddingSet:
+    """The same cells, each with three views that move it along the first axes."""
+    rng = np.random.default_rng(1)
+    move = scale * rng.normal(size=(len(cells), 3, cells.dim)) * (np.arange(cells.dim) < 4)
+    return replace(cells, views=(cells.X[:, None] + move).astype(np.float32))
+
+
+def test_views_as_rows_are_asked_for_where_there_are_views_alone(cells: EmbeddingSet) -> None:
+    none: pd.DataFrame = pd.DataFrame(columns=KEY)
+    plain, seen = ("marrow-6", "5-shot", 0), ("marrow-6 views", "5-shot", 0)
+    assert missing(none, [plain], ["views as rows"], ["logistic"]) == []
+    assert missing(none, [seen], ["views as rows"], ["logistic"])[0][0] == seen
+    told = run_unit(with_views(cells, 1.0), seen, ["views as rows", "real only"], ["logistic"])
+    assert set(told["method"]) == {"views as rows", "real only"}
+
+
+def test_methods_are_whitened_by_the_views_of_the_cells_that_they_may_use(
+    cells: EmbeddingSet,
+) -> None:
+    parts = divide(with_views(cells, 5.0), REGIMES["5-shot"], 0)
+    for method in METHODS.values():
+        if method.own and "logistic" in method.own:
+            trained = augmenters_methods.Trained(method, parts.labelled, None, 0)
+            assert (trained.whitening is None) == method.view_rows
+    pooled = augmenters_methods.Trained(METHODS["real only"], parts.labelled, parts.pool, 0)
+    assert pooled.whitening is not None
+    assert pooled.whitening.fingerprint == parts.labelled.fingerprint | parts.pool.fingerprint
+
+
+def test_what_views_add_is_paired_by_division(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for seed in range(4):
+        base = rng.uniform(0.4, 0.6)
+        for data, gain in (("phantom", 0.0), ("phantom views", 0.1)):
+            for method, more in (("real only", 0.0), ("diffusion classifier + pool", 0.2)):
+                score = base + more + gain + 0.001 * rng.normal()
+                rows.append((data, "5-shot", seed, method, score))
+    rows += [("phantom views", "5-shot", s, "views as rows", 0.5) for s in range(4)]
+    scores = pd.DataFrame(rows, columns=["data", "regime", "seed", "method", "macro_f1"])
+    text = "\n".join(views_section(scores, tmp_path / "views.png"))
+    assert "| real only | 1 | +10.0 |" in text or "| real only | 1 | +9.9 |" in text
+    assert "| 1 | 0 |" in text
+    assert (tmp_path / "views.png").stat().st_size > 10_000
+    plain = scores[~scores["data"].str.endswith("views")]
+    assert views_section(plain, tmp_path / "none.png") == []
 
 
 def test_best_rival_was_scored_on_all_divisions() -> None:

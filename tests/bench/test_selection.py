@@ -11,7 +11,7 @@ import pytest
 import selection
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.files import read_json
-from selection_goals import goals, with_pool
+from selection_goals import goals, with_pool, with_views
 
 HERE = Path()
 
@@ -113,3 +113,24 @@ def test_replays_of_a_judge_that_changed_are_dropped(
     edit_source(monkeypatch, "classifiers.diffusion")
     assert selection.drop_stale("phantom", tmp_path, HERE) == 1
     assert selection._file(tmp_path, "phantom", 0, "random").exists()
+
+
+def test_views_are_held_against_the_same_pools_without_them() -> None:
+    base = {"classes": 3, "all_found_1": 30.0, "labels_95%": 80.0, "full": 0.8}
+    curve = {"score_10": 0.4, "score_50": 0.6, "score_100": 0.78}
+    better = {"score_10": 0.5, "score_50": 0.76, "score_100": 0.8}
+    plain, seen = (
+        pd.DataFrame(
+            [
+                {**base, **scores, "strategy": who, "seed": seed, "area": area + 0.01 * seed}
+                for seed in range(3)
+                for who in ("random", "expected-gain")
+            ]
+        )
+        for scores, area in ((curve, 0.5), (better, 0.6))
+    )
+    text = with_views({"phantom": plain, "phantom views": seen}, 600)
+    row = next(line for line in text.splitlines() if line.startswith("| phantom views | expected"))
+    assert "| 0.610 | +0.100 (+0.100 to +0.100) | +0.100 (+0.100 to +0.100) |" in row
+    assert "| 50 / 80 = 0.62 | 30 / 30 = 1.00 |" in row
+    assert with_views({"phantom": plain}, 600) == ""

@@ -21,6 +21,7 @@ from bloomdiff.classifiers.rows import TrainingRows
 from bloomdiff.classifiers.threads import one_thread
 from bloomdiff.data.embedding_set import EmbeddingSet, Floats, Labels, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint, assert_disjoint
+from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.errors import LeakageError, ParameterError
 from bloomdiff.learner import Learner, LearnerParams
 from bloomdiff.registry import Registry
@@ -91,6 +92,7 @@ class Classifier(Learner[ClassifierParams]):
         synthetic: SyntheticSet | None = None,
         classes: Sequence[str] | None = None,
         pool: EmbeddingSet | None = None,
+        whitening: ViewWhitening | None = None,
     ) -> Self:
         """Learn from real rows, synthetic rows, or both.
 
@@ -115,6 +117,9 @@ class Classifier(Learner[ClassifierParams]):
         pool
             Real cells whose labels are not looked at. Classifiers that cannot learn from them
             (`uses_pool` is False) pass over the rows; the fingerprint is joined all the same.
+        whitening
+            Units in which rows are learned from and judged, before they are standardised:
+            `ViewWhitening.of` the training cells. Its fingerprint is joined.
 
         Raises
         ------
@@ -123,6 +128,8 @@ class Classifier(Learner[ClassifierParams]):
         ParameterError
             A label that is not among `classes`.
         """
+        if whitening is not None:
+            fingerprint = fingerprint | whitening.fingerprint
         rows = TrainingRows.gather(X, y, fingerprint, synthetic, pool)
         labels = rows.labels
         names, index = np.unique(labels, return_inverse=True)
@@ -132,7 +139,8 @@ class Classifier(Learner[ClassifierParams]):
             raise ParameterError(
                 f"class {unknown[0]!r}", "is not among the classes asked for", "add it to them"
             )
-        reference = rows.reference(with_pool=self.uses_pool)
+        self._inwards = None if whitening is None else whitening.inwards
+        reference = self._whiten(rows.reference(with_pool=self.uses_pool))
         self.classes_, self.fingerprint = known, rows.fingerprint
         self._columns: Indices = np.searchsorted(known, names)
         self._mean: Floats = reference.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -196,6 +204,8 @@ class Classifier(Learner[ClassifierParams]):
             "fingerprint": self.fingerprint.to_dict(),
         }
         state: Arrays = {"mean": self._mean, "scale": self._scale, "columns": self._columns}
+        if self._inwards is not None:
+            state["inwards"] = self._inwards
         state |= {f"model.{key}": value for key, value in self._state().items()}
         write_artifact(path, "classifier", card, state)
 
@@ -207,12 +217,16 @@ class Classifier(Learner[ClassifierParams]):
         self.classes_ = np.asarray(card["classes"], dtype=str)
         self.fingerprint = Fingerprint.from_dict(card["fingerprint"], where=str(path))
         self._mean, self._scale = state.pop("mean"), state.pop("scale")
+        self._inwards = state.pop("inwards", None)
         self._columns = state.pop("columns")
         self._restore({key.removeprefix("model."): value for key, value in state.items()})
         return self
 
     def _standardise(self, X: Floats) -> Floats:
-        return (X - self._mean) / self._scale
+        return (self._whiten(X) - self._mean) / self._scale
+
+    def _whiten(self, X: Floats) -> Floats:
+        return X if self._inwards is None else X @ self._inwards
 
 
 CLASSIFIERS: Registry[type[Classifier]] = Registry("classifier")

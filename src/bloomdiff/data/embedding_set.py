@@ -37,6 +37,8 @@ class _Set:
 
     required: ClassVar[tuple[str, ...]] = ()
     synthetic: ClassVar[bool] = False
+    others: ClassVar[tuple[str, ...]] = ()
+    """Fields that hold more vectors of each row, float32 `(n, v, d)`, or None."""
 
     def __post_init__(self) -> None:
         if self.X.dtype != np.float32 or self.X.ndim != 2:
@@ -67,10 +69,14 @@ class _Set:
             positions = np.flatnonzero(positions)
         # An empty list would become an array of floats, which cannot index.
         positions = positions.astype(np.intp)
+        more: dict[str, Any] = {
+            key: np.ascontiguousarray(values[positions]) for key, values in self._more().items()
+        }
         return replace(
             self,
             X=np.ascontiguousarray(self.X[positions]),
             rows=self.rows.iloc[positions].reset_index(drop=True),
+            **more,
         )
 
     def save(self, path: str | Path) -> None:
@@ -84,6 +90,10 @@ class _Set:
         table = pa.Table.from_pandas(self.rows, preserve_index=False)
         flat = pa.array(self.X.reshape(-1), type=pa.float32())
         table = table.append_column("x", pa.FixedSizeListArray.from_arrays(flat, self.dim))
+        for key, more in self._more().items():
+            flat = pa.array(more.reshape(-1), type=pa.float32())
+            width = more.shape[1] * self.dim
+            table = table.append_column(key, pa.FixedSizeListArray.from_arrays(flat, width))
         meta = {"synthetic": self.synthetic, "sha256": self._digest(), "header": self.header}
         table = table.replace_schema_metadata(
             {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(meta, sort_keys=True)}
@@ -123,23 +133,37 @@ class _Set:
             )
         if cls.synthetic and not meta["synthetic"]:
             raise InputError(str(path), "holds real cells, not synthetic rows", "name another set")
-        column = table.column("x").combine_chunks()
-        dim = column.type.list_size
-        X = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
-        rows = table.drop_columns(["x"]).to_pandas()
-        loaded = cls(np.ascontiguousarray(X, dtype=np.float32), rows, meta["header"])
+        X = _floats(table.column("x"))
+        more = {key: _floats(table.column(key)) for key in cls.others if key in table.column_names}
+        rows = table.drop_columns(["x", *more]).to_pandas()
+        more = {key: values.reshape(len(X), -1, X.shape[1]) for key, values in more.items()}
+        loaded = cls(X, rows, meta["header"], **more)
         if loaded._digest() != meta["sha256"]:
             raise IntegrityError(
                 str(path), "the content does not match its SHA-256", "delete it and run its stage"
             )
         return loaded
 
+    def _more(self) -> dict[str, Floats]:
+        """The `others` that this set has."""
+        found = {key: getattr(self, key) for key in self.others}
+        return {key: more for key, more in found.items() if more is not None}
+
     def _digest(self) -> str:
         digest = hashlib.sha256(f"{self.X.shape}".encode())
         digest.update(np.ascontiguousarray(self.X).tobytes())
+        for more in self._more().values():
+            digest.update(np.ascontiguousarray(more).tobytes())
         digest.update(self.rows.to_csv(index=False).encode())
         digest.update(json.dumps(self.header, sort_keys=True).encode())
         return digest.hexdigest()
+
+
+def _floats(column: Any) -> Floats:
+    """A column of lists of one size as float32 `(n, size)`."""
+    column = column.combine_chunks()
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    return np.ascontiguousarray(flat.reshape(-1, column.type.list_size), dtype=np.float32)
 
 
 def _text(rows: pd.DataFrame) -> list[str]:
@@ -158,9 +182,36 @@ class EmbeddingSet(_Set):
         At least `cell_id, label, group`; row-aligned with `X`.
     header
         Encoder name, weight digest, preprocessing; plain data.
+    views
+        Vectors of random views of each cell (`bloomdiff.encoders.views`), float32 `(n, v, d)`, or
+        None.
     """
 
+    views: Floats | None = None
+
     required: ClassVar[tuple[str, ...]] = ("cell_id", "label", "group")
+    others: ClassVar[tuple[str, ...]] = ("views",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        views = self.views
+        if views is None:
+            return
+        if views.dtype != np.float32 or views.ndim != 3 or not views.shape[1]:
+            raise ValueError(f"views must be float32 (n, v, d), however: {views.dtype}")
+        if (len(views), views.shape[2]) != self.X.shape:
+            raise ValueError(f"views {views.shape} do not fit X {self.X.shape}")
+
+    @classmethod
+    def concatenate(cls, sets: Sequence[Self]) -> Self:
+        """Stack sets of one encoder, in order; without views where one of them has none."""
+        seen = [s.views for s in sets if s.views is not None]
+        return cls(
+            np.concatenate([s.X for s in sets]),
+            pd.concat([s.rows for s in sets], ignore_index=True),
+            sets[0].header,
+            np.concatenate(seen) if len(seen) == len(sets) else None,
+        )
 
     @property
     def group(self) -> Labels:

@@ -150,14 +150,16 @@ def _in_turns(
 
 def mean_recall(prior: ClassPrior, X: Floats, y: Index) -> float:
     """Share of the rows of a class that the prior finds again, mean over the classes."""
-    right = prior.scores(X).argmax(axis=1) == y
-    return float((np.bincount(y, right) / np.bincount(y)).mean())
+    from sklearn.metrics import balanced_accuracy_score
+
+    return float(balanced_accuracy_score(y, prior.scores(X).argmax(axis=1)))
 
 
 def effective_classes(p: Doubles) -> float:
     """How many equally frequent classes would have the entropy of the mean of `p`, `(m, c)`."""
-    share = p.mean(axis=0)
-    return float(np.exp(-(share * np.log(np.maximum(share, 1e-300))).sum()))
+    from scipy.stats import entropy
+
+    return float(np.exp(entropy(p.mean(axis=0))))
 
 
 def self_trained(A: Floats, y: Index, B: Floats) -> Doubles:

@@ -36,6 +36,9 @@ class EncoderParams(BaseModel):
         by more than a cosine of 1e-3, else float32. ``int8`` runs the linear layers in 8 bits
         through OpenVINO (extra ``[fast]``), on a processor alone, and is refused where a probe
         embedding moves by more than that.
+    views
+        Random views of each cell (turned, zoomed, stained and lit otherwise) that are embedded
+        too, for `bloomdiff.data.view_whitening`; 0 for none.
     batch_size
         Images in one forward pass, to which the last batch is padded; None is 8 on a processor,
         whose caches they fit, and 128 on a GPU.
@@ -51,6 +54,7 @@ class EncoderParams(BaseModel):
     pooling: Pooling = "auto"
     layers: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(default=None, min_length=1)
     tta: Tta = "none"
+    views: Annotated[int, Field(ge=0)] = 0
     precision: Precision = "auto"
     batch_size: Annotated[int, Field(ge=1)] | None = None
     engine: Literal["local", "ray"] = "local"

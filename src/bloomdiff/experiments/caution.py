@@ -31,10 +31,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from bloomdiff.classifiers import Classifier, make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet, Floats, Labels, SyntheticSet
+from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.experiments.ratios import Allocation, labels_wanted
 from bloomdiff.generators.base import Generator
 from bloomdiff.metrics.classification import class_indices, macro_f1
@@ -103,9 +103,7 @@ def leaking_claims(
     device
         "cpu", "cuda" or "auto".
     """
-    real = EmbeddingSet(
-        np.concatenate([train.X, test.X]), pd.concat([train.rows, test.rows], ignore_index=True)
-    )
+    real = EmbeddingSet.concatenate([train, test])
     # One order in all outer folds, so that they divide the same table.
     real = real.take(np.argsort(real.cell_id))
     generator.fit_cells(real, pool)
@@ -123,6 +121,7 @@ def leaking_claims(
                 synthetic=extra,
                 classes=classes,
                 pool=pool,
+                whitening=ViewWhitening.of(rows, pool),
             )
 
         extra = generator.synthesize(labels_wanted(train.label, ratio, allocation), seed=seed)

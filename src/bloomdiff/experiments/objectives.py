@@ -16,6 +16,7 @@ from bloomdiff.classifiers import CLASSIFIERS, make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.folds import inner_folds
 from bloomdiff.data.partition import unseen_pool
+from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.experiments.ratios import Allocation, labels_wanted
 from bloomdiff.experiments.studies import Direction, report, space_table
 from bloomdiff.generators import GENERATORS, make_generator
@@ -178,6 +179,7 @@ def _validate(
         synthetic=synthetic,
         classes=classes,
         pool=pool,
+        whitening=ViewWhitening.of(inner, pool),
     )
     proba = model.predict_on(held_out)
     return score_classification(held_out.label, proba, model.classes_)["macro_f1"]

@@ -13,6 +13,7 @@ import pandas as pd
 from bloomdiff.classifiers import Classifier, make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
 from bloomdiff.data.fingerprint import assert_disjoint
+from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.errors import LeakageError
 from bloomdiff.experiments.ratios import Allocation, allocate, class_counts, largest_finite
 from bloomdiff.metrics.classification import (
@@ -121,6 +122,7 @@ def sweep_fold(
         assert_disjoint(test.group, pool.fingerprint, what="the pool")
     classes = sorted({*train.label.tolist(), *test.label.tolist()})
     counts = class_counts(train.label)
+    whitening = ViewWhitening.of(train, pool)
     if synthetic is not None:
         assert_disjoint(test.group, synthetic, what="the generator of the synthetic rows")
     for ratio in ratios:
@@ -140,6 +142,7 @@ def sweep_fold(
                     synthetic=extra,
                     classes=classes,
                     pool=pool,
+                    whitening=whitening,
                 )
                 yield _score(model, test, ratio, seed, len(extra) if extra is not None else 0)
 

@@ -18,6 +18,7 @@ from bloomdiff.classifiers import make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
 from bloomdiff.data.folds import inner_folds
 from bloomdiff.data.partition import unseen_pool
+from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.experiments.ratios import (
     Allocation,
     class_counts,
@@ -80,6 +81,7 @@ def fit_temperatures(
     for fit, validate in folds:
         inner, held_out = train.take(fit), train.take(validate)
         unseen = unseen_pool(pool, held_out)
+        whitening = ViewWhitening.of(inner, unseen)
         counts = class_counts(inner.label)
         rows = None
         if generator is not None:
@@ -97,6 +99,7 @@ def fit_temperatures(
                 synthetic=extra,
                 classes=classes,
                 pool=unseen,
+                whitening=whitening,
             )
             learned = {*real.label.tolist(), *(extra.label.tolist() if extra is not None else ())}
             judged = held_out.take(np.isin(held_out.label, sorted(learned)))

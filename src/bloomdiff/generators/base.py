@@ -17,6 +17,7 @@ from bloomdiff.artifacts import Arrays as Arrays
 from bloomdiff.artifacts import read_artifact, write_artifact
 from bloomdiff.data.embedding_set import EmbeddingSet, Floats, Labels, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint
+from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.errors import InputError, ParameterError
 from bloomdiff.learner import Learner, LearnerParams
 from bloomdiff.registry import Registry
@@ -43,10 +44,13 @@ class Generator(Learner[GeneratorParams]):
     images
         Images of the cells and the encoder that embeds the samples, for a generator that
         `needs_images`: set before `fit`, and before `sample` where it was loaded.
+    whitens
+        Whether rows are learned from in the units of the cells' views, where these are given.
     """
 
     Params: type[GeneratorParams] = GeneratorParams
     needs_images: ClassVar[bool] = False
+    whitens: ClassVar[bool] = True
     checkpoint_dir: Path | None = None
     images: CellImages | None = None
 
@@ -82,6 +86,7 @@ class Generator(Learner[GeneratorParams]):
         fingerprint: Fingerprint,
         X_unlabelled: Floats | None = None,
         cell_id: Labels | None = None,
+        whitening: ViewWhitening | None = None,
     ) -> Self:
         """Learn from labelled rows, and from unlabelled ones where the generator can.
 
@@ -97,6 +102,9 @@ class Generator(Learner[GeneratorParams]):
             float32 `(m, d)`, or None.
         cell_id
             Names of the rows `(n,)`, by which a generator of images finds theirs.
+        whitening
+            Units in which rows are learned from, where the generator `whitens`; samples are
+            embeddings as before. Its fingerprint is joined.
 
         Raises
         ------
@@ -123,6 +131,13 @@ class Generator(Learner[GeneratorParams]):
             if not np.isfinite(X_unlabelled).all():
                 raise InputError("the unlabelled pool", "is not finite", "embed it again")
         self._cell_id = cell_id
+        self._outwards: Floats | None = None
+        if whitening is not None and self.whitens:
+            self.fingerprint = fingerprint | whitening.fingerprint
+            self._outwards = whitening.outwards
+            X = whitening.transform(X)
+            if X_unlabelled is not None:
+                X_unlabelled = whitening.transform(X_unlabelled)
         self._fit(X, index.astype(np.intp), X_unlabelled)
         return self
 
@@ -134,6 +149,7 @@ class Generator(Learner[GeneratorParams]):
             fingerprint=train.fingerprint | pool.fingerprint,
             X_unlabelled=pool.X if len(pool) else None,
             cell_id=train.cell_id,
+            whitening=ViewWhitening.of(train, pool),
         )
 
     def sample(self, y: Labels, *, seed: int) -> Floats:
@@ -162,7 +178,7 @@ class Generator(Learner[GeneratorParams]):
             if len(rows):
                 rng = np.random.default_rng([seed, index])
                 out[rows] = self._sample_class(index, len(rows), rng)
-        return out
+        return out if self._outwards is None else out @ self._outwards
 
     def synthesize(self, y: Labels, *, seed: int) -> SyntheticSet:
         """`sample`, bundled with the provenance of every row."""
@@ -187,7 +203,10 @@ class Generator(Learner[GeneratorParams]):
             "dim": self.dim_,
             "fingerprint": self.fingerprint.to_dict(),
         }
-        write_artifact(path, "generator", card, self._state())
+        state = self._state()
+        if self._outwards is not None:
+            state = state | {"outwards": self._outwards}
+        write_artifact(path, "generator", card, state)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> Self:
@@ -197,6 +216,7 @@ class Generator(Learner[GeneratorParams]):
         self.classes_ = np.asarray(card["classes"], dtype=str)
         self.dim_ = int(card["dim"])
         self.fingerprint = Fingerprint.from_dict(card["fingerprint"], where=str(path))
+        self._outwards = state.pop("outwards", None)
         self._restore(state)
         return self
 

@@ -30,6 +30,7 @@ class ImageSpaceGenerator(Generator):
     """
 
     needs_images = True
+    whitens = False  # its network takes the embeddings as they are
 
     @abstractmethod
     def _learn(self, images: CellImages, y: npt.NDArray[np.intp]) -> None:

@@ -20,6 +20,7 @@ class NoneGenerator(Generator):
     """
 
     name = "none"
+    whitens = False
 
     def _fit(self, X: Floats, y: npt.NDArray[np.intp], X_unlabelled: Floats | None) -> None:
         """Nothing to learn."""

@@ -14,6 +14,7 @@ class OversampleGenerator(RowsGenerator):
     """Repeats real rows of the class, each with equal probability."""
 
     name = "oversample"
+    whitens = False  # a copy is a copy in any units
 
     def _prepare(self) -> None:
         """The rows are all there is."""

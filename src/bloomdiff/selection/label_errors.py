@@ -12,6 +12,7 @@ import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.folds import inner_folds
+from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.selection.geometry import Doubles, Index, blocks, unit
 
 FOLDS = 5
@@ -63,7 +64,13 @@ def out_of_fold(labelled: EmbeddingSet, *, seed: int) -> tuple[Index, Index, Dou
                 continue
             rows = labelled.take(train)
             model = make_classifier("logistic", seed=seed)
-            model.fit(rows.X, rows.label, fingerprint=rows.fingerprint, classes=names)
+            model.fit(
+                rows.X,
+                rows.label,
+                fingerprint=rows.fingerprint,
+                classes=names,
+                whitening=ViewWhitening.of(rows),
+            )
             at.append(held)
             parts.append(model.predict_on(labelled.take(held)))
     index = np.concatenate(at) if at else np.empty(0, dtype=np.intp)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.fingerprint import Fingerprint
+from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.data.vocabulary import VOCABULARY
 from bloomdiff.errors import InputError, ParameterError
 from bloomdiff.registry import nearest
@@ -37,6 +38,8 @@ class Pool:
         Their boxes `(n, 4)`, NaN where there is none.
     labelled
         The labelled cells.
+    whitening
+        Units in which cells are chosen, where they have views.
     labelled_boxes
         Fields and boxes of the labelled cells that have them.
     scores
@@ -52,6 +55,7 @@ class Pool:
     place: pd.DataFrame
     boxes: Doubles
     labelled: EmbeddingSet
+    whitening: ViewWhitening | None
     labelled_boxes: tuple[list[str], Doubles]
     scores: Scores
     encoder: str
@@ -84,7 +88,8 @@ class Pool:
         labelled = embeddings.select(known["cell_id"].to_numpy(dtype=str))
         # The manifest is what the expert edits; the embeddings' labels may be older.
         labels = labelled.rows.assign(label=known["label"], group=known["group"])
-        labelled = EmbeddingSet(labelled.X, labels, labelled.header)
+        labelled = replace(labelled, rows=labels)
+        pool = embeddings.select(rows["cell_id"].to_numpy(dtype=str))
         names = set(cells.loc[cells["label"] != "", "label"])
         if scores_file is None:
             scores = Scores.imported(rows)
@@ -94,16 +99,21 @@ class Pool:
         fields = boxed["field"].tolist() if "field" in boxed else []
         return cls(
             cells=rows,
-            X=embeddings.select(rows["cell_id"].to_numpy(dtype=str)).X,
+            X=pool.X,
             place=_place(rows),
             boxes=_boxes(rows),
             labelled=labelled,
+            whitening=ViewWhitening.of(labelled, pool),
             labelled_boxes=(fields, _boxes(boxed)),
             scores=scores,
             encoder=str(embeddings.header.get("encoder", "")),
             # With fewer than two classes known, any of the vocabulary may be meant.
             class_names=sorted({*names, *scores.classes, *(VOCABULARY if len(names) < 2 else ())}),
         )
+
+    def units(self, X: Floats) -> Floats:
+        """Embeddings `(n, d)` in the units in which cells are chosen."""
+        return X if self.whitening is None else self.whitening.transform(X)
 
     @property
     def labelled_and_pool(self) -> Fingerprint:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.fingerprint import assert_disjoint
 from bloomdiff.data.partition import partition
+from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.errors import LeakageError, ParameterError
 from bloomdiff.selection.base import Situation
 from bloomdiff.selection.core import rank
@@ -80,7 +81,8 @@ def replay(
     """Ask for labels step by step, beginning with none, and score a classifier after each step.
 
     The chooser sees the labels that were asked for and no others: not even the names of classes
-    that nobody has found yet.
+    that nobody has found yet. Where the pool has views, both it and the classifier work in the
+    units of `ViewWhitening`, fitted on the pool.
 
     Parameters
     ----------
@@ -108,15 +110,16 @@ def replay(
         raise ParameterError(
             f"budgets {list(budgets)}", f"do not rise to at most {len(pool)}", "mend them"
         )
-    truth = pool.label
+    truth, whitening = pool.label, ViewWhitening.of(pool)
+    X = pool.X if whitening is None else whitening.transform(pool.X)
     order = np.empty(0, dtype=np.intp)
     steps = []
     for number, budget in enumerate(budgets):
         rest = np.setdiff1d(np.arange(len(pool)), order)
         names = np.unique(truth[order])
         situation = Situation(
-            pool.X[rest],
-            pool.X[order],
+            X[rest],
+            X[order],
             np.searchsorted(names, truth[order]).astype(np.intp),
             tuple(names.tolist()),
             seed * 1000 + number,
@@ -126,7 +129,7 @@ def replay(
         order = np.concatenate([order, picked])
         if len(np.unique(order)) != budget:
             raise LeakageError("the strategy", "chose a cell twice", "mend it")
-        steps.append(_step(pool, test, order, seed, classifier))
+        steps.append(_step(pool, test, order, seed, classifier, whitening))
     return Replay(steps, order)
 
 
@@ -148,19 +151,29 @@ def full_score(
 ) -> dict[str, float]:
     """Scores with every label of the pool."""
     assert_disjoint(test.group, pool.fingerprint, what="the pool")
-    return _step(pool, test, np.arange(len(pool)), seed, classifier).scores
+    whitening = ViewWhitening.of(pool)
+    return _step(pool, test, np.arange(len(pool)), seed, classifier, whitening).scores
 
 
-def _step(pool: EmbeddingSet, test: EmbeddingSet, order: Index, seed: int, classifier: str) -> Step:
+def _step(
+    pool: EmbeddingSet,
+    test: EmbeddingSet,
+    order: Index,
+    seed: int,
+    classifier: str,
+    whitening: ViewWhitening | None,
+) -> Step:
+    from bloomdiff.classifiers import CLASSIFIERS
     from bloomdiff.metrics.classification import score_classification
 
-    train = pool.take(order)
-    rest = pool.take(np.setdiff1d(np.arange(len(pool)), order))
+    train, rest = pool.take(order), None
+    if CLASSIFIERS[classifier].uses_pool:
+        rest = pool.take(np.setdiff1d(np.arange(len(pool)), order))
     names, counts = np.unique(train.label, return_counts=True)
     found = dict.fromkeys(sorted(set(pool.label.tolist())), 0)
     found |= dict(zip(names.tolist(), counts.tolist(), strict=True))
     classes = sorted({*found, *test.label.tolist()})
-    proba = _predict(train, rest, test, classes, seed, classifier)
+    proba = _predict(train, rest, test, classes, seed, classifier, whitening)
     fields = float("nan")
     if "field" in train.rows and (train.rows["field"] != "").all():
         fields = float(train.rows["field"].nunique())
@@ -169,13 +182,14 @@ def _step(pool: EmbeddingSet, test: EmbeddingSet, order: Index, seed: int, class
 
 def _predict(
     train: EmbeddingSet,
-    rest: EmbeddingSet,
+    rest: EmbeddingSet | None,
     test: EmbeddingSet,
     classes: list[str],
     seed: int,
     classifier: str,
+    whitening: ViewWhitening | None,
 ) -> npt.NDArray[np.float64]:
-    from bloomdiff.classifiers import CLASSIFIERS, make_classifier
+    from bloomdiff.classifiers import make_classifier
 
     names = np.unique(train.label)
     if len(names) == 1:
@@ -184,6 +198,12 @@ def _predict(
         proba[:, classes.index(str(names[0]))] = 1
         return proba
     model = make_classifier(classifier, seed=seed)
-    pool = rest if CLASSIFIERS[classifier].uses_pool else None
-    model.fit(train.X, train.label, fingerprint=train.fingerprint, classes=classes, pool=pool)
+    model.fit(
+        train.X,
+        train.label,
+        fingerprint=train.fingerprint,
+        classes=classes,
+        pool=rest,
+        whitening=whitening,
+    )
     return model.predict_on(test)

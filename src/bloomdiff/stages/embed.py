@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bloomdiff.data.manifest import read_manifest
 from bloomdiff.encoders import embed_cells, load_encoder
+from bloomdiff.encoders.views import with_views
 from bloomdiff.experiments.tracking import StageRun
 from bloomdiff.stages.project import Project
 
@@ -22,6 +23,16 @@ def run(project: Project, run: StageRun) -> None:
         cache_dir=project.working / "embeddings",
         jobs=params.jobs,
     )
+    if params.encoder_params.views:
+        embeddings = with_views(
+            embeddings,
+            cells,
+            project.data,
+            encoder,
+            params.encoder_params.views,
+            cache_dir=project.working / "embeddings",
+            jobs=params.jobs,
+        )
     embeddings.save(project.embeddings)
     run.log_params({"encoder": params.encoder, "dim": embeddings.dim, "cells": len(embeddings)})
     run.set_tags({"encoder_digest": encoder.digest})

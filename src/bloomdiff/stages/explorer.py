@@ -15,6 +15,7 @@ from bloomdiff.classifiers import Classifier, make_classifier
 from bloomdiff.data.embedding_set import SyntheticSet
 from bloomdiff.data.fingerprint import assert_disjoint
 from bloomdiff.data.manifest import read_manifest
+from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.experiments.ratios import ratio_name
 from bloomdiff.experiments.summary import REAL_ONLY
 from bloomdiff.experiments.sweep import draw
@@ -159,7 +160,11 @@ def classifier_of_real_cells(project: Project, rows: FoldRows) -> Classifier:
     values = tuned_values(project.classifier_params, rows.name, params.primary, rows)
     judge = make_classifier(params.primary, values, seed=params.seeds[0], device=params.device)
     return judge.fit(
-        rows.train.X, rows.train.label, fingerprint=rows.train.fingerprint, classes=rows.classes
+        rows.train.X,
+        rows.train.label,
+        fingerprint=rows.train.fingerprint,
+        classes=rows.classes,
+        whitening=ViewWhitening.of(rows.train, rows.pool),
     )
 
 

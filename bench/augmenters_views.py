@@ -1,0 +1,125 @@
+"""What whitening by the cells' own views adds, method by method, from the scores alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from augmenters_data import REGIMES, WITH_VIEWS
+from augmenters_methods import METHODS, VIEW_ROWS
+from bloomdiff.metrics.statistics import Difference, paired_difference
+
+TEST_FRACTION = 1 / 3
+REAL = "real only"
+OURS = "diffusion classifier + pool"
+SELF = "self-training + pool"
+
+
+def compare(wide: pd.DataFrame, method: str, other: str) -> Difference | None:
+    """Difference of two columns over the seeds that both have; None below two seeds."""
+    if method not in wide or other not in wide:
+        return None
+    both = wide[[method, other]].dropna()
+    if len(both) < 2:
+        return None
+    return paired_difference(both[method].to_numpy(), both[other].to_numpy(), TEST_FRACTION)
+
+
+def points(d: Difference) -> str:
+    """A difference of shares in points, with its interval."""
+    return f"{100 * d.mean:+.1f}, {100 * d.low:+.1f} to {100 * d.high:+.1f}"
+
+
+def views_section(scores: pd.DataFrame, picture: Path) -> list[str]:
+    """What the views add to each method, and the best methods with and without them."""
+    seen = scores["data"].str.endswith(WITH_VIEWS)
+    if not seen.any():
+        return []
+    base = scores["data"].str.removesuffix(WITH_VIEWS)
+    scores = scores.assign(
+        data=base, method=scores["method"].where(~seen, scores["method"] + WITH_VIEWS)
+    )
+    pairs = {
+        (str(data), str(regime)): part.pivot(index="seed", columns="method", values="macro_f1")
+        for (data, regime), part in scores.groupby(["data", "regime"], observed=True)
+    }
+    pairs = {key: wide for key, wide in pairs.items() if f"{REAL}{WITH_VIEWS}" in wide}
+    lines = [
+        "",
+        "## Whitened by views",
+        "",
+        "Every row is a method in the units of the views of its own cells (labelled ones, with the"
+        " pool its cells too) less the same method without; `views as rows`, the usual"
+        " augmentation, less real only. Points, mean over pairs of data set and regime; better and"
+        " worse count the pairs whose 95 % interval leaves zero out.",
+        "",
+        "| method | pairs | mean | least | most | better | worse |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in METHODS:
+        without = REAL if name == VIEW_ROWS else name
+        found = [compare(wide, f"{name}{WITH_VIEWS}", without) for wide in pairs.values()]
+        told = [d for d in found if d is not None]
+        if told:
+            means = [100 * d.mean for d in told]
+            lines.append(
+                f"| {name} | {len(told)} | {np.mean(means):+.1f} | {min(means):+.1f} |"
+                f" {max(means):+.1f} | {sum(d.low > 0 for d in told)} |"
+                f" {sum(d.high < 0 for d in told)} |"
+            )
+    columns = (REAL, f"{VIEW_ROWS}{WITH_VIEWS}", f"{REAL}{WITH_VIEWS}")
+    pooled = (SELF, f"{SELF}{WITH_VIEWS}", OURS, f"{OURS}{WITH_VIEWS}")
+    lines += [
+        "",
+        f"| data | regime | {' | '.join((*columns, *pooled))} | last less first |",
+        "|---" * (3 + len(columns) + len(pooled)) + "|",
+    ]
+    for (data, regime), wide in pairs.items():
+        cells = [f"{100 * wide[c].mean():.1f}" if c in wide else "–" for c in (*columns, *pooled)]
+        gain = compare(wide, pooled[-1], REAL)
+        lines.append(
+            f"| {data} | {regime} | {' | '.join(cells)} | {'–' if gain is None else points(gain)} |"
+        )
+    _draw(pairs, picture)
+    return lines
+
+
+LINES = {
+    REAL: ("#555555", "o", "--"),
+    f"{REAL}{WITH_VIEWS}": ("#555555", "o", "-"),
+    f"{VIEW_ROWS}{WITH_VIEWS}": ("#E69F00", "s", ":"),
+    SELF: ("#D55E00", "D", "--"),
+    f"{SELF}{WITH_VIEWS}": ("#D55E00", "D", "-"),
+    OURS: ("#009E73", "*", "--"),
+    f"{OURS}{WITH_VIEWS}": ("#009E73", "*", "-"),
+}
+
+
+def _draw(pairs: dict[tuple[str, str], pd.DataFrame], path: Path) -> None:
+    """Macro-F1 against shots, a panel for each data set; full lines have the views."""
+    from matplotlib.figure import Figure
+
+    shots = {name: r.shots for name, r in REGIMES.items() if r.imbalance is None}
+    names = list(dict.fromkeys(data for data, _ in pairs))
+    high = -(-len(names) // 2)
+    figure = Figure(figsize=(9, 3.8 * high + 0.8), layout="constrained")
+    grid = figure.subplots(high, 2, squeeze=False)
+    for axis in grid.flat[len(names) :]:
+        axis.set_axis_off()
+    for axis, data in zip(grid.flat, names, strict=False):
+        means = pd.DataFrame(
+            {shots[r]: wide.mean() for (d, r), wide in pairs.items() if d == data and r in shots}
+        ).T.mul(100)
+        for method, (colour, marker, style) in LINES.items():
+            if method in means:
+                axis.plot(means[method], style, color=colour, marker=marker, label=method)
+        axis.set(xscale="log", title=data, xlabel="labelled cells a class")
+        axis.set_xticks(list(shots.values()), [str(k) for k in shots.values()])
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+    for axis in grid[:, 0]:
+        axis.set_ylabel("macro-F1 on real test cells, points")
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.savefig(path, dpi=130)
