@@ -68,7 +68,8 @@ def run_unit(
 
     torch.set_num_threads(1)
     data, regime, seed = unit
-    labelled_from = SOURCES[ACROSS[data].labelled].kind if data in ACROSS else None
+    base = data.removesuffix(WITH_VIEWS)
+    labelled_from = SOURCES[ACROSS[base].labelled].kind if base in ACROSS else None
     parts = divide(cells, REGIMES[regime], seed, labelled_from=labelled_from)
     rows: list[dict[str, Any]] = []
     with threadpool_limits(1):

@@ -7,7 +7,7 @@ under ``build/augmenters/``. Pixel-identical cells share a group, groups never s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +104,8 @@ ACROSS = {
 }
 WITH_VIEWS = " views"  # the same cells, each with random views of its image
 N_VIEWS = 4
-DATA = ("phantom", *SOURCES, *ACROSS, *(f"{name}{WITH_VIEWS}" for name in ("phantom", *SOURCES)))
+_PLAIN = ("phantom", *SOURCES, *ACROSS)
+DATA = (*_PLAIN, *(f"{name}{WITH_VIEWS}" for name in _PLAIN))
 
 
 def load(name: str, build: Path, cells: Path) -> EmbeddingSet:
@@ -119,9 +120,9 @@ def load(name: str, build: Path, cells: Path) -> EmbeddingSet:
     cells
         Folder that holds the real cells.
     """
-    if name in ACROSS:
-        return _joined(ACROSS[name], build, cells)
     base = name.removesuffix(WITH_VIEWS)
+    if base in ACROSS:
+        return _joined(ACROSS[base], name.removeprefix(base), build, cells)
     path = build / base / ("cells.parquet" if name == base else "views.parquet")
     if not path.exists():
         _embed(*manifest(base, build, cells), build, 0 if name == base else N_VIEWS).save(path)
@@ -147,14 +148,14 @@ def manifest(name: str, build: Path, cells: Path) -> tuple[pd.DataFrame, Path]:
     return table, folder
 
 
-def _joined(across: Across, build: Path, cells: Path) -> EmbeddingSet:
+def _joined(across: Across, views: str, build: Path, cells: Path) -> EmbeddingSet:
     """Cells of both laboratories, of the classes that both have."""
-    first, second = (load(name, build, cells) for name in (across.labelled, across.tested))
-    rows = pd.concat([first.rows, second.rows], ignore_index=True)
-    rows["label"] = rows["label"].replace(dict(across.coarser))
-    common = set(rows["label"][: len(first)]) & set(rows["label"][len(first) :])
-    both = EmbeddingSet(np.concatenate([first.X, second.X]), rows, dict(first.header))
-    return both.take(rows["label"].isin(common).to_numpy())
+    names = (across.labelled, across.tested)
+    first, second = (load(f"{name}{views}", build, cells) for name in names)
+    both = EmbeddingSet.concatenate([first, second])
+    label = both.rows["label"].replace(dict(across.coarser))
+    common = set(label[: len(first)]) & set(label[len(first) :])
+    return replace(both, rows=both.rows.assign(label=label)).take(label.isin(common).to_numpy())
 
 
 def encoder(build: Path) -> Encoder:
