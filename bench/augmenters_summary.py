@@ -10,16 +10,14 @@ import pandas as pd
 
 from augmenters_data import CHOSEN_ON, REGIMES, WITH_VIEWS
 from augmenters_methods import ALL_LABELS, METHODS
-from augmenters_views import compare, points, views_section
+from augmenters_views import FEW, REAL, compare, points, views_section
 from bloomdiff.metrics.ranking import mean_ranks
 from bloomdiff.metrics.statistics import Difference
 from bloomdiff.report.diagrams import critical_difference
 
-REAL = "real only"
 # Named before anything was scored; the diffusion classifiers are reported beside them.
 NAMED = {False: "diffusion", True: "diffusion + pool"}
 OWN_BAYES = (("diffusion classifier", False), ("diffusion classifier + pool", True))
-FEW = ("1-shot", "2-shot", "5-shot")
 Wide = pd.DataFrame  # rows are seeds, columns methods
 
 

@@ -181,6 +181,11 @@ def gather(build: Path) -> None:
         goals({name: part for name, part in parts.items() if name in SETS}, BUDGETS[-1]),
         with_pool(judged, PROBE, BUDGETS[-1]),
         with_views(parts, BUDGETS[-1]),
+        goals(
+            {name: part for name, part in parts.items() if name in VIEW_SETS},
+            BUDGETS[-1],
+            title="Goals, all in the units of the views",
+        ),
     ]
     with atomic_file(RESULTS / "selection.md") as temporary:
         temporary.write_text("\n".join([*head, *text, scale()]) + "\n", encoding="utf-8")

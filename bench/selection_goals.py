@@ -16,7 +16,7 @@ from selection_scale import FILE
 OURS, BASELINE = "expected-gain", "random"
 
 
-def goals(parts: Mapping[str, pd.DataFrame], last: int) -> str:
+def goals(parts: Mapping[str, pd.DataFrame], last: int, *, title: str = "Goals") -> str:
     """A line a set: ours against the best other strategy and against random.
 
     Parameters
@@ -26,10 +26,18 @@ def goals(parts: Mapping[str, pd.DataFrame], last: int) -> str:
     last
         Largest budget: what random has not reached by then counts as this many labels, so that
         the ratio is a bound from above.
+    title
+        Heading of the table.
+
+    Returns
+    -------
+    A table in Markdown; '' without replays.
     """
+    if not parts:
+        return ""
     head = ["set", "seeds", "best other", "area: ours less the best other", "ours less random"]
     head += ["labels to 95 %: ours / random", "every class found: ours / random"]
-    lines = ["## Goals\n", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines = [f"## {title}\n", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for label, part in parts.items():
         by = part.set_index(["strategy", "seed"]).sort_index()
         if OURS not in by.index or BASELINE not in by.index:

@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float32]
 
 RIDGE = 0.1
 """Added to the covariance, part of its mean variance: what the views leave out varies as well."""
-MOST_CELLS = 10_000
+MOST_CELLS = 2_000
 """Cells looked at, drawn at random from more: a covariance is known well long before."""
 
 
