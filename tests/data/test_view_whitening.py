@@ -141,6 +141,14 @@ def test_a_generator_learns_in_them_and_gives_embeddings(name, train, tmp_path):
     np.testing.assert_array_equal(type(made).load(tmp_path / "made").sample(asked, seed=1), rows)
 
 
+@pytest.mark.parametrize("name", ["gaussian", "smote", "diffusion"])
+def test_a_row_is_the_same_however_many_are_drawn(name, train):
+    params = {"n_steps": 0} if name == "diffusion" else {}
+    made = make_generator(name, params, seed=0).fit_cells(train, train.take([]))
+    few, many = (made.sample(np.array(["a"] * n), seed=3) for n in (3, 200))
+    np.testing.assert_array_equal(few, many[:3])
+
+
 def test_copies_stay_copies(train):
     made = make_generator("oversample", seed=0).fit_cells(train, train.take([]))
     rows = made.sample(np.array(["a"] * 5), seed=0)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -208,3 +210,16 @@ def test_a_damaged_queue_is_told(tmp_path):
     path.write_bytes(b"nothing")
     with pytest.raises(InputError, match="is no queue"):
         Queue.load(path)
+
+
+def test_cells_with_views_are_chosen_in_their_units_whether_they_have_groups_or_not(world):
+    cells, embeddings = world
+    rng = np.random.default_rng(0)
+    move = rng.normal(size=(len(embeddings), 3, embeddings.dim)) * (np.arange(embeddings.dim) < 2)
+    seen = dataclasses.replace(
+        embeddings, views=(embeddings.X[:, None] + 5 * move).astype(np.float32)
+    )
+    plain, whitened = (build_queue(cells, e, plan()).table for e in (embeddings, seen))
+    assert plain["cell_id"].tolist() != whitened["cell_id"].tolist()
+    bare = cells.assign(group=cells["group"].where(cells["label"] != "", ""))
+    assert build_queue(bare, seen, plan()).table["cell_id"].tolist()

@@ -178,7 +178,10 @@ class Generator(Learner[GeneratorParams]):
             if len(rows):
                 rng = np.random.default_rng([seed, index])
                 out[rows] = self._sample_class(index, len(rows), rng)
-        return out if self._outwards is None else out @ self._outwards
+        if self._outwards is None:
+            return out
+        # In float32 the last bits of a row would depend on how many rows there are.
+        return np.matmul(out, self._outwards, dtype=np.float64).astype(np.float32)
 
     def synthesize(self, y: Labels, *, seed: int) -> SyntheticSet:
         """`sample`, bundled with the provenance of every row."""

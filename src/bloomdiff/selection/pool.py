@@ -103,7 +103,7 @@ class Pool:
             place=_place(rows),
             boxes=_boxes(rows),
             labelled=labelled,
-            whitening=ViewWhitening.of(labelled, pool),
+            whitening=_whitening(labelled, pool),
             labelled_boxes=(fields, _boxes(boxed)),
             scores=scores,
             encoder=str(embeddings.header.get("encoder", "")),
@@ -120,6 +120,16 @@ class Pool:
         """Groups that the choice saw: whoever judges it must not test on them."""
         groups = [name for name in self.cells["group"] if name]
         return Fingerprint.of([*groups, *(name for name in self.labelled.group if name)])
+
+
+def _whitening(*sets: EmbeddingSet) -> ViewWhitening | None:
+    """Units from the views of all these cells, where they have any.
+
+    Cells of a queue may have no group yet, and what ranks them is never judged: whoever judges
+    carries `Pool.labelled_and_pool`.
+    """
+    seen = [(s.X, s.views) for s in sets if len(s) and s.views is not None]
+    return ViewWhitening.fit(seen, Fingerprint.empty()) if seen else None
 
 
 def _place(rows: pd.DataFrame) -> pd.DataFrame:
