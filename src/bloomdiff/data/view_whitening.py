@@ -4,7 +4,7 @@ A frozen encoder moves a cell's vector when the slide is turned, the stain is st
 is off: directions that tell nothing about the cell's type, and a good part of the scatter within
 the types. Random views of each cell (`bloomdiff.encoders.views`) show these directions without any
 label. Whitening by the covariance of the views within the cells is within-class covariance
-normalisation (Hatch et al. 2006, doi:10.21437/Interspeech.2006-183) in which every cell is a class
+normalisation (Hatch, Kajarekar and Stolcke 2006, Interspeech) in which every cell is a class
 of its own. It matters most where the labelled cells are too few to learn their scatter from.
 """
 
