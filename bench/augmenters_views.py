@@ -52,15 +52,19 @@ def views_section(scores: pd.DataFrame, picture: Path) -> list[str]:
         (str(data), str(regime)): part.pivot(index="seed", columns="method", values="macro_f1")
         for (data, regime), part in scores.groupby(["data", "regime"], observed=True)
     }
-    pairs = {key: wide for key, wide in pairs.items() if f"{REAL}{WITH_VIEWS}" in wide}
+    # The divisions that were scored with views: the others' means are not to be set beside them.
+    real = f"{REAL}{WITH_VIEWS}"
+    pairs = {key: wide[wide[real].notna()] for key, wide in pairs.items() if real in wide}
+    told = [len(wide) for wide in pairs.values()]
     lines = [
         "",
         "## Whitened by views",
         "",
         "Every row is a method in the units of the views of its own cells (labelled ones, with the"
         " pool its cells too) less the same method without; `views as rows`, the usual"
-        " augmentation, less real only. Points, mean over pairs of data set and regime; better and"
-        " worse count the pairs whose 95 % interval leaves zero out.",
+        " augmentation, less real only. Points, mean over pairs of data set and regime, of"
+        f" {min(told)} to {max(told)} divisions each; better and worse count the pairs whose 95 %"
+        " interval leaves zero out.",
         "",
         "| method | pairs | mean | least | most | better | worse |",
         "|---|---|---|---|---|---|---|",
@@ -68,15 +72,15 @@ def views_section(scores: pd.DataFrame, picture: Path) -> list[str]:
     for name in METHODS:
         without = REAL if name == VIEW_ROWS else name
         found = [compare(wide, f"{name}{WITH_VIEWS}", without) for wide in pairs.values()]
-        told = [d for d in found if d is not None]
-        if told:
-            means = [100 * d.mean for d in told]
+        gains = [d for d in found if d is not None]
+        if gains:
+            means = [100 * d.mean for d in gains]
             lines.append(
-                f"| {name} | {len(told)} | {np.mean(means):+.1f} | {min(means):+.1f} |"
-                f" {max(means):+.1f} | {sum(d.low > 0 for d in told)} |"
-                f" {sum(d.high < 0 for d in told)} |"
+                f"| {name} | {len(gains)} | {np.mean(means):+.1f} | {min(means):+.1f} |"
+                f" {max(means):+.1f} | {sum(d.low > 0 for d in gains)} |"
+                f" {sum(d.high < 0 for d in gains)} |"
             )
-    lines += ["", *_duels(pairs)]
+    lines += ["", *_by_set(pairs), "", *_duels(pairs)]
     columns = (REAL, f"{VIEW_ROWS}{WITH_VIEWS}", f"{REAL}{WITH_VIEWS}")
     pooled = (SELF, f"{SELF}{WITH_VIEWS}", OURS, f"{OURS}{WITH_VIEWS}")
     lines += [
@@ -91,6 +95,30 @@ def views_section(scores: pd.DataFrame, picture: Path) -> list[str]:
             f"| {data} | {regime} | {' | '.join(cells)} | {'–' if gain is None else points(gain)} |"
         )
     _draw(pairs, picture)
+    return lines
+
+
+def _by_set(pairs: dict[tuple[str, str], pd.DataFrame]) -> list[str]:
+    """Gain of every method on every set, a division's mean over all regimes being one value."""
+    sets = list(dict.fromkeys(data for data, _ in pairs))
+    lines = [
+        f"| mean of all regimes | {' | '.join(sets)} |",
+        "|---" * (1 + len(sets)) + "|",
+    ]
+    for name in METHODS:
+        cells = []
+        for data in sets:
+            both = [f"{name}{WITH_VIEWS}", REAL if name == VIEW_ROWS else name]
+            wides = [wide for (d, _), wide in pairs.items() if d == data]
+            if not all(set(both) <= set(wide) for wide in wides):
+                cells.append("–")
+                continue
+            # A division that a regime lacks becomes NaN in the sum, and is left out.
+            total = sum((wide[both] for wide in wides[1:]), start=wides[0][both])
+            found = compare(total / len(wides), *both)
+            cells.append("–" if found is None else points(found))
+        if set(cells) != {"–"}:
+            lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 
 
