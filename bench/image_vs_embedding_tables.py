@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from augmenters_summary import compare
+from augmenters_views import compare
 
 REAL = "real cells only"
 NO_WEIGHTS = (

@@ -158,7 +158,7 @@ def with_views(parts: Mapping[str, pd.DataFrame], last: int) -> str:
         random = without[BASELINE]
         for who, of in sorted(by.items(), key=lambda item: -item[1]["area"].mean()):
             seeds = of.index.intersection(random.index)
-            row = [label, who, str(len(seeds)), f"{of['area'].mean():.3f}"]
+            row = [label, str(who), str(len(seeds)), f"{of['area'].mean():.3f}"]
             for other in (without.get(who), random):
                 gain = np.array([]) if other is None else (of["area"] - other["area"]).dropna()
                 if len(gain):
@@ -168,8 +168,8 @@ def with_views(parts: Mapping[str, pd.DataFrame], last: int) -> str:
                     row.append("–")
             needed = float(np.median([_labels_to(of.loc[s], random.loc[s]) for s in seeds]))
             row.append(_ratio(needed, float(random["labels_95%"][seeds].median()), last))
-            times = (float(t["all_found_1"][seeds].median()) for t in (of, random))
-            row.append(_ratio(*times, last))
+            ours, base = (float(t["all_found_1"][seeds].median()) for t in (of, random))
+            row.append(_ratio(ours, base, last))
             lines.append("| " + " | ".join(row) + " |")
     return "\n".join([*lines, ""]) if found else ""
 
@@ -177,10 +177,10 @@ def with_views(parts: Mapping[str, pd.DataFrame], last: int) -> str:
 def _labels_to(replayed: pd.Series, plain: pd.Series) -> float:
     """Labels until a replay reaches 95 % of another's score with all labels."""
     scores = replayed.filter(regex=r"^score_\d+$").dropna().astype(float)
-    budgets = scores.index.str.removeprefix("score_").astype(float)
+    budgets = np.array([float(str(name).removeprefix("score_")) for name in scores.index])
     order = np.argsort(budgets)
     goal = 0.95 * float(plain["full"])
-    return labels_needed(budgets.to_numpy()[order], scores.to_numpy()[order], goal)
+    return labels_needed(budgets[order], scores.to_numpy(dtype=np.float64)[order], goal)
 
 
 def scale() -> str:
