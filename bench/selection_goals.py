@@ -180,7 +180,7 @@ def _labels_to(replayed: pd.Series, plain: pd.Series) -> float:
     budgets = np.array([float(str(name).removeprefix("score_")) for name in scores.index])
     order = np.argsort(budgets)
     goal = 0.95 * float(plain["full"])
-    return labels_needed(budgets[order], scores.to_numpy(dtype=np.float64)[order], goal)
+    return labels_needed(budgets[order], np.array(scores.to_list(), dtype=np.float64)[order], goal)
 
 
 def scale() -> str:
