@@ -47,7 +47,8 @@ def summarise(folder: Path) -> str:
 
 
 def _preamble(scores: pd.DataFrame) -> str:
-    seeds = scores.groupby(["data", "regime"], observed=True)["seed"].nunique()
+    by = ["data", "regime", "classifier"]
+    seeds = scores.groupby(by, observed=True)["seed"].nunique()
     return (
         f"Macro-F1 on real test cells, in points, mean over {seeds.min()} to {seeds.max()}"
         " divisions of each set into labelled cells, unlabelled pool and test cells. In brackets"

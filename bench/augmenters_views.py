@@ -52,10 +52,13 @@ def views_section(scores: pd.DataFrame, picture: Path) -> list[str]:
         (str(data), str(regime)): part.pivot(index="seed", columns="method", values="macro_f1")
         for (data, regime), part in scores.groupby(["data", "regime"], observed=True)
     }
-    # The divisions that were scored with views: the others' means are not to be set beside them.
+    # The divisions that were scored with views, and the methods that have all of them: means of
+    # other divisions are not to be set beside these.
     real = f"{REAL}{WITH_VIEWS}"
-    pairs = {key: wide[wide[real].notna()] for key, wide in pairs.items() if real in wide}
-    told = [len(wide) for wide in pairs.values()]
+    pairs = {
+        key: wide[wide[real].notna()].dropna(axis=1) for key, wide in pairs.items() if real in wide
+    }
+    told = sorted({len(wide) for wide in pairs.values()})
     lines = [
         "",
         "## Whitened by views",
@@ -63,8 +66,8 @@ def views_section(scores: pd.DataFrame, picture: Path) -> list[str]:
         "Every row is a method in the units of the views of its own cells (labelled ones, with the"
         " pool its cells too) less the same method without; `views as rows`, the usual"
         " augmentation, less real only. Points, mean over pairs of data set and regime, of"
-        f" {min(told)} to {max(told)} divisions each; better and worse count the pairs whose 95 %"
-        " interval leaves zero out.",
+        f" {' or '.join(map(str, told))} divisions each; better and worse count the pairs whose"
+        " 95 % interval leaves zero out.",
         "",
         "| method | pairs | mean | least | most | better | worse |",
         "|---|---|---|---|---|---|---|",
@@ -85,7 +88,7 @@ def views_section(scores: pd.DataFrame, picture: Path) -> list[str]:
     pooled = (SELF, f"{SELF}{WITH_VIEWS}", OURS, f"{OURS}{WITH_VIEWS}")
     lines += [
         "",
-        f"| data | regime | {' | '.join((*columns, *pooled))} | last less first |",
+        f"| data | regime | {' | '.join(map(_told, (*columns, *pooled)))} | last less first |",
         "|---" * (3 + len(columns) + len(pooled)) + "|",
     ]
     for (data, regime), wide in pairs.items():
@@ -96,6 +99,12 @@ def views_section(scores: pd.DataFrame, picture: Path) -> list[str]:
         )
     _draw(pairs, picture)
     return lines
+
+
+def _told(column: str) -> str:
+    """A column's name as readers see it."""
+    name = column.removesuffix(WITH_VIEWS)
+    return name if name in (column, VIEW_ROWS) else f"{name}, whitened"
 
 
 def _by_set(pairs: dict[tuple[str, str], pd.DataFrame]) -> list[str]:
@@ -140,8 +149,7 @@ def _duels(pairs: dict[tuple[str, str], pd.DataFrame]) -> list[str]:
                 rivals = [r for r in (*rivals, f"{VIEW_ROWS}{WITH_VIEWS}") if r in wide]
                 if ours not in wide or not rivals:
                     continue
-                common = wide[wide[ours].notna()][rivals].dropna(axis=1)
-                found = compare(wide, ours, str(common.mean().idxmax())) if len(common) else None
+                found = compare(wide, ours, str(wide[rivals].mean().idxmax()))
                 duels += [] if found is None else [found]
             if duels:
                 means = [100 * d.mean for d in duels]
@@ -184,7 +192,7 @@ def _draw(pairs: dict[tuple[str, str], pd.DataFrame], path: Path) -> None:
         ).T.mul(100)
         for method, (colour, marker, style) in LINES.items():
             if method in means:
-                axis.plot(means[method], style, color=colour, marker=marker, label=method)
+                axis.plot(means[method], style, color=colour, marker=marker, label=_told(method))
         axis.set(xscale="log", title=data, xlabel="labelled cells a class")
         axis.set_xticks(list(shots.values()), [str(k) for k in shots.values()])
         axis.minorticks_off()

@@ -182,7 +182,11 @@ def gather(build: Path) -> None:
         with_pool(judged, PROBE, BUDGETS[-1]),
         with_views(parts, BUDGETS[-1]),
         goals(
-            {name: part for name, part in parts.items() if name in VIEW_SETS},
+            {
+                name: part
+                for name, part in parts.items()
+                if name in VIEW_SETS and part["strategy"].str.contains(":").any()  # with peers
+            },
             BUDGETS[-1],
             title="Goals, all in the units of the views",
         ),
