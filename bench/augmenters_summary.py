@@ -10,7 +10,7 @@ import pandas as pd
 
 from augmenters_data import CHOSEN_ON, REGIMES, WITH_VIEWS
 from augmenters_methods import ALL_LABELS, METHODS
-from augmenters_views import FEW, REAL, compare, points, views_section
+from augmenters_views import FEW, REAL, compare, points, shots_axis, views_section
 from bloomdiff.metrics.ranking import mean_ranks
 from bloomdiff.metrics.statistics import Difference
 from bloomdiff.report.diagrams import critical_difference
@@ -236,10 +236,7 @@ def draw_curves(scores: pd.DataFrame, path: Path) -> None:
             if method in means:
                 x = [shots[str(r)] for r in means.index]
                 axis.plot(x, means[method], style, color=colour, marker=marker, label=method)
-        axis.set(xscale="log", title=name, xlabel="labelled cells a class")
-        axis.set_xticks(list(shots.values()), [str(k) for k in shots.values()])
-        axis.minorticks_off()
-        axis.grid(alpha=0.3)
+        shots_axis(axis, name, list(shots.values()))
     for axis in grid[:, 0]:
         axis.set_ylabel("macro-F1 on real test cells, points")
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)

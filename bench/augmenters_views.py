@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -175,6 +177,14 @@ LINES = {
 }
 
 
+def shots_axis(axis: Any, title: str, shots: Sequence[int | None]) -> None:
+    """Labelled cells a class along a logarithmic axis."""
+    axis.set(xscale="log", title=title, xlabel="labelled cells a class")
+    axis.set_xticks(shots, [str(k) for k in shots])
+    axis.minorticks_off()
+    axis.grid(alpha=0.3)
+
+
 def _draw(pairs: dict[tuple[str, str], pd.DataFrame], path: Path) -> None:
     """Macro-F1 against shots, a panel for each data set; full lines have the views."""
     from matplotlib.figure import Figure
@@ -193,10 +203,7 @@ def _draw(pairs: dict[tuple[str, str], pd.DataFrame], path: Path) -> None:
         for method, (colour, marker, style) in LINES.items():
             if method in means:
                 axis.plot(means[method], style, color=colour, marker=marker, label=_told(method))
-        axis.set(xscale="log", title=data, xlabel="labelled cells a class")
-        axis.set_xticks(list(shots.values()), [str(k) for k in shots.values()])
-        axis.minorticks_off()
-        axis.grid(alpha=0.3)
+        shots_axis(axis, data, list(shots.values()))
     for axis in grid[:, 0]:
         axis.set_ylabel("macro-F1 on real test cells, points")
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
