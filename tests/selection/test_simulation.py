@@ -110,10 +110,10 @@ def test_a_judge_that_learns_from_a_pool_has_the_rest_without_labels(cells, monk
     pool, test = hold_out(cells, 3, seed=0)
     seen = []
 
-    def fit(self, X, y, *, fingerprint, classes, pool):
+    def fit(self, X, y, *, pool, **given):
         seen.append((len(X), pool.cell_id.tolist()))
         hidden = replace(pool, rows=pool.rows.assign(label=""))
-        return plain(self, X, y, fingerprint=fingerprint, classes=classes, pool=hidden)
+        return plain(self, X, y, pool=hidden, **given)
 
     budgets = [20, 40]
     given = replay(
