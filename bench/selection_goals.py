@@ -46,9 +46,7 @@ def goals(parts: Mapping[str, pd.DataFrame], last: int, *, title: str = "Goals")
         others = area.drop(columns=[OURS, BASELINE]).mean()
         best = str(others.idxmax()) if len(others) else BASELINE
         cells = [label, str(len(area)), f"{best} {area[best].mean():.3f}"]
-        for other in (best, BASELINE):
-            mean, low, high = interval((area[OURS] - area[other]).to_numpy(), 0.95)
-            cells.append(f"{mean:+.3f} ({low:+.3f} to {high:+.3f})")
+        cells += [_gain(area[OURS] - area[other]) for other in (best, BASELINE)]
         cells += [_share(by[name].unstack(0), last) for name in ("labels_95%", "all_found_1")]
         third = float(by["all_found_1"].unstack(0)[BASELINE].median()) / 3
         classes = int(part["classes"].max())
@@ -67,6 +65,12 @@ def goals(parts: Mapping[str, pd.DataFrame], last: int, *, title: str = "Goals")
 def _share(values: pd.DataFrame, last: int) -> str:
     ours, random = (float(values[who].median()) for who in (OURS, BASELINE))
     return _ratio(ours, random, last)
+
+
+def _gain(values: pd.Series) -> str:
+    """Mean of the seeds that both sides have, with its interval."""
+    mean, low, high = interval(values.dropna().to_numpy(), 0.95)
+    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def _ratio(ours: float, random: float, last: int) -> str:
@@ -115,13 +119,9 @@ def with_pool(table: pd.DataFrame, probe: str, last: int) -> str:
         for who, part in sorted(judged.items(), key=lambda item: -item[1]["area"].mean()):
             seeds, area = part.index, part["area"]
             row = [label, judge, who, str(len(seeds)), f"{area.mean():.3f}"]
-            for gain in (
-                ours["area"] - area,
-                area - by[label, probe, who]["area"],
-                area - plain["area"],
-            ):
-                mean, low, high = interval(gain.dropna().to_numpy(), 0.95)
-                row.append(f"{mean:+.3f} ({low:+.3f} to {high:+.3f})")
+            same = by[label, probe, who]["area"]  # the same labels, judged by the probe
+            gains = (ours["area"] - area, area - same, area - plain["area"])
+            row += [_gain(gain) for gain in gains]
             needed, random = (float(of["labels_95%"][seeds].median()) for of in (part, plain))
             lines.append("| " + " | ".join([*row, _ratio(needed, random, last)]) + " |")
     return "\n".join([*lines, ""])
@@ -147,31 +147,28 @@ def with_views(parts: Mapping[str, pd.DataFrame], last: int) -> str:
     lines = ["## In the units of the cells' views\n"]
     lines += ["Shares are of what the probe without views reaches with all labels.\n"]
     lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    found = False
-    for label, part in parts.items():
-        plain = parts.get(label.replace(WITH_VIEWS, ""))
-        if WITH_VIEWS not in label or plain is None:
-            continue
-        found = True
+    pairs = {
+        label: (part, parts[label.replace(WITH_VIEWS, "")])
+        for label, part in parts.items()
+        if WITH_VIEWS in label and label.replace(WITH_VIEWS, "") in parts
+    }
+    for label, (part, plain) in pairs.items():
         by = {who: of.set_index("seed") for who, of in part.groupby("strategy")}
         without = {who: of.set_index("seed") for who, of in plain.groupby("strategy")}
         random = without[BASELINE]
         for who, of in sorted(by.items(), key=lambda item: -item[1]["area"].mean()):
             seeds = of.index.intersection(random.index)
             row = [label, str(who), str(len(seeds)), f"{of['area'].mean():.3f}"]
-            for other in (without.get(who), random):
-                gain = np.array([]) if other is None else (of["area"] - other["area"]).dropna()
-                if len(gain):
-                    mean, low, high = interval(np.asarray(gain), 0.95)
-                    row.append(f"{mean:+.3f} ({low:+.3f} to {high:+.3f})")
-                else:
-                    row.append("–")
+            row += [
+                "–" if other is None else _gain(of["area"] - other["area"])
+                for other in (without.get(who), random)
+            ]
             needed = float(np.median([_labels_to(of.loc[s], random.loc[s]) for s in seeds]))
             row.append(_ratio(needed, float(random["labels_95%"][seeds].median()), last))
             ours, base = (float(t["all_found_1"][seeds].median()) for t in (of, random))
             row.append(_ratio(ours, base, last))
             lines.append("| " + " | ".join(row) + " |")
-    return "\n".join([*lines, ""]) if found else ""
+    return "\n".join([*lines, ""]) if pairs else ""
 
 
 def _labels_to(replayed: pd.Series, plain: pd.Series) -> float:
