@@ -65,7 +65,8 @@ def read_rgb(path: str | Path) -> Pixels:
     InputError
         The file is missing, damaged, truncated, too large, or of a kind that is refused.
     """
-    return decode_rgb(read_bytes(path), str(path)).copy()
+    rgb = decode_rgb(read_bytes(path), str(path))
+    return rgb if rgb.flags.writeable else rgb.copy()
 
 
 def read_bytes(path: str | Path) -> bytes:

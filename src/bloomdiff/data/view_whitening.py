@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -47,14 +49,21 @@ class ViewWhitening:
     fingerprint: Fingerprint
 
     @classmethod
-    def of(cls, *sets: EmbeddingSet | None) -> Self | None:
-        """Learn from the views of the cells of some sets; None where they have no views."""
+    def of(cls, *sets: EmbeddingSet | None, fingerprint: Fingerprint | None = None) -> Self | None:
+        """Learn from the views of the cells of some sets; None where they have no views.
+
+        Parameters
+        ----------
+        *sets
+            The cells; None and empty sets are passed over.
+        fingerprint
+            To carry in place of that of the cells, where their groups are carried otherwise.
+        """
         seen = [s for s in sets if s is not None and len(s) and s.views is not None]
         if not seen:
             return None
-        fingerprint = seen[0].fingerprint
-        for other in seen[1:]:
-            fingerprint = fingerprint | other.fingerprint
+        if fingerprint is None:
+            fingerprint = reduce(or_, (s.fingerprint for s in seen))
         return cls.fit([(s.X, s.views) for s in seen if s.views is not None], fingerprint)
 
     @classmethod
@@ -67,9 +76,12 @@ class ViewWhitening:
         """
         from sklearn.covariance import ledoit_wolf
 
-        seen = np.concatenate([np.concatenate([X[:, None], views], axis=1) for X, views in parts])
-        if len(seen) > MOST_CELLS:
-            seen = seen[np.random.default_rng(0).choice(len(seen), MOST_CELLS, replace=False)]
+        seen = np.concatenate(
+            [
+                np.concatenate([X[rows, None], views[rows]], axis=1)
+                for (X, views), rows in zip(parts, _drawn([len(X) for X, _ in parts]), strict=True)
+            ]
+        )
         v, d = seen.shape[1:]
         own = (seen - seen.mean(axis=1, keepdims=True, dtype=np.float64)) * np.sqrt(v / (v - 1))
         covariance, _ = ledoit_wolf(own.reshape(-1, d), assume_centered=True)
@@ -91,3 +103,15 @@ class ViewWhitening:
     def inverse_transform(self, Z: Floats) -> Floats:
         """Rows in the new units `(n, d)` back as embeddings, float32 `(n, d)`."""
         return Z @ self.outwards
+
+
+def _drawn(sizes: Sequence[int]) -> list[npt.NDArray[np.intp]]:
+    """Rows that are looked at of each of several parts: all, or `MOST_CELLS` together."""
+    ends = np.cumsum(sizes)
+    rows = np.arange(ends[-1])
+    if len(rows) > MOST_CELLS:
+        rows = np.random.default_rng(0).choice(len(rows), MOST_CELLS, replace=False)
+    return [
+        rows[(rows >= end - size) & (rows < end)] - (end - size)
+        for size, end in zip(sizes, ends, strict=True)
+    ]

@@ -54,7 +54,7 @@ class EncoderParams(BaseModel):
     pooling: Pooling = "auto"
     layers: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(default=None, min_length=1)
     tta: Tta = "none"
-    views: Annotated[int, Field(ge=0)] = 0
+    views: Annotated[int, Field(ge=0)] = 4
     precision: Precision = "auto"
     batch_size: Annotated[int, Field(ge=1)] | None = None
     engine: Literal["local", "ray"] = "local"

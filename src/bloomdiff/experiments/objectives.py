@@ -82,6 +82,7 @@ def generator_objective(
     """
     measures = max_frechet is not None or "frechet" in objectives
     nearness: dict[int, _Nearness] = {}
+    units: dict[int, ViewWhitening | None] = {}
 
     def objective(trial: Any) -> float | Sequence[float]:
         values = {**base, **GENERATORS[name].search_space(trial)}
@@ -101,7 +102,11 @@ def generator_objective(
                 if step not in nearness:
                     nearness[step] = _Nearness(inner.X, held_out.X)
                 told["frechet"].append(nearness[step].of(alike.X))
-            score = _validate(classifier, inner, held_out, synthetic, unseen, seed, device)
+            if step not in units:
+                units[step] = ViewWhitening.of(inner, unseen)
+            score = _validate(
+                classifier, inner, held_out, synthetic, unseen, units[step], seed, device
+            )
             told["macro_f1"].append(score)
             if max_frechet is None or np.mean(told["frechet"]) <= max_frechet:
                 report(trial, float(np.mean(told["macro_f1"])), step)
@@ -146,6 +151,7 @@ def classifier_objective(
     device: str,
 ) -> Objective:
     """Macro-F1 of a classifier on real rows alone, mean over the inner folds."""
+    units: dict[int, ViewWhitening | None] = {}
 
     def objective(trial: Any) -> float:
         values = {**base, **CLASSIFIERS[name].search_space(trial)}
@@ -153,7 +159,12 @@ def classifier_objective(
         for step, (fit, validate) in enumerate(inner_folds(train, n_splits, seed)):
             inner, held_out = train.take(fit), train.take(validate)
             unseen = unseen_pool(pool, held_out)
-            scores.append(_validate((name, values), inner, held_out, None, unseen, seed, device))
+            if step not in units:
+                units[step] = ViewWhitening.of(inner, unseen)
+            judged = _validate(
+                (name, values), inner, held_out, None, unseen, units[step], seed, device
+            )
+            scores.append(judged)
             report(trial, float(np.mean(scores)), step)
         return float(np.mean(scores))
 
@@ -166,6 +177,7 @@ def _validate(
     held_out: EmbeddingSet,
     synthetic: Any,
     pool: EmbeddingSet,
+    whitening: ViewWhitening | None,
     seed: int,
     device: str,
 ) -> float:
@@ -179,7 +191,7 @@ def _validate(
         synthetic=synthetic,
         classes=classes,
         pool=pool,
-        whitening=ViewWhitening.of(inner, pool),
+        whitening=whitening,
     )
     proba = model.predict_on(held_out)
     return score_classification(held_out.label, proba, model.classes_)["macro_f1"]

@@ -128,8 +128,8 @@ def _rank(
         proba = np.concatenate([proba, np.zeros((len(proba), len(found)))], axis=1)
         classes = [*pool.scores.classes, *found]
     return select(
-        pool.units(pool.X[rows]),
-        X_labelled=pool.units(pool.labelled.X),
+        pool.in_units[rows],
+        X_labelled=pool.labelled_in_units,
         y_labelled=pool.labelled.label,
         strategy=strategy,
         params=params,
@@ -137,7 +137,7 @@ def _rank(
         seed=seed,
         proba=proba,
         classes=classes,
-        X_pending=pool.units(pool.X[pending]),
+        X_pending=pool.in_units[pending],
     )
 
 

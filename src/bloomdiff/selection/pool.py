@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,8 @@ class Pool:
     labelled
         The labelled cells.
     whitening
-        Units in which cells are chosen, where they have views.
+        Units in which cells are chosen, where they have views. Cells of a queue may have no group
+        yet, so that it carries no fingerprint: whoever judges carries `labelled_and_pool`.
     labelled_boxes
         Fields and boxes of the labelled cells that have them.
     scores
@@ -103,7 +105,7 @@ class Pool:
             place=_place(rows),
             boxes=_boxes(rows),
             labelled=labelled,
-            whitening=_whitening(labelled, pool),
+            whitening=ViewWhitening.of(labelled, pool, fingerprint=Fingerprint.empty()),
             labelled_boxes=(fields, _boxes(boxed)),
             scores=scores,
             encoder=str(embeddings.header.get("encoder", "")),
@@ -111,8 +113,17 @@ class Pool:
             class_names=sorted({*names, *scores.classes, *(VOCABULARY if len(names) < 2 else ())}),
         )
 
-    def units(self, X: Floats) -> Floats:
-        """Embeddings `(n, d)` in the units in which cells are chosen."""
+    @cached_property
+    def in_units(self) -> Floats:
+        """The pool's embeddings `(n, d)` in the units in which cells are chosen."""
+        return self._in_units(self.X)
+
+    @cached_property
+    def labelled_in_units(self) -> Floats:
+        """The labelled cells' embeddings `(m, d)` in the same units."""
+        return self._in_units(self.labelled.X)
+
+    def _in_units(self, X: Floats) -> Floats:
         return X if self.whitening is None else self.whitening.transform(X)
 
     @property
@@ -120,16 +131,6 @@ class Pool:
         """Groups that the choice saw: whoever judges it must not test on them."""
         groups = [name for name in self.cells["group"] if name]
         return Fingerprint.of([*groups, *(name for name in self.labelled.group if name)])
-
-
-def _whitening(*sets: EmbeddingSet) -> ViewWhitening | None:
-    """Units from the views of all these cells, where they have any.
-
-    Cells of a queue may have no group yet, and what ranks them is never judged: whoever judges
-    carries `Pool.labelled_and_pool`.
-    """
-    seen = [(s.X, s.views) for s in sets if len(s) and s.views is not None]
-    return ViewWhitening.fit(seen, Fingerprint.empty()) if seen else None
 
 
 def _place(rows: pd.DataFrame) -> pd.DataFrame:

@@ -110,8 +110,8 @@ def replay(
         raise ParameterError(
             f"budgets {list(budgets)}", f"do not rise to at most {len(pool)}", "mend them"
         )
-    truth, whitening = pool.label, ViewWhitening.of(pool)
-    X = pool.X if whitening is None else whitening.transform(pool.X)
+    truth, judge = pool.label, _Judge(pool, test, classifier, seed, ViewWhitening.of(pool))
+    X = pool.X if judge.whitening is None else judge.whitening.transform(pool.X)
     order = np.empty(0, dtype=np.intp)
     steps = []
     for number, budget in enumerate(budgets):
@@ -129,7 +129,7 @@ def replay(
         order = np.concatenate([order, picked])
         if len(np.unique(order)) != budget:
             raise LeakageError("the strategy", "chose a cell twice", "mend it")
-        steps.append(_step(pool, test, order, seed, classifier, whitening))
+        steps.append(judge.step(order))
     return Replay(steps, order)
 
 
@@ -151,59 +151,64 @@ def full_score(
 ) -> dict[str, float]:
     """Scores with every label of the pool."""
     assert_disjoint(test.group, pool.fingerprint, what="the pool")
-    whitening = ViewWhitening.of(pool)
-    return _step(pool, test, np.arange(len(pool)), seed, classifier, whitening).scores
+    judge = _Judge(pool, test, classifier, seed, ViewWhitening.of(pool))
+    return judge.step(np.arange(len(pool))).scores
 
 
-def _step(
-    pool: EmbeddingSet,
-    test: EmbeddingSet,
-    order: Index,
-    seed: int,
-    classifier: str,
-    whitening: ViewWhitening | None,
-) -> Step:
-    from bloomdiff.classifiers import CLASSIFIERS
-    from bloomdiff.metrics.classification import score_classification
+@dataclass(frozen=True)
+class _Judge:
+    """Scores a classifier that has learned from some cells of the pool.
 
-    train, rest = pool.take(order), None
-    if CLASSIFIERS[classifier].uses_pool:
-        rest = pool.take(np.setdiff1d(np.arange(len(pool)), order))
-    names, counts = np.unique(train.label, return_counts=True)
-    found = dict.fromkeys(sorted(set(pool.label.tolist())), 0)
-    found |= dict(zip(names.tolist(), counts.tolist(), strict=True))
-    classes = sorted({*found, *test.label.tolist()})
-    proba = _predict(train, rest, test, classes, seed, classifier, whitening)
-    fields = float("nan")
-    if "field" in train.rows and (train.rows["field"] != "").all():
-        fields = float(train.rows["field"].nunique())
-    return Step(len(order), score_classification(test.label, proba, classes), found, fields)
+    Attributes
+    ----------
+    pool, test, classifier, seed
+        As given to `replay`.
+    whitening
+        Units that the classifier works in, where the pool has views.
+    """
 
+    pool: EmbeddingSet
+    test: EmbeddingSet
+    classifier: str
+    seed: int
+    whitening: ViewWhitening | None
 
-def _predict(
-    train: EmbeddingSet,
-    rest: EmbeddingSet | None,
-    test: EmbeddingSet,
-    classes: list[str],
-    seed: int,
-    classifier: str,
-    whitening: ViewWhitening | None,
-) -> npt.NDArray[np.float64]:
-    from bloomdiff.classifiers import make_classifier
+    def step(self, order: Index) -> Step:
+        """What the cells at positions `order` of the pool bring."""
+        from bloomdiff.metrics.classification import score_classification
 
-    names = np.unique(train.label)
-    if len(names) == 1:
-        # One class is known: a classifier would say nothing else.
-        proba = np.zeros((len(test), len(classes)))
-        proba[:, classes.index(str(names[0]))] = 1
-        return proba
-    model = make_classifier(classifier, seed=seed)
-    model.fit(
-        train.X,
-        train.label,
-        fingerprint=train.fingerprint,
-        classes=classes,
-        pool=rest,
-        whitening=whitening,
-    )
-    return model.predict_on(test)
+        train = self.pool.take(order)
+        names, counts = np.unique(train.label, return_counts=True)
+        found = dict.fromkeys(sorted(set(self.pool.label.tolist())), 0)
+        found |= dict(zip(names.tolist(), counts.tolist(), strict=True))
+        classes = sorted({*found, *self.test.label.tolist()})
+        if len(names) == 1:
+            # One class is known: a classifier would say nothing else.
+            proba = np.zeros((len(self.test), len(classes)))
+            proba[:, classes.index(str(names[0]))] = 1
+        else:
+            proba = self._predict(train, order, classes)
+        fields = float("nan")
+        if "field" in train.rows and (train.rows["field"] != "").all():
+            fields = float(train.rows["field"].nunique())
+        scores = score_classification(self.test.label, proba, classes)
+        return Step(len(order), scores, found, fields)
+
+    def _predict(
+        self, train: EmbeddingSet, order: Index, classes: list[str]
+    ) -> npt.NDArray[np.float64]:
+        from bloomdiff.classifiers import CLASSIFIERS, make_classifier
+
+        rest = None
+        if CLASSIFIERS[self.classifier].uses_pool:
+            rest = self.pool.take(np.setdiff1d(np.arange(len(self.pool)), order))
+        model = make_classifier(self.classifier, seed=self.seed)
+        model.fit(
+            train.X,
+            train.label,
+            fingerprint=train.fingerprint,
+            classes=classes,
+            pool=rest,
+            whitening=self.whitening,
+        )
+        return model.predict_on(self.test)
