@@ -159,11 +159,12 @@ def _joined(across: Across, views: str, build: Path, cells: Path) -> EmbeddingSe
 
 
 def encoder(build: Path) -> Encoder:
-    """The pipeline's default encoder."""
+    """The pipeline's default encoder, in the precision that every processor has."""
     from bloomdiff.encoders import load_encoder
     from bloomdiff.encoders.params import EncoderParams
 
-    return load_encoder(EncoderParams(name="dinov2-s"), cache_dir=build / "weights")
+    params = EncoderParams(name="dinov2-s", precision="float32")
+    return load_encoder(params, cache_dir=build / "weights")
 
 
 def _embed(table: pd.DataFrame, folder: Path, build: Path, n_views: int) -> EmbeddingSet:

@@ -4,7 +4,8 @@
 
 Cells are imported and embedded once, under `--build`, by the augmenters' benchmark where it has
 them too. Every replay is kept there as it ends, so that a second call takes up where a first one
-stopped; one whose cells, division, budgets or strategy's module have changed since is thrown away.
+stopped, and published ones are put back where the folder lacks them; one whose cells, encoder,
+division, budgets or strategy's module have changed since is thrown away.
 `--jobs 2` replays two at a time. `--judge diffusion` scores the diffusion's Bayes classifier, which
 learns from the unlabelled rest of the pool too, instead of the linear probe. Figures go to
 bench/results/selection.{parquet,md}.
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import inspect
+import json
 import sys
 import time
 from functools import cache, partial
@@ -27,6 +29,7 @@ import pandas as pd
 
 from bloomdiff.classifiers import CLASSIFIERS
 from bloomdiff.data.embedding_set import EmbeddingSet
+from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.files import atomic_file, read_json, write_json
 from bloomdiff.parallel import map_chunks
 from bloomdiff.selection import STRATEGIES
@@ -78,13 +81,18 @@ def chooser(who: str) -> Chooser:
 
 @cache
 def division(name: str, seed: int, build: Path, real: Path) -> str:
-    """Digest of the cells of pool and test part, their labels, and the budgets."""
-    told = hashlib.sha256(repr(BUDGETS).encode())
-    for part in divide(cells(name, build, real), name, seed):
+    """Digest of the cells of pool and test part, their labels, the encoder, and the budgets.
+
+    Not of the vectors: their last bits are the processor's.
+    """
+    found = cells(name, build, real)
+    header = dict(found.header)
+    header["preprocessing"] = {
+        key: value for key, value in header.get("preprocessing", {}).items() if key != "runtime"
+    }
+    told = hashlib.sha256(f"{BUDGETS}{json.dumps(header, sort_keys=True)}".encode())
+    for part in divide(found, name, seed):
         told.update("\n".join([*part.cell_id.tolist(), *part.label.tolist()]).encode())
-        told.update(np.ascontiguousarray(part.X).tobytes())
-        if part.views is not None:
-            told.update(np.ascontiguousarray(part.views).tobytes())
     return told.hexdigest()
 
 
@@ -94,9 +102,25 @@ def version(unit: Unit, build: Path, real: Path, judge: str = PROBE) -> str:
     modules = ["selection_peers" if ":" in who else STRATEGIES[who].__module__]
     if judge != PROBE:
         modules += [CLASSIFIERS[judge].__module__, "bloomdiff.diffusion.pool"]
+    if cells(name, build, real).views is not None:
+        modules.append(ViewWhitening.__module__)
     source = division(name, seed, build, real)
     source += "".join(inspect.getsource(sys.modules[module]) for module in modules)
     return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def restore(build: Path) -> None:
+    """Put published replays back where the folder of replays lacks them."""
+    path = RESULTS / "selection.parquet"
+    if not path.exists():
+        return
+    for row in pd.read_parquet(path).to_dict("records"):
+        told = {str(key): value for key, value in row.items()}
+        kept = _file(build, told["set"], told["seed"], told["strategy"], told["judge"])
+        if not kept.exists():
+            # A figure that its set does not have is NaN, a budget that was never enough infinite.
+            given = {k: v for k, v in told.items() if not (isinstance(v, float) and np.isnan(v))}
+            write_json(kept, {k: None if v == np.inf else v for k, v in given.items()})
 
 
 def drop_stale(name: str, build: Path, real: Path) -> int:
@@ -206,6 +230,7 @@ def main() -> None:
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "augmenters")
     options = parser.parse_args()
     real = options.cells.resolve()
+    restore(options.build)
     for name in ALL_SETS:  # the page shows all that is kept, whatever is asked for
         if dropped := drop_stale(name, options.build, real):
             print(f"{name}: {dropped} replays of other cells or strategies dropped", flush=True)

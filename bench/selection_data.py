@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from augmenters_data import CHOSEN_ON as CHOSEN_FOR_THE_MODEL
-from augmenters_data import WITH_VIEWS, load
+from augmenters_data import WITH_VIEWS, encoder, load
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.manifest import read_manifest
 from bloomdiff.selection.simulation import hold_out
@@ -112,8 +112,7 @@ def _drawn(build: Path) -> EmbeddingSet:
 
 
 def _embed(folder: Path, build: Path) -> EmbeddingSet:
-    from bloomdiff.encoders import EncoderParams, embed_cells, load_encoder
+    from bloomdiff.encoders import embed_cells
 
-    encoder = load_encoder(EncoderParams(name="dinov2-s"), cache_dir=build / "weights")
     table = read_manifest(folder / "manifest.csv")
-    return embed_cells(table, folder, encoder, cache_dir=build / "cache")
+    return embed_cells(table, folder, encoder(build), cache_dir=build / "cache")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,18 +48,57 @@ def edit_source(monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
     monkeypatch.setattr(selection.inspect, "getsource", edited)
 
 
-def test_a_replay_is_kept_until_its_cells_change(
+def test_a_replay_is_kept_until_its_cells_or_their_encoder_change(
     sets: dict[str, EmbeddingSet], tmp_path: Path
 ) -> None:
+    def given(cells: EmbeddingSet) -> None:
+        sets["phantom"] = cells
+        selection.cells.cache_clear()
+        selection.division.cache_clear()
+
     selection.play([("phantom", 0, "random"), ("phantom", 1, "margin")], build=tmp_path, real=HERE)
     kept = read_json(selection._file(tmp_path, "phantom", 0, "random"))
     assert kept["classes"] == 3
     assert selection.drop_stale("phantom", tmp_path, HERE) == 0
-    sets["phantom"] = cloud(60, seed=1)
-    selection.cells.cache_clear()
-    selection.division.cache_clear()
+    same = cloud(60, seed=0)
+    given(replace(same, X=same.X * np.float32(1 + 1e-6)))  # another processor's last bits
+    assert selection.drop_stale("phantom", tmp_path, HERE) == 0
+    given(replace(same, header={"encoder": "another"}))
     assert selection.drop_stale("phantom", tmp_path, HERE) == 2
     assert not list(tmp_path.glob("replays/*/*.json"))
+    selection.play([("phantom", 0, "random")], build=tmp_path, real=HERE)
+    given(cloud(57, seed=0))
+    assert selection.drop_stale("phantom", tmp_path, HERE) == 1
+
+
+def test_a_replay_with_views_is_kept_until_the_whitening_changes(
+    sets: dict[str, EmbeddingSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = sets["phantom"]
+    shifts = np.random.default_rng(3).normal(size=(60, 2, 8)).astype(np.float32)
+    sets["phantom views"] = replace(plain, views=plain.X[:, None] + shifts)
+    for name in sets:
+        selection.play([(name, 0, "random")], build=tmp_path, real=HERE)
+    edit_source(monkeypatch, "view_whitening")
+    assert [selection.drop_stale(name, tmp_path, HERE) for name in sets] == [0, 1]
+
+
+def test_published_replays_are_put_back(
+    sets: dict[str, EmbeddingSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "RESULTS", tmp_path)
+    monkeypatch.setattr(selection, "BUDGETS", (3, 6))
+    for judge in selection.JUDGES:
+        units = [("phantom", seed, who) for seed in (0, 1) for who in ("random", "margin")]
+        selection.play(units, build=tmp_path / "first", real=HERE, judge=judge)
+    selection.gather(tmp_path / "first")
+    published = pd.read_parquet(tmp_path / "selection.parquet")
+    assert np.isinf(published["all_found_5"]).any()
+    selection.restore(tmp_path / "second")
+    assert selection.drop_stale("phantom", tmp_path / "second", HERE) == 0
+    selection.gather(tmp_path / "second")
+    again = pd.read_parquet(tmp_path / "selection.parquet")
+    pd.testing.assert_frame_equal(published, again, check_like=True)
 
 
 def test_a_replay_is_kept_until_its_strategy_changes(
