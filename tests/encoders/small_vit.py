@@ -34,12 +34,13 @@ def random_model(architecture: str = SMALL, image_size: int = 28, **options: Any
 
 
 def small_vit(**params: Any) -> NetworkEncoder:
-    """`random_model` as an encoder."""
+    """`random_model` as an encoder, in float32 whatever the processor has."""
+    given = {"name": "small", "image_size": 28, "batch_size": 4, "precision": "float32", **params}
     return vit_encoder(
         "small",
         SMALL,
         dict(random_model().state_dict()),
-        EncoderParams(**{"name": "small", "image_size": 28, "batch_size": 4, **params}),
+        EncoderParams(**given),
         where="memory",
         device="cpu",
         model_options=OPTIONS,

@@ -51,8 +51,9 @@ def no_known_checksum(monkeypatch) -> None:
 
 
 def load(path: Path, letter: str = "s", **params):
-    given = EncoderParams(name=f"dinobloom-{letter}", checkpoint=str(path), batch_size=3, **params)
-    return load_encoder(given, device="cpu", cache_dir=path.parent / "cache")
+    given = {"checkpoint": str(path), "batch_size": 3, "precision": "float32", **params}
+    named = EncoderParams(name=f"dinobloom-{letter}", **given)
+    return load_encoder(named, device="cpu", cache_dir=path.parent / "cache")
 
 
 def test_small_equals_timm(small_file: Path, no_known_checksum) -> None:
@@ -68,7 +69,9 @@ def test_giant_at_reduced_depth_equals_timm(tmp_path: Path) -> None:
     model = random_model("vit_giant_patch14_dinov2", 224, depth=3)
     path = tmp_path / "DinoBloom-G.pth"
     torch.save(published_layout(model, "g"), path)
-    params = EncoderParams(name="dinobloom-g", checkpoint=str(path), batch_size=3)
+    params = EncoderParams(
+        name="dinobloom-g", checkpoint=str(path), batch_size=3, precision="float32"
+    )
     encoder = dinobloom.load_size("g", params, "cpu", tmp_path, {"depth": 3})
     assert encoder.dim == 1536
     np.testing.assert_allclose(

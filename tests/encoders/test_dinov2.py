@@ -59,7 +59,7 @@ def test_equals_the_onnx_graph_itself(onnx_path: Path, weights_dir: Path) -> Non
     positions = resample_positions(state["pos_embed"], 16)[0, 1:]
     grid = positions.T.reshape(1, 384, 16, 16).numpy()
     for block, cls in onnx_class_tokens(onnx_path, x, grid).items():
-        params = EncoderParams(layers=(block,), batch_size=1)
+        params = EncoderParams(layers=(block,), batch_size=1, precision="float32")
         encoder = load_encoder(params, device="cpu", cache_dir=weights_dir)
         normed = torch.nn.functional.layer_norm(
             torch.from_numpy(cls), (384,), state["norm.weight"], state["norm.bias"], eps=1e-6

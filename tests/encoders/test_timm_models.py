@@ -23,9 +23,8 @@ def resnet(tmp_path_factory) -> tuple:
 
 
 def load(**params):
-    return load_encoder(
-        EncoderParams(batch_size=2, **params), device="cpu", cache_dir=Path("unused")
-    )
+    given = {"batch_size": 2, "precision": "float32", **params}
+    return load_encoder(EncoderParams(**given), device="cpu", cache_dir=Path("unused"))
 
 
 def test_any_model_runs_with_timms_own_data_config(resnet) -> None:
