@@ -96,6 +96,24 @@ def test_more_cells_than_are_looked_at_are_sampled(train, monkeypatch):
     assert (few.inwards != ViewWhitening.of(train).inwards).any()
 
 
+def test_the_sample_is_drawn_over_all_sets_together(train, test_cells, monkeypatch):
+    drawn = np.random.default_rng(0).choice(180, 20, replace=False)
+    alone = ViewWhitening.of(EmbeddingSet.concatenate([train, test_cells]).take(np.sort(drawn)))
+    monkeypatch.setattr("bloomdiff.data.view_whitening.MOST_CELLS", 20)
+    np.testing.assert_allclose(
+        ViewWhitening.of(train, test_cells).inwards, alone.inwards, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_a_fingerprint_may_be_given_where_groups_are_carried_otherwise(train, test_cells):
+    whitening = ViewWhitening.of(train, test_cells, fingerprint=Fingerprint.empty())
+    assert not whitening.fingerprint.overlap(train.group)
+    assert ViewWhitening.of(train, test_cells).fingerprint == train.fingerprint | (
+        test_cells.fingerprint
+    )
+    np.testing.assert_array_equal(whitening.inwards, ViewWhitening.of(train, test_cells).inwards)
+
+
 def test_it_sees_no_label(train):
     mixed = replace(train, rows=train.rows.assign(label="a"))
     np.testing.assert_array_equal(ViewWhitening.of(train).inwards, ViewWhitening.of(mixed).inwards)
