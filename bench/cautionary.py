@@ -13,24 +13,24 @@ again. With tuned hyper-parameters and on the report's page instead:
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import joblib
 import pandas as pd
 
-from bloomdiff.data.embedding_set import EmbeddingSet
-from bloomdiff.data.folds import read_folds
 from bloomdiff.experiments.analysis.inflation import inflation_table
 from bloomdiff.experiments.caution import leaking_claims
 from bloomdiff.experiments.ratios import Allocation, labels_wanted, ratio_name
 from bloomdiff.experiments.summary import fraction_tested
 from bloomdiff.experiments.sweep import sweep_fold
-from bloomdiff.files import atomic_file
 from bloomdiff.generators import make_generator
 from bloomdiff.report.caution_section import caution_section
 from bloomdiff.stages.inputs import FoldRows, split
+from projects import Done, folds_of, run_resumed
 
 RESULTS = Path(__file__).parent / "results" / "cautionary.csv"
 ALLOCATION: Allocation = "balance"
@@ -87,14 +87,11 @@ def both(rows: FoldRows, number: int, data: str, name: str, ratio: float) -> pd.
     return pd.DataFrame([{**unit, **sizes, **row} for row in honest(rows, name, ratio) + told])
 
 
-def units(projects: list[str], names: list[str], ratio: float, done: set[tuple[str, ...]]) -> Any:
-    for spelled in projects:
-        data, _, folder = spelled.partition("=")
-        cells = EmbeddingSet.load(Path(folder) / "embeddings" / "cells.parquet")
-        for number, fold in enumerate(read_folds(Path(folder) / "manifest" / "folds.parquet")):
-            for name in names:
-                if (data, name, ratio_name(ratio), fold.name) not in done:
-                    yield joblib.delayed(both)(split(cells, fold), number, data, name, ratio)
+def units(projects: list[str], names: list[str], ratio: float, done: Done) -> Iterator[Any]:
+    for data, cells, number, fold in folds_of(projects):
+        for name in names:
+            if (data, name, ratio_name(ratio), fold.name) not in done:
+                yield joblib.delayed(both)(split(cells, fold), number, data, name, ratio)
 
 
 def tell(table: pd.DataFrame) -> str:
@@ -122,20 +119,8 @@ def main() -> None:
     parser.add_argument("--ratio", type=float, default=1.0)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    table = pd.DataFrame(columns=UNIT)
-    if RESULTS.exists():
-        table = pd.read_csv(RESULTS, dtype={"ratio": str})
-    done = set(table[UNIT].itertuples(index=False, name=None))
-    pool = joblib.Parallel(n_jobs=options.jobs, return_as="generator_unordered")
-    for rows in pool(units(options.projects, options.generators, options.ratio, done)):
-        table = pd.concat([table, rows]) if len(table) else rows
-        table = table.sort_values([*UNIT, "seed"], kind="stable", ignore_index=True)
-        with atomic_file(RESULTS) as temporary:
-            table.to_csv(temporary, index=False, float_format="%.6f")
-        print(" ".join(map(str, rows[UNIT].iloc[0])), flush=True)
-    with atomic_file(RESULTS.with_suffix(".md")) as temporary:
-        temporary.write_text(tell(table), encoding="utf-8")
-    print(tell(table))
+    missing = partial(units, options.projects, options.generators, options.ratio)
+    run_resumed(missing, RESULTS, UNIT, ["seed"], tell, options.jobs)
 
 
 if __name__ == "__main__":

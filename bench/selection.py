@@ -81,7 +81,7 @@ def chooser(who: str) -> Chooser:
 
 @cache
 def division(name: str, seed: int, build: Path, real: Path) -> str:
-    """Digest of the cells of pool and test part, their labels, the encoder, and the budgets.
+    """Digest of the cells of pool and test part (labels, images), the encoder, and the budgets.
 
     Not of the vectors: their last bits are the processor's.
     """
@@ -92,7 +92,7 @@ def division(name: str, seed: int, build: Path, real: Path) -> str:
     }
     told = hashlib.sha256(f"{BUDGETS}{json.dumps(header, sort_keys=True)}".encode())
     for part in divide(found, name, seed):
-        told.update("\n".join([*part.cell_id.tolist(), *part.label.tolist()]).encode())
+        told.update(part.rows.to_csv(index=False).encode())
     return told.hexdigest()
 
 

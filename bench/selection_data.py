@@ -44,7 +44,7 @@ CHOSEN_ON = (
 
 
 def cells_of(name: str, build: Path, real: Path) -> EmbeddingSet:
-    """The labelled cells of a set, with their fields of view where they have them."""
+    """The labelled cells of a set, with their images' digests and their fields of view, if any."""
     base = name.removesuffix(" tail")
     if base == OBJECTS:
         found = _objects(build, real)
@@ -55,9 +55,8 @@ def cells_of(name: str, build: Path, real: Path) -> EmbeddingSet:
     manifest = build / base.removesuffix(WITH_VIEWS) / "data" / "manifest.csv"
     if manifest.exists():
         table = read_manifest(manifest).set_index("cell_id")
-        if "field" in table:
-            field = table["field"][found.rows["cell_id"]].to_numpy()
-            found = replace(found, rows=found.rows.assign(field=field))
+        own = table.loc[found.cell_id.tolist(), table.columns.intersection(["blake3", "field"])]
+        found = replace(found, rows=found.rows.assign(**{c: own[c].to_numpy() for c in own}))
     # A class with too few cells to be on both sides cannot be tested.
     kept = found.rows["label"].map(found.rows["label"].value_counts()) >= 2 * PARTS
     return found.take(kept.to_numpy())

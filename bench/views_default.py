@@ -15,6 +15,7 @@ import argparse
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,13 @@ import pandas as pd
 
 from augmenters_views import points
 from bloomdiff.data.embedding_set import EmbeddingSet
-from bloomdiff.data.folds import read_folds
 from bloomdiff.experiments.objectives import classifier_objective
 from bloomdiff.experiments.studies import run_study
 from bloomdiff.experiments.summary import fraction_tested
 from bloomdiff.experiments.sweep import sweep_fold
-from bloomdiff.files import atomic_file
 from bloomdiff.metrics.statistics import paired_difference
 from bloomdiff.stages.inputs import FoldRows, split
+from projects import Done, folds_of, run_resumed
 
 RESULTS = Path(__file__).parent / "results" / "views_default.csv"
 CLASSIFIERS = ("logistic", "knn", "mlp", "diffusion")
@@ -86,17 +86,14 @@ def both(rows: FoldRows, data: str, classifier: str) -> pd.DataFrame:
     return pd.DataFrame(told).assign(data=data, classifier=classifier, fold=rows.name, **sizes)
 
 
-def work(projects: list[str], done: set[tuple[str, ...]]) -> Iterator[Any]:
+def work(projects: list[str], done: Done) -> Iterator[Any]:
     """What is still to be computed."""
-    for spelled in projects:
-        data, _, folder = spelled.partition("=")
-        cells = EmbeddingSet.load(Path(folder) / "embeddings" / "cells.parquet")
+    for data, cells, _, fold in folds_of(projects):
         if cells.views is None:
-            raise SystemExit(f"{folder}: the embeddings have no views; set embed.views")
-        for fold in read_folds(Path(folder) / "manifest" / "folds.parquet"):
-            for name in CLASSIFIERS:
-                if (data, name, fold.name) not in done:
-                    yield joblib.delayed(both)(split(cells, fold), data, name)
+            raise SystemExit(f"{data}: the embeddings have no views; set embed.views")
+        for name in CLASSIFIERS:
+            if (data, name, fold.name) not in done:
+                yield joblib.delayed(both)(split(cells, fold), data, name)
 
 
 def tell(table: pd.DataFrame) -> str:
@@ -127,20 +124,8 @@ def main() -> None:
     parser.add_argument("projects", nargs="*", help="name=folder")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    table = pd.DataFrame(columns=UNIT)
-    if RESULTS.exists():
-        table = pd.read_csv(RESULTS)
-    done = set(table[UNIT].itertuples(index=False, name=None))
-    pool = joblib.Parallel(n_jobs=options.jobs, return_as="generator_unordered")
-    for rows in pool(work(options.projects, done)):
-        table = pd.concat([table, rows]) if len(table) else rows
-        table = table.sort_values([*UNIT, "units", "seed"], kind="stable", ignore_index=True)
-        with atomic_file(RESULTS) as temporary:
-            table.to_csv(temporary, index=False, float_format="%.6f")
-        print(" ".join(map(str, rows[UNIT].iloc[0])), flush=True)
-    with atomic_file(RESULTS.with_suffix(".md")) as temporary:
-        temporary.write_text(tell(table), encoding="utf-8")
-    print(tell(table))
+    missing = partial(work, options.projects)
+    run_resumed(missing, RESULTS, UNIT, ["units", "seed"], tell, options.jobs)
 
 
 if __name__ == "__main__":

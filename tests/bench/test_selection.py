@@ -66,9 +66,10 @@ def test_a_replay_is_kept_until_its_cells_or_their_encoder_change(
     given(replace(same, header={"encoder": "another"}))
     assert selection.drop_stale("phantom", tmp_path, HERE) == 2
     assert not list(tmp_path.glob("replays/*/*.json"))
-    selection.play([("phantom", 0, "random")], build=tmp_path, real=HERE)
-    given(cloud(57, seed=0))
-    assert selection.drop_stale("phantom", tmp_path, HERE) == 1
+    for other in (cloud(57, seed=0), replace(same, rows=same.rows.assign(blake3="other images"))):
+        selection.play([("phantom", 0, "random")], build=tmp_path, real=HERE)
+        given(other)
+        assert selection.drop_stale("phantom", tmp_path, HERE) == 1
 
 
 def test_a_replay_with_views_is_kept_until_the_whitening_changes(
