@@ -54,9 +54,8 @@ def cells_of(name: str, build: Path, real: Path) -> EmbeddingSet:
         found = load(base, build, real)
     manifest = build / base.removesuffix(WITH_VIEWS) / "data" / "manifest.csv"
     if manifest.exists():
-        table = read_manifest(manifest).set_index("cell_id")
-        own = table.loc[found.cell_id.tolist(), table.columns.intersection(["blake3", "field"])]
-        found = replace(found, rows=found.rows.assign(**{c: own[c].to_numpy() for c in own}))
+        told = read_manifest(manifest).filter(["cell_id", "blake3", "field"])
+        found = replace(found, rows=found.rows.merge(told, on="cell_id", validate="one_to_one"))
     # A class with too few cells to be on both sides cannot be tested.
     kept = found.rows["label"].map(found.rows["label"].value_counts()) >= 2 * PARTS
     return found.take(kept.to_numpy())
