@@ -19,6 +19,7 @@ def test_every_strategy_asked_for_is_there():
         "badge",
         "bald",
         "density-entropy",
+        "discovery",
         "entropy",
         "expected-gain",
         "herding",
@@ -84,7 +85,9 @@ def test_another_seed_is_another_order(name, blobs):
     assert len(orders) > 1
 
 
-@pytest.mark.parametrize("name", ["k-center", "maxherding", "probcover", "expected-gain"])
+@pytest.mark.parametrize(
+    "name", ["k-center", "maxherding", "probcover", "expected-gain", "discovery"]
+)
 def test_pending_cells_are_not_chosen_over_again(name, blobs):
     X, _ = blobs
     first = select(X, strategy=name, n=1).index[0]

@@ -3,6 +3,7 @@
 from bloomdiff.selection.strategies import (
     badge,
     density_entropy,
+    discovery,
     expected_gain,
     herding,
     k_center,
