@@ -45,7 +45,7 @@ from selection_data import (
     cells_of,
     divide,
 )
-from selection_goals import BASELINE, found, goals, scale, with_pool, with_views
+from selection_goals import BASELINE, goals, scale, with_pool, with_views
 from selection_peers import peers
 
 ROOT = Path(__file__).parents[1]
@@ -214,7 +214,6 @@ def gather(build: Path) -> None:
             BUDGETS[-1],
             title="Goals, all in the units of the views",
         ),
-        found({name: parts[name] for name in (*SETS, *VIEW_SETS) if name in parts}, BUDGETS[-1]),
     ]
     with atomic_file(RESULTS / "selection.md") as temporary:
         temporary.write_text("\n".join([*head, *text, scale()]) + "\n", encoding="utf-8")

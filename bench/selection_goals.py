@@ -13,8 +13,7 @@ from bloomdiff.files import read_json
 from bloomdiff.selection.curves import interval, labels_needed
 from selection_scale import FILE
 
-OURS, FINDER, BASELINE = "expected-gain", "discovery", "random"
-RESAMPLES = 10_000
+OURS, BASELINE = "expected-gain", "random"
 
 
 def goals(parts: Mapping[str, pd.DataFrame], last: int, *, title: str = "Goals") -> str:
@@ -44,7 +43,7 @@ def goals(parts: Mapping[str, pd.DataFrame], last: int, *, title: str = "Goals")
         if OURS not in by.index or BASELINE not in by.index:
             continue
         area = by["area"].unstack("strategy")
-        others = area.drop(columns=[OURS, FINDER, BASELINE], errors="ignore").mean()
+        others = area.drop(columns=[OURS, BASELINE]).mean()
         best = str(others.idxmax()) if len(others) else BASELINE
         cells = [label, str(len(area)), f"{best} {area[best].mean():.3f}"]
         cells += [_gain(area[OURS] - area[other]) for other in (best, BASELINE)]
@@ -61,60 +60,6 @@ def goals(parts: Mapping[str, pd.DataFrame], last: int, *, title: str = "Goals")
         "it.\n",
     ]
     return "\n".join(lines)
-
-
-def found(parts: Mapping[str, pd.DataFrame], last: int) -> str:
-    """How soon every class of the pool has a label, by the strategy that looks for nothing else.
-
-    Parameters
-    ----------
-    parts, last
-        As for `goals`.
-
-    Returns
-    -------
-    A table in Markdown; '' where that strategy has not been replayed.
-    """
-    head = ["set", "classes", "seeds", f"labels: {FINDER} / random", "95 % interval of the ratio"]
-    head += [OURS, "best other", f"area: {FINDER} less {OURS}"]
-    lines = ["## Every class found\n", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    rows = 0
-    for label, part in parts.items():
-        by = part.set_index(["strategy", "seed"]).sort_index()
-        if not {OURS, FINDER, BASELINE} <= set(by.index.get_level_values(0)):
-            continue
-        labels = by["all_found_1"].unstack("strategy").astype(float)
-        random = float(labels[BASELINE].median())
-        others = labels.drop(columns=[OURS, FINDER, BASELINE]).median()
-        best = (
-            f"{others.idxmin()} {_ratio(float(others.min()), random, last)}" if len(others) else "–"
-        )
-        classes = int(part["classes"].max())
-        cells = [label, f"{classes}{' *' if random / 3 < classes else ''}", str(len(labels))]
-        cells += [_ratio(float(labels[FINDER].median()), random, last)]
-        cells += [_ratio_interval(labels[[FINDER, BASELINE]].clip(upper=last))]
-        cells += [_ratio(float(labels[OURS].median()), random, last), best]
-        area = by["area"].unstack("strategy")
-        cells += [_gain(area[FINDER] - area[OURS])]
-        lines.append("| " + " | ".join(cells) + " |")
-        rows += 1
-    lines += [
-        "",
-        "Medians of the labels until every class of the pool has one; the interval is the "
-        "bootstrap's, over the replays, both sides of the ratio from the same ones. The best other "
-        "strategy is picked on these very figures. `*`: a third of random's labels is less than a "
-        "label a class, so that nobody can do with it.\n",
-    ]
-    return "\n".join(lines) if rows else ""
-
-
-def _ratio_interval(labels: pd.DataFrame) -> str:
-    """Percentile interval of the ratio of the first column's median to the second's."""
-    values = labels.to_numpy()
-    drawn = np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))
-    medians = np.median(values[drawn], axis=1)
-    low, high = np.quantile(medians[:, 0] / medians[:, 1], [0.025, 0.975])
-    return f"{low:.2f} to {high:.2f}"
 
 
 def _share(values: pd.DataFrame, last: int) -> str:

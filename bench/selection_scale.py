@@ -19,7 +19,7 @@ from bloomdiff.files import read_json, write_json
 from bloomdiff.selection import select
 
 FILE = Path(__file__).parent / "results" / "selection_scale.json"
-STRATEGIES = ("discovery", "expected-gain", "k-center", "margin", "maxherding", "typiclust")
+STRATEGIES = ("expected-gain", "k-center", "margin", "maxherding", "typiclust")
 
 
 def scale(n: int, names: list[str], chosen: int, dim: int) -> None:

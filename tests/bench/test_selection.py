@@ -12,7 +12,7 @@ import pytest
 import selection
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.files import read_json
-from selection_goals import found, goals, with_pool, with_views
+from selection_goals import goals, with_pool, with_views
 
 HERE = Path()
 
@@ -123,27 +123,6 @@ def test_goals_say_where_a_third_of_randoms_budget_is_too_little_for_anybody() -
     assert "| 9 / 15 = 0.60 (6 classes; *) |" in goals({"few": part}, 600)
     later = part.assign(all_found_1=part["all_found_1"] * 2)
     assert "| 18 / 30 = 0.60 (6 classes) |" in goals({"rare": later}, 600)
-
-
-def test_discovery_is_held_against_random_and_no_rival_of_the_area() -> None:
-    base = {"labels_95%": 100.0, "classes": 6}
-    rows = [
-        {**base, "strategy": who, "seed": seed, "area": area, "all_found_1": labels + seed}
-        for seed in (0, 1, 2)
-        for who, labels, area in (
-            ("random", 59.0, 0.4),
-            ("expected-gain", 44.0, 0.6),
-            ("margin", 29.0, 0.5),
-            ("discovery", 14.0, 0.7),
-        )
-    ]
-    rows[-1]["all_found_1"] = np.inf  # not within the largest budget
-    part = pd.DataFrame(rows)
-    text = found({"tail": part}, 600)
-    assert "| tail | 6 | 3 | 15 / 60 = 0.25 | 0.24 to 9.84 |" in text
-    assert "| 45 / 60 = 0.75 | margin 30 / 60 = 0.50 | +0.100 (+0.100 to +0.100) |" in text
-    assert "| tail | 3 | margin 0.500 | +0.100" in goals({"tail": part}, 600)
-    assert found({"tail": part[part["strategy"] != "discovery"]}, 600) == ""
 
 
 def test_a_second_judge_is_set_beside_the_probe_on_the_same_labels(

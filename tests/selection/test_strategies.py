@@ -19,7 +19,6 @@ def test_every_strategy_asked_for_is_there():
         "badge",
         "bald",
         "density-entropy",
-        "discovery",
         "entropy",
         "expected-gain",
         "herding",
@@ -85,9 +84,7 @@ def test_another_seed_is_another_order(name, blobs):
     assert len(orders) > 1
 
 
-@pytest.mark.parametrize(
-    "name", ["k-center", "maxherding", "probcover", "expected-gain", "discovery"]
-)
+@pytest.mark.parametrize("name", ["k-center", "maxherding", "probcover", "expected-gain"])
 def test_pending_cells_are_not_chosen_over_again(name, blobs):
     X, _ = blobs
     first = select(X, strategy=name, n=1).index[0]

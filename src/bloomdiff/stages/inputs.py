@@ -11,7 +11,6 @@ from bloomdiff.data.fingerprint import Fingerprint, assert_disjoint
 from bloomdiff.data.folds import Fold, read_folds
 from bloomdiff.data.manifest import read_manifest
 from bloomdiff.encoders import Encoder, EncoderParams, load_encoder
-from bloomdiff.experiments.ratios import class_counts
 from bloomdiff.generators import GENERATORS
 from bloomdiff.generators.cell_images import CellImages, check_encoder
 from bloomdiff.stages.project import Project
@@ -47,7 +46,8 @@ class FoldRows:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Training rows of each class that has any."""
-        return class_counts(self.train.label)
+        labels = self.train.label.tolist()
+        return {name: labels.count(name) for name in sorted(set(labels))}
 
 
 def fold_names(project: Project) -> list[str]:

@@ -3,7 +3,6 @@
 from bloomdiff.selection.strategies import (
     badge,
     density_entropy,
-    discovery,
     expected_gain,
     herding,
     k_center,
