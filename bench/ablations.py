@@ -3,9 +3,10 @@
 Each repeat splits the cells anew by group: a third to test, the rest cut to a long tail whose order
 of classes is drawn at random; what is cut away is the unlabelled pool of the variants that use it.
 A variant is fitted on the training rows, its samples are added to them at each ratio, and a
-class-balanced classifier is judged by macro-F1 on the real test cells. The table gives the
-difference to real cells alone with a 95 % interval over the repeats (the corrected resampled
-t-interval). Scores are appended to a CSV as they come: an interrupted run is taken up again.
+class-balanced classifier is judged by macro-F1 on the real test cells; where the cells have views,
+in the units of those that a variant may see. The table, beside the CSV, gives the differences to
+real cells alone and to the default with a 95 % interval over the repeats (the corrected resampled
+t-interval). Scores are appended to the CSV as they come: an interrupted run is taken up again.
 
     python bench/ablations.py EMBEDDINGS.parquet --repeats 5 --out bench/results/ablations.csv
 """
@@ -25,7 +26,9 @@ import pandas as pd
 from bloomdiff.classifiers import make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.folds import inner_folds
-from bloomdiff.experiments.ratios import labels_wanted
+from bloomdiff.data.view_whitening import ViewWhitening
+from bloomdiff.experiments.ratios import Allocation, labels_wanted
+from bloomdiff.files import atomic_file
 from bloomdiff.generators import make_generator
 from bloomdiff.metrics.classification import score_classification
 from bloomdiff.metrics.statistics import paired_difference
@@ -84,6 +87,10 @@ DIFFUSION: dict[str, dict[str, Any]] = {
     "nuisance 1.5": {"nuisance_scale": 1.5},
     "nuisance 2": {"nuisance_scale": 2.0},
 }
+ALLOCATIONS: dict[str, Allocation] = {
+    "uniform allocation": "uniform",
+    "proportional allocation": "proportional",
+}
 POOL: dict[str, dict[str, Any]] = {
     "diffusion with pool": {},
     "pool, trust 0.3": {"pool_trust": 0.3},
@@ -97,8 +104,14 @@ VARIANTS: dict[str, Variant] = (
     {name: (name, {}, False) for name in RIVALS}
     | {"retrieval with pool": ("retrieval", {}, True)}
     | {name: ("diffusion", params, False) for name, params in DIFFUSION.items()}
+    | {name: ("diffusion", {}, False) for name in ALLOCATIONS}
     | {name: ("diffusion", params, True) for name, params in POOL.items()}
 )
+
+BASES = dict.fromkeys([*DIFFUSION, *ALLOCATIONS], "diffusion") | dict.fromkeys(
+    POOL, "diffusion with pool"
+)
+"""The variant that a choice is held against."""
 
 
 def split(
@@ -118,11 +131,19 @@ def split(
     return cells.take(np.sort(kept)), cells.take(np.asarray(rest, dtype=int)), cells.take(test)
 
 
-def score(train: EmbeddingSet, test: EmbeddingSet, synthetic: Any, classifier: str) -> float:
+def score(
+    parts: tuple[EmbeddingSet, EmbeddingSet | None, EmbeddingSet], synthetic: Any, classifier: str
+) -> float:
+    train, pool, test = parts
     model = make_classifier(classifier, None, seed=0)
     classes = sorted(set(train.label.tolist()) | set(test.label.tolist()))
     model.fit(
-        train.X, train.label, fingerprint=train.fingerprint, synthetic=synthetic, classes=classes
+        train.X,
+        train.label,
+        fingerprint=train.fingerprint,
+        synthetic=synthetic,
+        classes=classes,
+        whitening=ViewWhitening.of(train, pool),
     )
     return score_classification(test.label, model.predict_on(test), model.classes_)["macro_f1"]
 
@@ -132,7 +153,8 @@ def run_variant(
 ) -> Iterator[dict[str, float]]:
     train, pool, test = parts
     if name == "real only":
-        yield {"ratio": 0.0, "macro_f1": score(train, test, None, classifier), "seconds": 0.0}
+        f1 = score((train, None, test), None, classifier)
+        yield {"ratio": 0.0, "macro_f1": f1, "seconds": 0.0}
         return
     kind, params, use_pool = VARIANTS[name]
     start = time.perf_counter()
@@ -140,31 +162,37 @@ def run_variant(
     generator.fit_cells(train, pool if use_pool else pool.take([]))
     seconds = time.perf_counter() - start
     for ratio in ratios:
-        wanted = labels_wanted(train.label, ratio, "balance")
+        wanted = labels_wanted(train.label, ratio, ALLOCATIONS.get(name, "balance"))
         synthetic = generator.synthesize(wanted, seed=repeat)
-        f1 = score(train, test, synthetic, classifier)
+        f1 = score((train, pool if use_pool else None, test), synthetic, classifier)
         yield {"ratio": ratio, "macro_f1": f1, "seconds": seconds}
 
 
 def table(scores: pd.DataFrame) -> str:
-    lines = []
+    """Gains over real cells alone and what each choice changes, with intervals over repeats."""
+    lines = ["# What each choice is worth\n"]
     for (data, top, imbalance), part in scores.groupby(["data", "top", "imbalance"], sort=False):
         wide = part.pivot(index="repeat", columns=["variant", "ratio"], values="macro_f1").dropna()
-        real = wide["real only", 0.0].to_numpy()
-        lines += [f"\n{data}, largest class {top}, imbalance {imbalance:g}, {len(wide)} repeats"]
-        lines += [f"real only: macro-F1 {real.mean():.4f}\n"]
-        lines += ["| variant | ratio | gain, points of macro-F1 | 95 % interval | fit, s |"]
-        lines += ["|---|---|---|---|---|"]
+        real, ratios = wide["real only", 0.0], sorted(set(part["ratio"]) - {0.0})
+        lines += [f"## {data}: largest class {top}, imbalance {imbalance:g}, {len(wide)} repeats\n"]
+        lines += [f"Real cells alone: macro-F1 {real.mean():.4f}. In points; 95 % interval.\n"]
+        head = ["variant", *(f"gain at ratio {r:g}" for r in ratios)]
+        head += [*(f"less the default's, ratio {r:g}" for r in ratios), "fit, s"]
+        lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
         seconds = part.groupby("variant")["seconds"].median()
-        asked = dict.fromkeys(zip(part["variant"], part["ratio"], strict=True))
-        for variant, ratio in list(asked)[1:]:
-            d = paired_difference(wide[variant, ratio].to_numpy(), real, TEST_FRACTION)
-            gain, low, high = 100 * d.mean, 100 * d.low, 100 * d.high
-            lines += [
-                f"| {variant} | {ratio:g} | {gain:+.2f} | {low:+.2f} to {high:+.2f}"
-                f" | {seconds[variant]:.1f} |"
-            ]
+        for variant in [v for v in dict.fromkeys(part["variant"]) if v != "real only"]:
+            cells = [_points(wide[variant, r], real) for r in ratios]
+            base = BASES.get(variant)
+            known = base is not None and base != variant and base in wide
+            cells += [_points(wide[variant, r], wide[base, r]) if known else "" for r in ratios]
+            lines.append("| " + " | ".join([variant, *cells, f"{seconds[variant]:.1f}"]) + " |")
+        lines.append("")
     return "\n".join(lines)
+
+
+def _points(ours: pd.Series, theirs: pd.Series) -> str:
+    d = paired_difference(ours.to_numpy(), theirs.to_numpy(), TEST_FRACTION)
+    return f"{100 * d.mean:+.2f} ({100 * d.low:+.2f} to {100 * d.high:+.2f})"
 
 
 def main() -> None:
@@ -202,7 +230,10 @@ def main() -> None:
                 for row in list(rows):
                     writer.writerow(key | {"variant": name, "repeat": repeat} | row)
                 stream.flush()
-    print(table(pd.read_csv(options.out)))
+    text = table(pd.read_csv(options.out))
+    with atomic_file(options.out.with_suffix(".md")) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":
