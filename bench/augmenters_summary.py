@@ -168,12 +168,17 @@ def _gap(regimes: Sequence[tuple[str, str, Wide]]) -> list[str]:
 
 
 def _ranks(scores: pd.DataFrame, pool: bool, folder: Path) -> list[str]:
-    """Mean ranks over data sets and regimes, of the methods that were scored in all of them."""
-    means = scores.pivot_table(
-        index=["data", "regime"], columns="method", values="macro_f1", observed=True
+    """Mean ranks over data sets and regimes, of the methods that have all divisions of each."""
+    by = scores.pivot_table(
+        index=["data", "regime"],
+        columns="method",
+        values="macro_f1",
+        aggfunc=["mean", "count"],
+        observed=True,
     )
+    means, divisions = by["mean"], by["count"]
     named = [m for m in METHODS if m in means and (pool or not METHODS[m].pool)]
-    means = means[[m for m in named if means[m].notna().all()]]
+    means = means[[m for m in named if (divisions[m] == divisions[REAL]).all()]]
     if min(means.shape) < 2:
         return []
     found = mean_ranks(means.to_numpy(), list(means.columns))

@@ -12,7 +12,7 @@ import augmenters_methods
 from augmenters import KEY, missing, run_unit
 from augmenters_data import REGIMES, Regime, divide
 from augmenters_methods import BEHIND, BUDGET, FILL, METHODS, PLAIN, compete
-from augmenters_summary import _best_rival, summarise
+from augmenters_summary import _best_rival, _ranks, summarise
 from augmenters_views import views_section
 from bloomdiff.data.embedding_set import EmbeddingSet
 
@@ -138,6 +138,24 @@ def test_best_rival_was_scored_on_all_divisions() -> None:
     wide = pd.DataFrame({"real only": [0.5, 0.6], "smote": [0.5, 0.7], "gmm": [np.nan, 0.9]})
     assert _best_rival(wide, pool=False) == "smote"
     assert _best_rival(wide.tail(1), pool=False) == "gmm"
+
+
+def test_ranks_are_of_methods_scored_on_all_divisions(tmp_path) -> None:
+    rows = [
+        {"data": "made", "regime": regime, "seed": seed, "method": name, "macro_f1": value}
+        for regime in ("1-shot", "2-shot", "5-shot")
+        for name, value, seeds in (
+            ("real only", 0.5, 4),
+            ("smote", 0.6, 4),
+            ("gaussian", 0.4, 4),
+            ("gmm", 0.9, 3),  # the fourth division is the hard one
+        )
+        for seed in range(seeds)
+    ]
+    told = "\n".join(_ranks(pd.DataFrame(rows), False, tmp_path))
+    assert "- smote: 1.00" in told
+    assert "- real only: 2.00" in told
+    assert "gmm" not in told
 
 
 def test_labels_from_one_laboratory_and_pool_and_test_from_the_other(cells: EmbeddingSet) -> None:
