@@ -177,7 +177,7 @@ def gather(build: Path) -> None:
     table[never] = table[never].astype(float).fillna(np.inf)
     with atomic_file(RESULTS / "selection.parquet") as temporary:
         table.to_parquet(temporary, index=False)
-    order = {name: rank for rank, name in enumerate(SETS)}
+    order = {name: rank for rank, name in enumerate((*SETS, *VIEW_SETS))}
     judged = table[table["set"].isin(order)].sort_values("set", key=lambda name: name.map(order))
     table = table[table["judge"] == PROBE].drop(columns="judge")
     text, parts = [], {}
@@ -249,4 +249,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # Workers look the cached functions up by their module's name, which this one has not got.
+    import selection
+
+    selection.main()
