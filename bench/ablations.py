@@ -132,9 +132,12 @@ def split(
 
 
 def score(
-    parts: tuple[EmbeddingSet, EmbeddingSet | None, EmbeddingSet], synthetic: Any, classifier: str
+    train: EmbeddingSet,
+    test: EmbeddingSet,
+    synthetic: Any,
+    classifier: str,
+    whitening: ViewWhitening | None,
 ) -> float:
-    train, pool, test = parts
     model = make_classifier(classifier, None, seed=0)
     classes = sorted(set(train.label.tolist()) | set(test.label.tolist()))
     model.fit(
@@ -143,7 +146,7 @@ def score(
         fingerprint=train.fingerprint,
         synthetic=synthetic,
         classes=classes,
-        whitening=ViewWhitening.of(train, pool),
+        whitening=whitening,
     )
     return score_classification(test.label, model.predict_on(test), model.classes_)["macro_f1"]
 
@@ -153,18 +156,20 @@ def run_variant(
 ) -> Iterator[dict[str, float]]:
     train, pool, test = parts
     if name == "real only":
-        f1 = score((train, None, test), None, classifier)
+        f1 = score(train, test, None, classifier, ViewWhitening.of(train))
         yield {"ratio": 0.0, "macro_f1": f1, "seconds": 0.0}
         return
     kind, params, use_pool = VARIANTS[name]
+    seen = pool if use_pool else pool.take([])
     start = time.perf_counter()
     generator = make_generator(kind, params, seed=repeat)
-    generator.fit_cells(train, pool if use_pool else pool.take([]))
+    generator.fit_cells(train, seen)
     seconds = time.perf_counter() - start
+    whitening = ViewWhitening.of(train, seen)
     for ratio in ratios:
         wanted = labels_wanted(train.label, ratio, ALLOCATIONS.get(name, "balance"))
         synthetic = generator.synthesize(wanted, seed=repeat)
-        f1 = score((train, pool if use_pool else None, test), synthetic, classifier)
+        f1 = score(train, test, synthetic, classifier, whitening)
         yield {"ratio": ratio, "macro_f1": f1, "seconds": seconds}
 
 

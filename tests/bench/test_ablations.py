@@ -7,35 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from viewed import cells
 
 import ablations
 from bloomdiff.data.embedding_set import EmbeddingSet
 
 
-def cells() -> EmbeddingSet:
-    """Two classes that differ where views move nothing."""
-    rng = np.random.default_rng(0)
-    label = np.arange(120) % 2
-    own = np.zeros((120, 8))
-    own[:, 0] = label + 0.2 * rng.normal(size=120)
-    scale = np.r_[np.full(5, 0.2), np.full(3, 6.0)]
-    X = own + scale * rng.normal(size=own.shape)
-    views = own[:, None] + scale * rng.normal(size=(120, 4, 8))
-    names = [f"cell-{i:03d}" for i in range(120)]
-    rows = pd.DataFrame({"cell_id": names, "label": np.array(["a", "b"])[label], "group": names})
-    return EmbeddingSet(X.astype(np.float32), rows, {}, views.astype(np.float32))
-
-
 def test_generator_and_classifier_work_in_the_units_of_the_views() -> None:
-    parts = ablations.split(cells(), top=20, imbalance=4, seed=0)
+    parts = ablations.split(cells(120, "cell-", 0, apart=1.0), top=20, imbalance=4, seed=0)
     plain = tuple(replace(part, views=None) for part in parts)
 
     def macro_f1(given: tuple[EmbeddingSet, ...], name: str) -> float:
-        return float(
-            np.mean(
-                [row["macro_f1"] for row in ablations.run_variant(name, given, [1.0], 0, "knn")]
-            )
-        )
+        (row,) = ablations.run_variant(name, given, [1.0], 0, "knn")
+        return row["macro_f1"]
 
     for name in ("real only", "gaussian", "retrieval with pool"):
         assert macro_f1(parts, name) > macro_f1(plain, name) + 0.03, name
@@ -52,7 +36,7 @@ def test_generator_and_classifier_work_in_the_units_of_the_views() -> None:
 def test_an_allocation_shares_out_the_samples(
     name: str, wanted: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = ablations.split(cells(), top=18, imbalance=18 / 5, seed=0)
+    parts = ablations.split(cells(120, "cell-", 0, apart=1.0), top=18, imbalance=18 / 5, seed=0)
     assert sorted(pd.Series(parts[0].label).value_counts()) == [5, 18]
     asked = []
 
