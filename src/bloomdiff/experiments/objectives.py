@@ -14,9 +14,7 @@ import numpy as np
 
 from bloomdiff.classifiers import CLASSIFIERS, make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet
-from bloomdiff.data.folds import inner_folds
-from bloomdiff.data.partition import unseen_pool
-from bloomdiff.data.view_whitening import ViewWhitening
+from bloomdiff.experiments.inner import InnerFold, InnerFolds
 from bloomdiff.experiments.ratios import Allocation, labels_wanted
 from bloomdiff.experiments.studies import Direction, report, space_table
 from bloomdiff.generators import GENERATORS, make_generator
@@ -82,32 +80,25 @@ def generator_objective(
     """
     measures = max_frechet is not None or "frechet" in objectives
     nearness: dict[int, _Nearness] = {}
-    units: dict[int, ViewWhitening | None] = {}
+    folds = InnerFolds(train, pool, n_splits=n_splits, seed=seed)
 
     def objective(trial: Any) -> float | Sequence[float]:
         values = {**base, **GENERATORS[name].search_space(trial)}
         told: dict[ObjectiveName, list[float]] = {"macro_f1": [], "frechet": [], "seconds": []}
-        for step, (fit, validate) in enumerate(inner_folds(train, n_splits, seed)):
-            inner, held_out = train.take(fit), train.take(validate)
-            unseen = unseen_pool(pool, held_out)
+        for step, fold in enumerate(folds):
             begun = time.perf_counter()
             generator = make_generator(name, values, seed=seed, device=device, images=images)
-            generator.fit_cells(inner, unseen)
-            wanted = labels_wanted(inner.label, ratio, allocation)
+            generator.fit_cells(fold.train, fold.pool)
+            wanted = labels_wanted(fold.train.label, ratio, allocation)
             synthetic = generator.synthesize(wanted, seed=seed)
             told["seconds"].append(time.perf_counter() - begun)
             if measures:
                 # As many of each class as the real rows: the distance depends on the numbers.
-                alike = generator.synthesize(np.sort(inner.label), seed=seed)
+                alike = generator.synthesize(np.sort(fold.train.label), seed=seed)
                 if step not in nearness:
-                    nearness[step] = _Nearness(inner.X, held_out.X)
+                    nearness[step] = _Nearness(fold.train.X, fold.held_out.X)
                 told["frechet"].append(nearness[step].of(alike.X))
-            if step not in units:
-                units[step] = ViewWhitening.of(inner, unseen)
-            score = _validate(
-                classifier, inner, held_out, synthetic, unseen, units[step], seed, device
-            )
-            told["macro_f1"].append(score)
+            told["macro_f1"].append(_validate(classifier, fold, synthetic, seed, device))
             if max_frechet is None or np.mean(told["frechet"]) <= max_frechet:
                 report(trial, float(np.mean(told["macro_f1"])), step)
         means = {key: float(np.mean(values)) for key, values in told.items() if values}
@@ -151,20 +142,13 @@ def classifier_objective(
     device: str,
 ) -> Objective:
     """Macro-F1 of a classifier on real rows alone, mean over the inner folds."""
-    units: dict[int, ViewWhitening | None] = {}
+    folds = InnerFolds(train, pool, n_splits=n_splits, seed=seed)
 
     def objective(trial: Any) -> float:
         values = {**base, **CLASSIFIERS[name].search_space(trial)}
         scores: list[float] = []
-        for step, (fit, validate) in enumerate(inner_folds(train, n_splits, seed)):
-            inner, held_out = train.take(fit), train.take(validate)
-            unseen = unseen_pool(pool, held_out)
-            if step not in units:
-                units[step] = ViewWhitening.of(inner, unseen)
-            judged = _validate(
-                (name, values), inner, held_out, None, unseen, units[step], seed, device
-            )
-            scores.append(judged)
+        for step, fold in enumerate(folds):
+            scores.append(_validate((name, values), fold, None, seed, device))
             report(trial, float(np.mean(scores)), step)
         return float(np.mean(scores))
 
@@ -172,16 +156,10 @@ def classifier_objective(
 
 
 def _validate(
-    classifier: tuple[str, Values],
-    inner: EmbeddingSet,
-    held_out: EmbeddingSet,
-    synthetic: Any,
-    pool: EmbeddingSet,
-    whitening: ViewWhitening | None,
-    seed: int,
-    device: str,
+    classifier: tuple[str, Values], fold: InnerFold, synthetic: Any, seed: int, device: str
 ) -> float:
     name, values = classifier
+    inner, held_out = fold.train, fold.held_out
     model = make_classifier(name, dict(values), seed=seed, device=device)
     classes = sorted({*inner.label.tolist(), *held_out.label.tolist()})
     model.fit(
@@ -190,8 +168,8 @@ def _validate(
         fingerprint=inner.fingerprint,
         synthetic=synthetic,
         classes=classes,
-        pool=pool,
-        whitening=whitening,
+        pool=fold.pool,
+        whitening=fold.whitening,
     )
     proba = model.predict_on(held_out)
     return score_classification(held_out.label, proba, model.classes_)["macro_f1"]

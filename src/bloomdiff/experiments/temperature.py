@@ -16,9 +16,7 @@ import pandas as pd
 
 from bloomdiff.classifiers import make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
-from bloomdiff.data.folds import inner_folds
-from bloomdiff.data.partition import unseen_pool
-from bloomdiff.data.view_whitening import ViewWhitening
+from bloomdiff.experiments.inner import InnerFolds
 from bloomdiff.experiments.ratios import (
     Allocation,
     class_counts,
@@ -74,14 +72,11 @@ def fit_temperatures(
         of classes that the classifier has learned. Where synthetic rows alone leave a class out,
         no temperature could make up for its probability of 0.
     """
-    folds = inner_folds(train, n_splits, seed) if n_splits else []
     classes = sorted(set(train.label.tolist()))
     truth: dict[float, list[Any]] = {ratio: [] for ratio in ratios}
     proba: dict[float, list[Any]] = {ratio: [] for ratio in ratios}
-    for fit, validate in folds:
-        inner, held_out = train.take(fit), train.take(validate)
-        unseen = unseen_pool(pool, held_out)
-        whitening = ViewWhitening.of(inner, unseen)
+    for fold in InnerFolds(train, pool, n_splits=n_splits, seed=seed):
+        inner, held_out, unseen = fold.train, fold.held_out, fold.pool
         counts = class_counts(inner.label)
         rows = None
         if generator is not None:
@@ -99,7 +94,7 @@ def fit_temperatures(
                 synthetic=extra,
                 classes=classes,
                 pool=unseen,
-                whitening=whitening,
+                whitening=fold.whitening,
             )
             learned = {*real.label.tolist(), *(extra.label.tolist() if extra is not None else ())}
             judged = held_out.take(np.isin(held_out.label, sorted(learned)))

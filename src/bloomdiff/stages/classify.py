@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
-from bloomdiff.experiments.ratios import ratio_name
+from bloomdiff.experiments.ratios import class_counts, ratio_name
 from bloomdiff.experiments.sweep import Scored, sweep_fold
 from bloomdiff.experiments.temperature import fit_temperatures
 from bloomdiff.experiments.tracking import StageRun
@@ -56,7 +56,9 @@ def run(project: Project, run: StageRun) -> None:
         for name in TABLES
     }
     run.set_tags({"encoder_digest": encoder_digest(project)})
-    counts = {fold: load_fold(project, fold).counts for fold in fold_names(project)}
+    counts = {
+        fold: class_counts(load_fold(project, fold).train.label) for fold in fold_names(project)
+    }
     log_sweep(run, tables, {unit: done(unit) / "models" for unit in units}, params, counts)
     with atomic_dir(project.scores) as folder:
         for name, table in tables.items():

@@ -16,7 +16,7 @@ from bloomdiff.data.embedding_set import SyntheticSet
 from bloomdiff.data.fingerprint import assert_disjoint
 from bloomdiff.data.manifest import read_manifest
 from bloomdiff.data.view_whitening import ViewWhitening
-from bloomdiff.experiments.ratios import ratio_name
+from bloomdiff.experiments.ratios import class_counts, ratio_name
 from bloomdiff.experiments.summary import REAL_ONLY
 from bloomdiff.experiments.sweep import draw
 from bloomdiff.files import read_json, sha256_file
@@ -175,7 +175,7 @@ def drawn(project: Project, rows: FoldRows, name: str) -> SyntheticSet:
     assert_disjoint(rows.test.group, own, what=f"generator {name!r} of {rows.name}")
     return draw(
         own,
-        rows.counts,
+        class_counts(rows.train.label),
         params.report.ratio,
         params.sweep.allocation,
         seed=params.seeds[0],

@@ -11,6 +11,7 @@ import pandas as pd
 from bloomdiff.errors import InputError
 from bloomdiff.experiments.fidelity import fidelity_runs
 from bloomdiff.experiments.mlflow_store import database, default_uri, tracking_uri
+from bloomdiff.experiments.ratios import class_counts
 from bloomdiff.experiments.runs_table import sweep_scores
 from bloomdiff.experiments.summary import summarise
 from bloomdiff.experiments.tracking import ChildRun
@@ -39,7 +40,9 @@ def _children(project: Project, stage: str) -> Iterator[ChildRun]:
     if stage == "classify":
         paths = sorted(project.scores.glob("*.parquet"))
         tables = {path.stem: pd.read_parquet(path) for path in paths}
-        counts = {fold: load_fold(project, fold).counts for fold in fold_names(project)}
+        counts = {
+            fold: class_counts(load_fold(project, fold).train.label) for fold in fold_names(project)
+        }
         for _, child in sweep_runs(tables, project.params, counts):
             yield child
         yield from curve_runs(tables["scores"], project.params)

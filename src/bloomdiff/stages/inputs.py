@@ -43,12 +43,6 @@ class FoldRows:
         """All class names of the fold, sorted."""
         return sorted({*self.train.label.tolist(), *self.test.label.tolist()})
 
-    @cached_property
-    def counts(self) -> dict[str, int]:
-        """Training rows of each class that has any."""
-        labels = self.train.label.tolist()
-        return {name: labels.count(name) for name in sorted(set(labels))}
-
 
 def fold_names(project: Project) -> list[str]:
     """Names of the outer folds, in order."""

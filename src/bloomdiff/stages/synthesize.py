@@ -10,7 +10,7 @@ import numpy as np
 
 from bloomdiff.data.embedding_set import SyntheticSet
 from bloomdiff.data.fingerprint import assert_disjoint
-from bloomdiff.experiments.ratios import allocate, largest_finite
+from bloomdiff.experiments.ratios import allocate, class_counts, largest_finite
 from bloomdiff.experiments.tracking import StageRun
 from bloomdiff.files import atomic_dir, sha256_file
 from bloomdiff.generators import load_generator
@@ -59,9 +59,10 @@ def synthesize_one(project: Project, folder: Path, fold: str, name: str) -> None
     generator = load_generator(project.generator(fold, name), device=params.device, images=images)
     assert_disjoint(rows.test.group, generator, what=f"generator {name!r} of {fold}")
     sweep = params.sweep
-    shares = allocate(rows.counts, largest_finite(sweep.ratios), sweep.allocation)
+    counts = class_counts(rows.train.label)
+    shares = allocate(counts, largest_finite(sweep.ratios), sweep.allocation)
     # `evaluate` compares sets of the real class frequencies, whatever the sweep allocates.
-    asked = [max(shares[name], rows.counts[name]) for name in shares]
+    asked = [max(shares[name], counts[name]) for name in shares]
     labels = np.repeat(np.array(list(shares)), asked)
     sets = [generator.synthesize(labels, seed=seed) for seed in params.seeds]
     SyntheticSet.concatenate(sets).save(folder / "set.parquet")
