@@ -24,6 +24,8 @@ Wide = pd.DataFrame  # rows are seeds, columns methods
 def summarise(folder: Path) -> str:
     """Write ``augmenters.md`` and the pictures beside ``scores.parquet``; return the text."""
     scores = pd.read_parquet(folder / "scores.parquet")
+    if REAL not in set(scores["method"]):
+        raise SystemExit(f"{folder / 'scores.parquet'}: no scores of `{REAL}` to compare with")
     scores["regime"] = pd.Categorical(scores["regime"], list(REGIMES), ordered=True)
     lines = ["# Ways to make up for few labelled cells", "", _preamble(scores)]
     primary = scores[scores["classifier"] == "logistic"]

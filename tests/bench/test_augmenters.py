@@ -93,6 +93,15 @@ def with_views(cells: EmbeddingSet, scale: float) -> EmbeddingSet:
     return replace(cells, views=(cells.X[:, None] + move).astype(np.float32))
 
 
+def test_there_is_nothing_to_say_without_real_cells_alone(tmp_path) -> None:
+    told = {"data": "phantom", "regime": "5-shot", "seed": 0, "classifier": "logistic"}
+    scores = pd.DataFrame([told | {"method": "smote", "macro_f1": 0.5}])
+    scores.to_parquet(tmp_path / "scores.parquet")
+    with pytest.raises(SystemExit, match="no scores of `real only`"):
+        summarise(tmp_path)
+    assert not (tmp_path / "augmenters.md").exists()
+
+
 def test_views_as_rows_are_asked_for_where_there_are_views_alone(cells: EmbeddingSet) -> None:
     none: pd.DataFrame = pd.DataFrame(columns=KEY)
     plain, seen = ("marrow-6", "5-shot", 0), ("marrow-6 views", "5-shot", 0)
