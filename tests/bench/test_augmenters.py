@@ -12,7 +12,7 @@ import augmenters_methods
 from augmenters import KEY, missing, run_unit
 from augmenters_data import REGIMES, Regime, divide
 from augmenters_methods import BEHIND, BUDGET, FILL, METHODS, PLAIN, compete
-from augmenters_summary import _best_rival, _ranks, summarise
+from augmenters_summary import _best_rival, _preamble, _ranks, summarise
 from augmenters_views import views_section
 from bloomdiff.data.embedding_set import EmbeddingSet
 
@@ -147,6 +147,20 @@ def test_best_rival_was_scored_on_all_divisions() -> None:
     wide = pd.DataFrame({"real only": [0.5, 0.6], "smote": [0.5, 0.7], "gmm": [np.nan, 0.9]})
     assert _best_rival(wide, pool=False) == "smote"
     assert _best_rival(wide.tail(1), pool=False) == "gmm"
+
+
+def test_methods_with_fewer_divisions_are_named() -> None:
+    seeds = {"real only": 4, "smote": 4, "tvae": 2}
+    rows = [
+        {"data": "made", "regime": regime, "classifier": "knn", "method": name, "seed": seed}
+        for regime in ("1-shot", "5-shot")
+        for name, n in seeds.items()
+        for seed in range(n)
+    ]
+    told = _preamble(pd.DataFrame(rows))
+    assert told.endswith("Scored on fewer, so that only their gains can be compared: `tvae` on 2.")
+    assert "over 4 to 4 divisions" in told
+    assert "Scored on fewer" not in _preamble(pd.DataFrame(rows).query("method != 'tvae'"))
 
 
 def test_ranks_are_of_methods_scored_on_all_divisions(tmp_path) -> None:
