@@ -64,9 +64,10 @@ def _preamble(scores: pd.DataFrame) -> str:
         if told
         else ""
     )
+    n = f"{seeds.min()} to {seeds.max()}" if seeds.min() < seeds.max() else f"{seeds.max()}"
     return (
-        f"Macro-F1 on real test cells, in points, mean over {seeds.min()} to {seeds.max()}"
-        " divisions of each set into labelled cells, unlabelled pool and test cells. In brackets"
+        f"Macro-F1 on real test cells, in points, mean over {n} divisions"
+        " of each set into labelled cells, unlabelled pool and test cells. In brackets"
         " the gain over real cells alone and its 95 % interval (corrected resampled t-interval"
         " over the divisions). Every method is tuned inside the labelled cells with the same"
         " number of configurations. Methods with `+ pool` also see the training cells whose labels"

@@ -159,7 +159,7 @@ def test_methods_with_fewer_divisions_are_named() -> None:
     ]
     told = _preamble(pd.DataFrame(rows))
     assert told.endswith("Scored on fewer, so that only their gains can be compared: `tvae` on 2.")
-    assert "over 4 to 4 divisions" in told
+    assert "mean over 4 divisions of each set" in told
     assert "Scored on fewer" not in _preamble(pd.DataFrame(rows).query("method != 'tvae'"))
 
 
