@@ -51,19 +51,6 @@ def summarise(folder: Path) -> str:
 def _preamble(scores: pd.DataFrame) -> str:
     by = ["data", "regime", "classifier"]
     seeds = scores.groupby(by, observed=True)["seed"].nunique()
-    # Slow methods are scored on some divisions and regimes only.
-    of_method = scores.groupby([*by, "method"], observed=True)["seed"].nunique().reset_index()
-    most = of_method.groupby(by, observed=True)["seed"].transform("max")
-    fewer = of_method[of_method["seed"] < most].groupby("method")["seed"].agg(["min", "max"])
-    told = [
-        f"`{name}` on {low} to {high}" if low < high else f"`{name}` on {low}"
-        for name, low, high in fewer.itertuples()
-    ]
-    lacking = (
-        f" Scored on fewer, so that only their gains can be compared: {', '.join(told)}."
-        if told
-        else ""
-    )
     n = f"{seeds.min()} to {seeds.max()}" if seeds.min() < seeds.max() else f"{seeds.max()}"
     return (
         f"Macro-F1 on real test cells, in points, mean over {n} divisions"
@@ -72,8 +59,23 @@ def _preamble(scores: pd.DataFrame) -> str:
         " over the divisions). Every method is tuned inside the labelled cells with the same"
         " number of configurations. Methods with `+ pool` also see the training cells whose labels"
         " are hidden; `all labels` is real only with those labels uncovered. A method that is a"
-        " classifier by itself stands among those of the logistic regression." + lacking
+        " classifier by itself stands among those of the logistic regression."
+        + _fewer_divisions(scores, by)
     )
+
+
+def _fewer_divisions(scores: pd.DataFrame, by: list[str]) -> str:
+    """Names the methods that a run has not scored on all divisions, if there are any."""
+    found = scores.groupby([*by, "method"], observed=True)["seed"].nunique().reset_index()
+    most = found.groupby(by, observed=True)["seed"].transform("max")
+    fewer = found[found["seed"] < most].groupby("method")["seed"].agg(["min", "max"])
+    told = [
+        f"`{name}` on {low} to {high}" if low < high else f"`{name}` on {low}"
+        for name, low, high in fewer.itertuples()
+    ]
+    if not told:
+        return ""
+    return f" Scored on fewer, so that only their gains can be compared: {', '.join(told)}."
 
 
 def _wide(scores: pd.DataFrame) -> Wide:
