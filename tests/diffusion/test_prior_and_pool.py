@@ -4,6 +4,7 @@ from scipy.stats import entropy
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import balanced_accuracy_score
 
+from bloomdiff.diffusion.domains import on_either_side
 from bloomdiff.diffusion.pool import (
     effective_classes,
     join,
@@ -68,7 +69,8 @@ def test_the_pool_brings_the_centres_nearer(seed):
     pool, truth = cells(200, 100 + seed, gap=5.0)
     many, of_many = cells(5000, 7, gap=5.0)
     true = np.stack([many[of_many == c].mean(axis=0) for c in range(4)])
-    counts_for = pseudo_labels(X, y, pool, rounds=5, trust=0.3)
+    counts_for, moved = pseudo_labels(X, y, pool, rounds=5, trust=0.3)
+    assert not moved
     assert counts_for.shape == (800, 4)
     assert counts_for.max() <= 0.3
     assert (counts_for.argmax(axis=1) == truth).mean() > 0.7
@@ -87,7 +89,9 @@ def test_the_pool_brings_the_centres_nearer(seed):
 def test_no_trust_is_no_pool():
     X, y = cells(4, 0)
     pool, _ = cells(10, 1)
-    rows, labels, weight = join(X, y, pool, pseudo_labels(X, y, pool, rounds=1, trust=0.0))
+    rows, labels, weight = join(
+        X, y, pool, pseudo_labels(X, y, pool, rounds=1, trust=0.0).counts_for
+    )
     assert (len(rows), len(labels), weight.tolist()) == (16, 16, [1.0] * 16)
 
 
@@ -99,16 +103,22 @@ def long_tail(seed):
 
 @pytest.mark.parametrize("trust", [0.05, 0.1, 1.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_pool_of_other_cells_is_left_aside(seed, trust):
-    """Moved as another stain would move it, the pool draws rare classes away from their labels."""
+def test_a_moved_pool_is_taken_back(seed, trust, recwarn):
+    """Moved as another stain would move it: without the offset every row of it is one class."""
     X, y = long_tail(seed)
-    pool, _ = cells(60, 50 + seed, gap=5.0)
-    pool[:, :2] += 12
-    with pytest.warns(UserWarning, match="pool is left aside: learning from it loses"):
-        prior, counts_for = prior_with_pool(X, y, pool, rounds=2, trust=trust)
-    assert counts_for is None
+    pool, truth = cells(60, 50 + seed, gap=5.0)
+    moved = pool.copy()
+    moved[:, :2] += 12
+    prior, counts_for, offset = prior_with_pool(X, y, moved, rounds=2, trust=trust)
+    assert counts_for is not None
+    assert not [w for w in recwarn if "pool" in str(w.message)]
+    np.testing.assert_allclose(offset[:2], 12, atol=1)
+    np.testing.assert_allclose(offset[2:], 0, atol=1)
     alone = ClassPrior.fit(X, y)
-    np.testing.assert_array_equal(prior.scores(pool), alone.scores(pool))
+    assert (alone.scores(moved).argmax(axis=1) == truth).mean() < 0.3
+    for rows in (moved, pool):  # rows from either side
+        found = on_either_side(prior.scores, rows, offset).argmax(axis=1)
+        assert (found == truth).mean() > 0.9
 
 
 @pytest.mark.parametrize("trust", [0.1, 1.0])
@@ -116,8 +126,9 @@ def test_a_pool_of_other_cells_is_left_aside(seed, trust):
 def test_a_pool_of_the_same_cells_is_learned_from(seed, trust, recwarn):
     X, y = long_tail(seed)
     pool, truth = cells(60, 50 + seed, gap=5.0)
-    prior, counts_for = prior_with_pool(X, y, pool, rounds=2, trust=trust)
+    prior, counts_for, offset = prior_with_pool(X, y, pool, rounds=2, trust=trust)
     assert counts_for is not None
+    assert not offset.any()
     assert trust / 2 < counts_for.max() <= trust
     assert not [w for w in recwarn if "pool" in str(w.message)]
     right = (prior.posterior(pool).argmax(axis=1) == truth).mean()

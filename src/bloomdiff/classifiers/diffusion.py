@@ -19,6 +19,7 @@ from bloomdiff.classifiers.base import (
 from bloomdiff.data.embedding_set import Floats
 from bloomdiff.diffusion.centres import Centres
 from bloomdiff.diffusion.config import DiffusionConfig
+from bloomdiff.diffusion.domains import on_either_side
 from bloomdiff.diffusion.pool import prior_with_pool
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.state import pack, part
@@ -64,7 +65,7 @@ class DiffusionClassifier(Classifier):
         self, Z: Floats, y: Indices, weight: Floats, n_classes: int, pool: Floats | None
     ) -> None:
         params = self.params
-        prior, _ = prior_with_pool(
+        prior, _, offset = prior_with_pool(
             Z,
             y,
             pool,
@@ -74,21 +75,22 @@ class DiffusionClassifier(Classifier):
         )
         state = pack("whitening", prior.whitening) | pack("centres", prior.centres)
         temperature = held_out_temperature(Z, y, shrinkage=params.shrinkage)
-        state["temperature"] = np.asarray(temperature)
+        state |= {"temperature": np.asarray(temperature), "offset": offset}
         # In the layout in which a saved state comes back: a product's last bits depend on it.
         self._restore({name: np.ascontiguousarray(array) for name, array in state.items()})
 
     def _proba(self, Z: Floats) -> Probabilities:
-        return np.asarray(softmax(self._prior.scores(Z) / self._temperature, axis=1))
+        scores = on_either_side(self._prior.scores, Z, self._offset)
+        return np.asarray(softmax(scores / self._temperature, axis=1))
 
     def _state(self) -> Arrays:
         prior = pack("whitening", self._prior.whitening) | pack("centres", self._prior.centres)
-        return prior | {"temperature": self._temperature}
+        return prior | {"temperature": self._temperature, "offset": self._offset}
 
     def _restore(self, state: Arrays) -> None:
         whitening = Whitening(**part("whitening", state))
         self._prior = ClassPrior(whitening, Centres(**part("centres", state)))
-        self._temperature = state["temperature"]
+        self._temperature, self._offset = state["temperature"], state["offset"]
 
     @staticmethod
     def search_space(trial: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from bloomdiff.diffusion.centres import Centres
 from bloomdiff.diffusion.config import DiffusionConfig
+from bloomdiff.diffusion.domains import on_either_side
 from bloomdiff.diffusion.judge import Judge, undisputed
 from bloomdiff.diffusion.noise import balanced_noise
 from bloomdiff.diffusion.pool import prior_with_pool
@@ -78,7 +79,7 @@ class ClassDiffusion:
         needs_judge = config.filter == "logistic" or config.feedback != 0
         self.judge = Judge.fit(X, y) if needs_judge else None
         weight = np.ones(len(y))
-        self.prior, counts_for = prior_with_pool(
+        self.prior, counts_for, self.offset = prior_with_pool(
             X,
             y,
             pool,
@@ -89,7 +90,7 @@ class ClassDiffusion:
         )
         if pool is not None and counts_for is not None:
             # One label a row here: the same row in training and held-out part would be a leak.
-            X = np.concatenate([X, pool])
+            X = np.concatenate([X, pool - self.offset])
             y = np.concatenate([y, counts_for.argmax(axis=1)])
             weight = np.concatenate([weight, counts_for.max(axis=1)])
         self._build(seed=int(rng.integers(2**62)))
@@ -119,6 +120,7 @@ class ClassDiffusion:
                 judge = self.prior if self.config.filter == "prior" else self.judge
                 assert judge is not None
                 block = block[undisputed(judge.scores(block), index, KEPT)]
+            block[1::2] += self.offset  # as many from where the pool is as from here
             blocks.append(block)
             drawn += len(block)
         return np.ascontiguousarray(np.concatenate(blocks)[:n])
@@ -161,9 +163,13 @@ class ClassDiffusion:
         predictive one, with the centre's uncertainty. Directions without spread in the training
         rows are left out.
         """
-        Z, log_det = self.prior.standardize(self.prior.whitening.whiten(X), index)
-        gaussian = log_det - (Z**2).sum(axis=1) / 2
-        return gaussian + self._gain(Z, index, "flow", divergence)
+
+        def here(X: Floats) -> Doubles:
+            Z, log_det = self.prior.standardize(self.prior.whitening.whiten(X), index)
+            gaussian = log_det - (Z**2).sum(axis=1) / 2
+            return gaussian + self._gain(Z, index, "flow", divergence)
+
+        return on_either_side(here, X, self.offset)
 
     def class_scores(self, X: Floats, classifier: ClassifierKind) -> Doubles:
         """Log-likelihoods of the classes up to a constant of each row, float64 `(n, c)`.
@@ -171,14 +177,18 @@ class ClassDiffusion:
         The predictive Gaussians in the directions in which the classes differ, and on top what
         the network adds: by its flow, by its denoising bound, or (prior) not at all.
         """
-        scores = self.prior.scores(X)
-        if classifier == "prior" or not self.learned:
+
+        def here(X: Floats) -> Doubles:
+            scores = self.prior.scores(X)
+            if classifier == "prior" or not self.learned:
+                return scores
+            whitened = self.prior.whitening.whiten(X)
+            for i in range(self.n_classes):
+                Z, _ = self.prior.standardize(whitened, i)
+                scores[:, i] += self._gain(Z, i, classifier, "auto")
             return scores
-        whitened = self.prior.whitening.whiten(X)
-        for i in range(self.n_classes):
-            Z, _ = self.prior.standardize(whitened, i)
-            scores[:, i] += self._gain(Z, i, classifier, "auto")
-        return scores
+
+        return on_either_side(here, X, self.offset)
 
     def _gain(self, Z: Doubles, index: int, by: GainKind, divergence: Divergence) -> Doubles:
         if not self.learned:
@@ -214,7 +224,7 @@ class ClassDiffusion:
     def state(self) -> Arrays:
         """Everything learned, as named arrays."""
         arrays = pack("whitening", self.prior.whitening) | pack("centres", self.prior.centres)
-        arrays["losses"] = self.losses
+        arrays |= {"losses": self.losses, "offset": self.offset}
         if self.judge is not None:
             arrays |= pack("judge", self.judge)
         if self.guide is not None:
@@ -227,7 +237,7 @@ class ClassDiffusion:
         self.prior = ClassPrior(whitening, Centres(**part("centres", state)))
         judge = part("judge", state)
         self.judge = Judge(**judge) if judge else None
-        self.losses = state["losses"]
+        self.losses, self.offset = state["losses"], state["offset"]
         self._build(seed=0)
         restore_network("network", self.network, state)
         if self.guide is not None:

@@ -10,19 +10,22 @@ such pseudo-labels is due to You et al. 2023 (arXiv:2302.10586).
 
 All of it happens in the leading principal components of labelled and pool rows together.
 
-A pool of other cells than the labelled ones (another laboratory, another stain) may draw a class
-away from its own labels and end up in it as a whole. So the labels have the last word: where the
-prior that learned from the pool loses them and sees few of the classes, the pool is left aside.
+A pool of another laboratory or stain lies off the labelled rows (`bloomdiff.diffusion.domains`).
+Where it can be told from them, the offset that the classes have in common is learned along with
+the labels and taken from the pool's rows before they are joined. A pool of other cells may draw a
+class away from its own labels all the same and end up in it as a whole. So the labels have the last
+word: where the prior that learned from the pool loses them and sees few of the classes, the pool is
+left aside.
 """
 
 from __future__ import annotations
 
 import warnings
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from bloomdiff.diffusion.domains import TOLD_APART, common_offset, told_apart
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index
 
@@ -42,6 +45,40 @@ FEW = 0.5
 """Part of the classes that a pool must seem to hold where labelled rows are lost to it."""
 
 
+class Labels(NamedTuple):
+    """What is thought of a pool.
+
+    Attributes
+    ----------
+    counts_for
+        How many labelled rows of each class every pool row counts for, float64 `(m, c)`.
+    moved
+        Whether the pool can be told from the labelled rows.
+    """
+
+    counts_for: Doubles
+    moved: bool
+
+
+class Learned(NamedTuple):
+    """What labelled rows and a pool say together.
+
+    Attributes
+    ----------
+    prior
+        The class prior, where the labelled rows are.
+    counts_for
+        As in `Labels`; None where the pool was left aside.
+    offset
+        By how much the pool lies off the labelled rows, float32 `(d,)`; zero where nobody can
+        tell them apart.
+    """
+
+    prior: ClassPrior
+    counts_for: Doubles | None
+    offset: Floats
+
+
 def prior_with_pool(
     X: Floats,
     y: Index,
@@ -51,7 +88,7 @@ def prior_with_pool(
     trust: float,
     shrinkage: float | None = None,
     parents: Index | None = None,
-) -> tuple[ClassPrior, Doubles | None]:
+) -> Learned:
     """The class prior of labelled rows and, where there is one, of a pool.
 
     Parameters
@@ -62,19 +99,18 @@ def prior_with_pool(
         Rows without labels `(m, d)`, or None; one class or no trust leave it aside.
     parents
         As for `Centres.fit`.
-
-    Returns
-    -------
-    The prior, and what `pseudo_labels` said; None where the pool was left aside.
     """
-    if pool is None or len(pool) == 0 or trust == 0 or y.max() == 0:
-        return ClassPrior.fit(X, y, shrinkage=shrinkage, parents=parents), None
-    counts_for = pseudo_labels(X, y, pool, rounds=rounds, trust=trust, shrinkage=shrinkage)
-    if not counts_for.any():
-        return ClassPrior.fit(X, y, shrinkage=shrinkage, parents=parents), None
-    rows, labels, weight = join(X, y, pool, counts_for)
-    prior = ClassPrior.fit(rows, labels, weight=weight, shrinkage=shrinkage, parents=parents)
-    return prior, counts_for
+    still = np.zeros(X.shape[1], dtype=np.float32)
+    if pool is not None and len(pool) and trust and y.max():
+        told = pseudo_labels(X, y, pool, rounds=rounds, trust=trust, shrinkage=shrinkage)
+        if told.counts_for.any():
+            offset = common_offset(X, y, pool, told.counts_for) if told.moved else still
+            rows, labels, weight = join(X, y, pool - offset, told.counts_for)
+            prior = ClassPrior.fit(
+                rows, labels, weight=weight, shrinkage=shrinkage, parents=parents
+            )
+            return Learned(prior, told.counts_for, offset)
+    return Learned(ClassPrior.fit(X, y, shrinkage=shrinkage, parents=parents), None, still)
 
 
 def pseudo_labels(
@@ -85,8 +121,8 @@ def pseudo_labels(
     rounds: int,
     trust: float,
     shrinkage: float | None = None,
-) -> Doubles:
-    """How many labelled rows of each class every pool row counts for, float64 `(m, c)`.
+) -> Labels:
+    """How many labelled rows of each class every pool row counts for.
 
     All zero, with a warning, where the pool contradicts the labels.
 
@@ -111,9 +147,12 @@ def pseudo_labels(
         q, known = alone.posterior(B), mean_recall(alone, A, y)
         p = np.sqrt((p + NEGLIGIBLE) * (q + NEGLIGIBLE))
         p /= p.sum(axis=1, keepdims=True)
-    learn = partial(_in_turns, A, y, B, p, rounds=rounds, shrinkage=shrinkage)
-    prior = learn(trust=min(trust, TRIAL))
-    seen = prior.posterior(B)
+    moved = told_apart(A, y, B, p) > TOLD_APART
+
+    def learn(trust: float) -> tuple[ClassPrior, Doubles]:
+        return _in_turns(A, y, B, p, rounds=rounds, trust=trust, shrinkage=shrinkage, moved=moved)
+
+    prior, seen = learn(min(trust, TRIAL))
     lost = known - mean_recall(prior, A, y)
     if lost > LOST and effective_classes(seen) < FEW * seen.shape[1]:
         warnings.warn(
@@ -121,10 +160,10 @@ def pseudo_labels(
             "rows and finds few of their classes, so that its cells seem to be of another kind",
             stacklevel=2,
         )
-        return np.zeros_like(p)
+        return Labels(np.zeros_like(p), moved)
     if trust > TRIAL:
-        seen = learn(trust=trust).posterior(B)
-    return _counts(seen, trust)
+        _, seen = learn(trust)
+    return Labels(_counts(seen, trust), moved)
 
 
 def _in_turns(
@@ -136,8 +175,13 @@ def _in_turns(
     rounds: int,
     trust: float,
     shrinkage: float | None,
-) -> ClassPrior:
-    """The prior after so many rounds, from class probabilities `p` of the unlabelled `B`."""
+    moved: bool,
+) -> tuple[ClassPrior, Doubles]:
+    """Prior and class probabilities of the unlabelled `B` after so many rounds, from those of `p`.
+
+    Where the pool was moved, its rows are taken back by what the classes have in common.
+    """
+    there = B
     for turn in range(rounds):
         if turn:
             p = taught(A, y, B, p)
@@ -145,7 +189,9 @@ def _in_turns(
             rows, labels, weight = join(A, y, B, _counts(p, trust))
             prior = ClassPrior.fit(rows, labels, weight=weight, shrinkage=shrinkage)
             p = prior.posterior(B)
-    return prior
+            if moved:
+                B = there - common_offset(A, y, there, _counts(p, trust))
+    return prior, prior.posterior(B) if moved else p
 
 
 def mean_recall(prior: ClassPrior, X: Floats, y: Index) -> float:
