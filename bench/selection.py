@@ -101,7 +101,11 @@ def version(unit: Unit, build: Path, real: Path, judge: str = PROBE) -> str:
     name, seed, who = unit
     modules = ["selection_peers" if ":" in who else STRATEGIES[who].__module__]
     if judge != PROBE:
-        modules += [CLASSIFIERS[judge].__module__, "bloomdiff.diffusion.pool"]
+        modules += [
+            CLASSIFIERS[judge].__module__,
+            "bloomdiff.diffusion.pool",
+            "bloomdiff.diffusion.domains",
+        ]
     if cells(name, build, real).views is not None:
         modules.append(ViewWhitening.__module__)
     source = division(name, seed, build, real)

@@ -24,6 +24,7 @@ import pandas as pd
 
 from augmenters_views import points
 from bloomdiff.data.embedding_set import EmbeddingSet
+from bloomdiff.experiments.inner import InnerFolds
 from bloomdiff.experiments.objectives import classifier_objective
 from bloomdiff.experiments.studies import run_study
 from bloomdiff.experiments.summary import fraction_tested
@@ -45,9 +46,8 @@ def without_views(cells: EmbeddingSet) -> EmbeddingSet:
 
 def tuned(rows: FoldRows, classifier: str) -> dict[str, Any]:
     """Hyper-parameters that the inner folds of the training part prefer."""
-    objective = classifier_objective(
-        classifier, {}, rows.train, rows.pool, n_splits=INNER_FOLDS, seed=0, device="cpu"
-    )
+    folds = InnerFolds(rows.train, rows.pool, n_splits=INNER_FOLDS, seed=0)
+    objective = classifier_objective(classifier, {}, folds, seed=0, device="cpu")
     with tempfile.TemporaryDirectory() as folder:
         found = run_study(
             f"{classifier}, {rows.name}",

@@ -18,6 +18,7 @@ from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint, assert_disjoint
 from bloomdiff.data.folds import Fold, FoldParams, check_folds, make_folds, read_folds, write_folds
 from bloomdiff.errors import LeakageError
+from bloomdiff.experiments.inner import InnerFolds
 from bloomdiff.experiments.objectives import generator_objective
 from bloomdiff.experiments.sweep import sweep_fold
 from bloomdiff.files import write_yaml
@@ -196,12 +197,10 @@ def test_tuning_leaves_the_pool_of_validated_slides_out(cells):
     objective = generator_objective(
         "jitter",
         {},
-        train,
-        pool,
+        InnerFolds(train, pool, n_splits=2, seed=0),
         classifier=("logistic", {}),
         ratio=1.0,
         allocation="balance",
-        n_splits=2,
         seed=0,
         device="cpu",
     )

@@ -121,6 +121,7 @@ def test_refits_inside_a_fold_read_no_image_of_those_held_out(cells, monkeypatch
     """Temperatures and tuning fit the generator anew on one side of inner folds."""
     import optuna
 
+    from bloomdiff.experiments.inner import InnerFolds
     from bloomdiff.experiments.objectives import generator_objective
     from bloomdiff.experiments.temperature import fit_temperatures
 
@@ -135,21 +136,21 @@ def test_refits_inside_a_fold_read_no_image_of_those_held_out(cells, monkeypatch
 
     monkeypatch.setattr(CellImages, "squares", spy)
     quick = SMALL | {"n_steps": 1, "sampling_steps": 2}
-    shared = {"allocation": "balance", "n_splits": 2, "seed": 0, "device": "cpu", "images": images}
+    shared = {"allocation": "balance", "seed": 0, "device": "cpu", "images": images}
     found = fit_temperatures(
         train,
         train.take([]),
         generator=("image-diffusion", quick),
         classifier=("logistic", {}),
         ratios=(1.0,),
+        n_splits=2,
         **shared,
     )
     assert found["n_validated"].tolist() == [len(train)]
     objective = generator_objective(
         "image-diffusion",
         quick,
-        train,
-        train.take([]),
+        InnerFolds(train, train.take([]), n_splits=2, seed=0),
         classifier=("logistic", {}),
         ratio=1.0,
         **shared,

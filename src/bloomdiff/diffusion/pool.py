@@ -12,10 +12,7 @@ All of it happens in the leading principal components of labelled and pool rows 
 
 A pool of another laboratory or stain lies off the labelled rows (`bloomdiff.diffusion.domains`).
 Where it can be told from them, the offset that the classes have in common is learned along with
-the labels and taken from the pool's rows before they are joined. A pool of other cells may draw a
-class away from its own labels all the same and end up in it as a whole. So the labels have the last
-word: where the prior that learned from the pool loses them and sees few of the classes, the pool is
-left aside.
+the labels and taken from the pool's rows before they are joined.
 """
 
 from __future__ import annotations
@@ -25,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bloomdiff.diffusion.domains import TOLD_APART, common_offset, told_apart
+from bloomdiff.diffusion.domains import TOLD_APART, common_offset, evened, told_apart
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index
 
@@ -37,12 +34,8 @@ SHARE = 0.1
 """Part of the pool that joins the self-training classifier at a time."""
 NEGLIGIBLE = 0.001
 """Count below which a pool row is not counted for a class."""
-TRIAL = 0.1
-"""Trust at which a pool is tried against the labels; more of it overrules single labels anyway."""
-LOST = 0.1
-"""Mean recall of the labelled rows that may be lost to a pool on trial, whatever it looks like."""
-FEW = 0.5
-"""Part of the classes that a pool must seem to hold where labelled rows are lost to it."""
+OWN_SHARES = 0.5
+"""What a moved pool's own shares of the classes count for beside equal ones, once there are any."""
 
 
 class Labels(NamedTuple):
@@ -68,7 +61,7 @@ class Learned(NamedTuple):
     prior
         The class prior, where the labelled rows are.
     counts_for
-        As in `Labels`; None where the pool was left aside.
+        As in `Labels`; None where no pool was learned from.
     offset
         By how much the pool lies off the labelled rows, float32 `(d,)`; zero where nobody can
         tell them apart.
@@ -96,21 +89,25 @@ def prior_with_pool(
     X, y, rounds, trust, shrinkage
         As for `pseudo_labels`.
     pool
-        Rows without labels `(m, d)`, or None; one class or no trust leave it aside.
+        Rows without labels `(m, d)`, or None; of no use to a single class or without trust.
     parents
         As for `Centres.fit`.
     """
     still = np.zeros(X.shape[1], dtype=np.float32)
-    if pool is not None and len(pool) and trust and y.max():
-        told = pseudo_labels(X, y, pool, rounds=rounds, trust=trust, shrinkage=shrinkage)
-        if told.counts_for.any():
-            offset = common_offset(X, y, pool, told.counts_for) if told.moved else still
-            rows, labels, weight = join(X, y, pool - offset, told.counts_for)
-            prior = ClassPrior.fit(
-                rows, labels, weight=weight, shrinkage=shrinkage, parents=parents
-            )
-            return Learned(prior, told.counts_for, offset)
-    return Learned(ClassPrior.fit(X, y, shrinkage=shrinkage, parents=parents), None, still)
+    if pool is None or not len(pool) or not trust or not y.max():
+        return Learned(ClassPrior.fit(X, y, shrinkage=shrinkage, parents=parents), None, still)
+    told = pseudo_labels(X, y, pool, rounds=rounds, trust=trust, shrinkage=shrinkage)
+    offset = still
+    if told.moved:
+        warnings.warn(
+            "the unlabelled pool can be told from the labelled rows class by class, as one of "
+            "another laboratory or stain can; the offset that the classes share is learned with it",
+            stacklevel=2,
+        )
+        offset = common_offset(X, y, pool, told.counts_for)
+    rows, labels, weight = join(X, y, pool - offset, told.counts_for)
+    prior = ClassPrior.fit(rows, labels, weight=weight, shrinkage=shrinkage, parents=parents)
+    return Learned(prior, told.counts_for, offset)
 
 
 def pseudo_labels(
@@ -122,9 +119,7 @@ def pseudo_labels(
     trust: float,
     shrinkage: float | None = None,
 ) -> Labels:
-    """How many labelled rows of each class every pool row counts for.
-
-    All zero, with a warning, where the pool contradicts the labels.
+    """How many labelled rows of each class every pool row counts for, and whether it was moved.
 
     Parameters
     ----------
@@ -141,29 +136,14 @@ def pseudo_labels(
         Of the covariance, as for `residual_covariance`.
     """
     A, B = _components(X, pool)
-    p, known = self_trained(A, y, B), 1.0
+    p = self_trained(A, y, B)
     if np.bincount(y).max() > 1:  # the prior of labelled rows alone errs in other ways
-        alone = ClassPrior.fit(A, y, shrinkage=shrinkage)
-        q, known = alone.posterior(B), mean_recall(alone, A, y)
+        q = ClassPrior.fit(A, y, shrinkage=shrinkage).posterior(B)
         p = np.sqrt((p + NEGLIGIBLE) * (q + NEGLIGIBLE))
         p /= p.sum(axis=1, keepdims=True)
     moved = told_apart(A, y, B, p) > TOLD_APART
-
-    def learn(trust: float) -> tuple[ClassPrior, Doubles]:
-        return _in_turns(A, y, B, p, rounds=rounds, trust=trust, shrinkage=shrinkage, moved=moved)
-
-    prior, seen = learn(min(trust, TRIAL))
-    lost = known - mean_recall(prior, A, y)
-    if lost > LOST and effective_classes(seen) < FEW * seen.shape[1]:
-        warnings.warn(
-            f"the unlabelled pool is left aside: learning from it loses {lost:.0%} of the labelled "
-            "rows and finds few of their classes, so that its cells seem to be of another kind",
-            stacklevel=2,
-        )
-        return Labels(np.zeros_like(p), moved)
-    if trust > TRIAL:
-        _, seen = learn(trust)
-    return Labels(_counts(seen, trust), moved)
+    p = _in_turns(A, y, B, p, rounds=rounds, trust=trust, shrinkage=shrinkage, moved=moved)
+    return Labels(_counts(p, trust), moved)
 
 
 def _in_turns(
@@ -176,36 +156,29 @@ def _in_turns(
     trust: float,
     shrinkage: float | None,
     moved: bool,
-) -> tuple[ClassPrior, Doubles]:
-    """Prior and class probabilities of the unlabelled `B` after so many rounds, from those of `p`.
+) -> Doubles:
+    """Class probabilities of the unlabelled `B` after so many rounds, from those of `p`.
 
-    Where the pool was moved, its rows are taken back by what the classes have in common.
+    Where the pool was moved, its rows are taken back by what the classes have in common, and the
+    classes' shares of it are held even in the first round and halfway in the others.
     """
     there = B
+
+    def taken_back(p: Doubles, turn: int) -> tuple[Doubles, Floats]:
+        if not moved:
+            return p, there
+        p = evened(p, OWN_SHARES if turn else 0.0)
+        return p, there - common_offset(A, y, there, _counts(p, trust))
+
+    p, B = taken_back(p, 0)
     for turn in range(rounds):
         if turn:
-            p = taught(A, y, B, p)
+            p, B = taken_back(taught(A, y, B, p), turn)
         for _ in range(STEPS):
             rows, labels, weight = join(A, y, B, _counts(p, trust))
             prior = ClassPrior.fit(rows, labels, weight=weight, shrinkage=shrinkage)
-            p = prior.posterior(B)
-            if moved:
-                B = there - common_offset(A, y, there, _counts(p, trust))
-    return prior, prior.posterior(B) if moved else p
-
-
-def mean_recall(prior: ClassPrior, X: Floats, y: Index) -> float:
-    """Share of the rows of a class that the prior finds again, mean over the classes."""
-    from sklearn.metrics import balanced_accuracy_score
-
-    return float(balanced_accuracy_score(y, prior.scores(X).argmax(axis=1)))
-
-
-def effective_classes(p: Doubles) -> float:
-    """How many equally frequent classes would have the entropy of the mean of `p`, `(m, c)`."""
-    from scipy.stats import entropy
-
-    return float(np.exp(entropy(p.mean(axis=0))))
+            p, B = taken_back(prior.posterior(B), turn)
+    return p
 
 
 def self_trained(A: Floats, y: Index, B: Floats) -> Doubles:

@@ -42,7 +42,8 @@ class InnerFolds:
     train, pool
         The outer training part, and cells without a label that may help.
     n_splits, seed
-        As for `bloomdiff.data.folds.inner_folds`.
+        As for `bloomdiff.data.folds.inner_folds`; there are none where too few groups can be held
+        out.
     """
 
     def __init__(
@@ -51,6 +52,9 @@ class InnerFolds:
         self._train, self._pool = train, pool
         self._folds = inner_folds(train, n_splits, seed)
         self._units: dict[int, ViewWhitening | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._folds)
 
     def __iter__(self) -> Iterator[InnerFold]:
         for step, (fit, validate) in enumerate(self._folds):

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 
 from bloomdiff.classifiers import CLASSIFIERS, make_classifier
-from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.experiments.inner import InnerFold, InnerFolds
 from bloomdiff.experiments.ratios import Allocation, labels_wanted
 from bloomdiff.experiments.studies import Direction, report, space_table
@@ -36,13 +35,11 @@ Values = Mapping[str, Any]
 def generator_objective(
     name: str,
     base: Values,
-    train: EmbeddingSet,
-    pool: EmbeddingSet,
+    folds: InnerFolds,
     *,
     classifier: tuple[str, Values],
     ratio: float,
     allocation: Allocation,
-    n_splits: int,
     seed: int,
     device: str,
     objectives: Sequence[ObjectiveName] = ("macro_f1",),
@@ -59,14 +56,12 @@ def generator_objective(
     ----------
     name, base
         The generator and its hyper-parameters as given.
-    train, pool
-        The outer training part, and cells without a label that may help.
+    folds
+        Of the outer training part, at least one.
     classifier
         Name and hyper-parameters of the classifier that judges.
     ratio, allocation
         Synthetic rows per real training row, and how they are shared among the classes.
-    n_splits
-        Inner folds.
     seed, device
         Of the generator and the classifier.
     objectives
@@ -80,7 +75,6 @@ def generator_objective(
     """
     measures = max_frechet is not None or "frechet" in objectives
     nearness: dict[int, _Nearness] = {}
-    folds = InnerFolds(train, pool, n_splits=n_splits, seed=seed)
 
     def objective(trial: Any) -> float | Sequence[float]:
         values = {**base, **GENERATORS[name].search_space(trial)}
@@ -134,15 +128,12 @@ class _Nearness:
 def classifier_objective(
     name: str,
     base: Values,
-    train: EmbeddingSet,
-    pool: EmbeddingSet,
+    folds: InnerFolds,
     *,
-    n_splits: int,
     seed: int,
     device: str,
 ) -> Objective:
     """Macro-F1 of a classifier on real rows alone, mean over the inner folds."""
-    folds = InnerFolds(train, pool, n_splits=n_splits, seed=seed)
 
     def objective(trial: Any) -> float:
         values = {**base, **CLASSIFIERS[name].search_space(trial)}

@@ -12,14 +12,23 @@ from typing import Any
 import pandas as pd
 
 from bloomdiff.experiments.parents import CURVE
-from bloomdiff.experiments.ratios import allocate, largest_finite
+from bloomdiff.experiments.ratios import allocate, class_counts, largest_finite
 from bloomdiff.experiments.run_artifacts import Content
 from bloomdiff.experiments.tracking import ChildRun, StageRun
 from bloomdiff.params import Params
 from bloomdiff.serving.classifier_flavor import as_mlflow_model
+from bloomdiff.stages.inputs import fold_names, load_fold
+from bloomdiff.stages.project import Project
 
 Counts = Mapping[str, Mapping[str, int]]
 KEY = ["fold", "generator", "ratio", "seed"]
+
+
+def training_counts(project: Project) -> Counts:
+    """Fold to its training rows of each class."""
+    return {
+        fold: class_counts(load_fold(project, fold).train.label) for fold in fold_names(project)
+    }
 
 
 def log_sweep(
@@ -43,7 +52,7 @@ def log_sweep(
     params
         For the name of the primary classifier and the sweep's settings.
     counts
-        Fold to its training rows of each class.
+        As `training_counts` has them.
     """
     keys, children = [], []
     for key, child in sweep_runs(tables, params, counts):

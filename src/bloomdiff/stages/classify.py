@@ -10,14 +10,14 @@ from typing import Any
 import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
-from bloomdiff.experiments.ratios import class_counts, ratio_name
+from bloomdiff.experiments.ratios import ratio_name
 from bloomdiff.experiments.sweep import Scored, sweep_fold
 from bloomdiff.experiments.temperature import fit_temperatures
 from bloomdiff.experiments.tracking import StageRun
 from bloomdiff.files import atomic_dir, read_yaml, sha256_file
 from bloomdiff.metrics.calibration import scale_temperature
 from bloomdiff.metrics.classification import score_classification
-from bloomdiff.stages.children import log_sweep
+from bloomdiff.stages.children import log_sweep, training_counts
 from bloomdiff.stages.inputs import FoldRows, encoder_digest, fold_names, images_for, load_fold
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.synthesize import synthetic_units
@@ -56,10 +56,8 @@ def run(project: Project, run: StageRun) -> None:
         for name in TABLES
     }
     run.set_tags({"encoder_digest": encoder_digest(project)})
-    counts = {
-        fold: class_counts(load_fold(project, fold).train.label) for fold in fold_names(project)
-    }
-    log_sweep(run, tables, {unit: done(unit) / "models" for unit in units}, params, counts)
+    models = {unit: done(unit) / "models" for unit in units}
+    log_sweep(run, tables, models, params, training_counts(project))
     with atomic_dir(project.scores) as folder:
         for name, table in tables.items():
             table.to_parquet(folder / f"{name}.parquet", index=False)

@@ -11,7 +11,6 @@ import pandas as pd
 from bloomdiff.errors import InputError
 from bloomdiff.experiments.fidelity import fidelity_runs
 from bloomdiff.experiments.mlflow_store import database, default_uri, tracking_uri
-from bloomdiff.experiments.ratios import class_counts
 from bloomdiff.experiments.runs_table import sweep_scores
 from bloomdiff.experiments.summary import summarise
 from bloomdiff.experiments.tracking import ChildRun
@@ -20,8 +19,7 @@ from bloomdiff.experiments.tracking_restored import log_restored
 from bloomdiff.files import atomic_file
 from bloomdiff.report.figures import ratio_curves
 from bloomdiff.report.tables import LEGEND, ratio_grid, text_table
-from bloomdiff.stages.children import curve_runs, sweep_runs
-from bloomdiff.stages.inputs import fold_names, load_fold
+from bloomdiff.stages.children import curve_runs, sweep_runs, training_counts
 from bloomdiff.stages.project import Project
 
 
@@ -40,10 +38,7 @@ def _children(project: Project, stage: str) -> Iterator[ChildRun]:
     if stage == "classify":
         paths = sorted(project.scores.glob("*.parquet"))
         tables = {path.stem: pd.read_parquet(path) for path in paths}
-        counts = {
-            fold: class_counts(load_fold(project, fold).train.label) for fold in fold_names(project)
-        }
-        for _, child in sweep_runs(tables, project.params, counts):
+        for _, child in sweep_runs(tables, project.params, training_counts(project)):
             yield child
         yield from curve_runs(tables["scores"], project.params)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bloomdiff.classifiers import CLASSIFIERS, make_classifier
-from bloomdiff.data.folds import inner_folds
+from bloomdiff.experiments.inner import InnerFolds
 from bloomdiff.experiments.objectives import classifier_objective
 from bloomdiff.experiments.tracking import StageRun
 from bloomdiff.stages.inputs import load_fold
@@ -41,23 +41,15 @@ def make_task(project: Project, fold: str, name: str) -> TuningTask:
     params = project.params
     tune = params.tune_classifier
     rows = load_fold(project, fold)
-    train = rows.train
     values = dict(params.sweep.classifiers[name])
-    given = TuningTask("classifier", name, fold, values, train.fingerprint, tune)
+    given = TuningTask("classifier", name, fold, values, rows.train.fingerprint, tune)
+    folds = InnerFolds(rows.train, rows.pool, n_splits=tune.inner_folds, seed=params.seed)
     # Too few groups to hold any out: nothing can be compared, and the given values stand.
-    if not tune.enabled or not inner_folds(train, tune.inner_folds, params.seed):
+    if not tune.enabled or not folds:
         return given
     return replace(
         given,
-        objective=classifier_objective(
-            name,
-            values,
-            train,
-            rows.pool,
-            n_splits=tune.inner_folds,
-            seed=params.seed,
-            device=params.device,
-        ),
+        objective=classifier_objective(name, values, folds, seed=params.seed, device=params.device),
         space=CLASSIFIERS[name].search_space,
         first=make_classifier(name, values, seed=0).params.model_dump(mode="json"),
     )

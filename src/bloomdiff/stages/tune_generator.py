@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bloomdiff.data.folds import inner_folds
+from bloomdiff.experiments.inner import InnerFolds
 from bloomdiff.experiments.objectives import generator_objective, is_tunable
 from bloomdiff.experiments.tracking import StageRun
 from bloomdiff.generators import GENERATORS, make_generator
@@ -41,19 +41,18 @@ def make_task(project: Project, fold: str, name: str) -> TuningTask:
     values = dict(params.generators[name])
     given = TuningTask("generator", name, fold, values, rows.fingerprint, tune)
     wanted = tune.enabled and is_tunable(GENERATORS[name])
+    folds = InnerFolds(rows.train, rows.pool, n_splits=tune.inner_folds, seed=params.seed)
     # Too few groups to hold any out: nothing can be compared, and the given values stand.
-    if not wanted or not inner_folds(rows.train, tune.inner_folds, params.seed):
+    if not wanted or not folds:
         return given
     primary = (params.primary, sweep.classifiers[params.primary])
     objective = generator_objective(
         name,
         values,
-        rows.train,
-        rows.pool,
+        folds,
         classifier=primary,
         ratio=tune.ratio,
         allocation=sweep.allocation,
-        n_splits=tune.inner_folds,
         seed=params.seed,
         device=params.device,
         objectives=tune.objectives,
