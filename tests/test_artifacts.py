@@ -43,6 +43,16 @@ def test_damage_and_loss_are_told(tmp_path):
         read_artifact(tmp_path / "x", "thing", "lamp")
 
 
+def test_another_layout_is_told(tmp_path):
+    write_artifact(tmp_path / "old", "thing", {"thing": "lamp"}, STATE)
+    write_artifact(tmp_path / "new", "thing", {"thing": "lamp", "layout": 2}, STATE)
+    assert read_artifact(tmp_path / "new", "thing", "lamp", layout=2)[0]["layout"] == 2
+    with pytest.raises(InputError, match=r"old/thing\.json.* is of layout 1, .* reads layout 2"):
+        read_artifact(tmp_path / "old", "thing", "lamp", layout=2)
+    with pytest.raises(InputError, match=r"is of layout 2, .* reads layout 1"):
+        read_artifact(tmp_path / "new", "thing", "lamp")
+
+
 def test_another_kind_is_told(tmp_path):
     write_artifact(tmp_path / "x", "thing", {"thing": "chair"}, STATE)
     with pytest.raises(InputError, match="holds a 'chair'"):

@@ -38,13 +38,24 @@ def write_artifact(path: str | Path, noun: str, card: dict[str, Any], state: Arr
         write_json(folder / f"{noun}.json", {**card, "sha256": sha256_file(folder / _STATE)})
 
 
-def read_artifact(path: str | Path, noun: str, name: str) -> tuple[dict[str, Any], Arrays]:
+def read_artifact(
+    path: str | Path, noun: str, name: str, *, layout: int = 1
+) -> tuple[dict[str, Any], Arrays]:
     """Card and state of a folder written by `write_artifact`.
+
+    Parameters
+    ----------
+    path, noun
+        As for `write_artifact`.
+    name
+        The registered name that the card must have.
+    layout
+        The card's layout that can be read; a card that names none has the first.
 
     Raises
     ------
     InputError
-        No such folder, or it holds something other than the `noun` called `name`.
+        No such folder, it holds something other than the `noun` called `name`, or another layout.
     IntegrityError
         The state is missing or not what was written.
     """
@@ -54,6 +65,12 @@ def read_artifact(path: str | Path, noun: str, name: str) -> tuple[dict[str, Any
     card = read_json(folder / f"{noun}.json")
     if card[noun] != name:
         raise InputError(str(path), f"holds a {card[noun]!r}", f"load it as {name}")
+    if (found := card.get("layout", 1)) != layout:
+        raise InputError(
+            str(folder / f"{noun}.json"),
+            f"is of layout {found}, and this version reads layout {layout}",
+            "delete the folder and fit anew",
+        )
     if not (folder / _STATE).exists() or sha256_file(folder / _STATE) != card["sha256"]:
         raise IntegrityError(
             str(folder / _STATE), "is missing or damaged", "delete the folder and run its stage"

@@ -40,6 +40,8 @@ class Learner(ABC, Generic[P]):
     """
 
     name: ClassVar[str]
+    layout: ClassVar[int] = 1
+    """Of the state's arrays; raised when there are others than before."""
     Params: type[P]
     classes_: npt.NDArray[np.str_]
 

@@ -198,6 +198,7 @@ class Classifier(Learner[ClassifierParams]):
         self._check_fitted()
         card = {
             "classifier": self.name,
+            "layout": self.layout,
             "params": self.params.model_dump(mode="json"),
             "seed": self.seed,
             "classes": self.classes_.tolist(),
@@ -212,7 +213,7 @@ class Classifier(Learner[ClassifierParams]):
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> Self:
         """Read a folder written by `save`; a damaged state is an `IntegrityError`."""
-        card, state = read_artifact(path, "classifier", cls.name)
+        card, state = read_artifact(path, "classifier", cls.name, layout=cls.layout)
         self = cls(cls.Params(**card["params"]), seed=card["seed"], device=device)
         self.classes_ = np.asarray(card["classes"], dtype=str)
         self.fingerprint = Fingerprint.from_dict(card["fingerprint"], where=str(path))

@@ -54,6 +54,7 @@ class DiffusionClassifier(Classifier):
     """
 
     name = "diffusion"
+    layout = 2  # the second has the offset of a pool from elsewhere
     Params = DiffusionParams
     params: DiffusionParams
     uses_pool = True

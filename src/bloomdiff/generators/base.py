@@ -200,6 +200,7 @@ class Generator(Learner[GeneratorParams]):
         self._check_fitted()
         card = {
             "generator": self.name,
+            "layout": self.layout,
             "params": self.params.model_dump(mode="json"),
             "seed": self.seed,
             "classes": self.classes_.tolist(),
@@ -214,7 +215,7 @@ class Generator(Learner[GeneratorParams]):
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> Self:
         """Read a folder written by `save`; a damaged state is an `IntegrityError`."""
-        card, state = read_artifact(path, "generator", cls.name)
+        card, state = read_artifact(path, "generator", cls.name, layout=cls.layout)
         self = cls(cls.Params(**card["params"]), seed=card["seed"], device=device)
         self.classes_ = np.asarray(card["classes"], dtype=str)
         self.dim_ = int(card["dim"])

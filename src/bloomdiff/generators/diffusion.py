@@ -79,6 +79,7 @@ class DiffusionGenerator(Generator):
     """Diffusion on whitened residuals about the class means (`ClassDiffusion`)."""
 
     name = "diffusion"
+    layout = 2  # the second has the offset of a pool from elsewhere
     Params = DiffusionParams
     params: DiffusionParams
 
