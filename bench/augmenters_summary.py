@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from augmenters_data import CHOSEN_ON, REGIMES, WITH_VIEWS
+from augmenters_data import ACROSS, CHOSEN_ON, REGIMES, WITH_VIEWS
 from augmenters_methods import ALL_LABELS, METHODS
 from augmenters_views import FEW, REAL, compare, points, shots_axis, views_section
 from bloomdiff.metrics.ranking import mean_ranks
@@ -36,7 +36,11 @@ def summarise(folder: Path) -> str:
         lines += ["", "## Goals", "", *_goals(claimed[~with_views])]
         for pool in (False, True):
             lines += ["", *_ranks(claimed[~with_views], pool, folder)]
-        lines += views_section(claimed, folder / "views.png")
+        elsewhere = claimed["data"].str.removesuffix(WITH_VIEWS).isin(ACROSS)
+        lines += views_section(claimed[~elsewhere], folder / "views.png")
+        lines += views_section(
+            claimed[elsewhere], folder / "views_across.png", ", across laboratories"
+        )
     for classifier, part in scores.groupby("classifier", sort=False):
         for data, of_data in part.groupby("data", sort=False):
             base = str(data).removesuffix(WITH_VIEWS)

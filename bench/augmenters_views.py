@@ -41,8 +41,11 @@ def points(d: Difference) -> str:
     return f"{100 * d.mean:+.1f}, {100 * d.low:+.1f} to {100 * d.high:+.1f}"
 
 
-def views_section(scores: pd.DataFrame, picture: Path) -> list[str]:
-    """What the views add to each method, and the best methods with and without them."""
+def views_section(scores: pd.DataFrame, picture: Path, where: str = "") -> list[str]:
+    """What the views add to each method, and the best methods with and without them.
+
+    `where` ends the title.
+    """
     seen = scores["data"].str.endswith(WITH_VIEWS)
     if not seen.any():
         return []
@@ -63,7 +66,7 @@ def views_section(scores: pd.DataFrame, picture: Path) -> list[str]:
     told = sorted({len(wide) for wide in pairs.values()})
     lines = [
         "",
-        "## Whitened by views",
+        f"## Whitened by views{where}",
         "",
         "Every row is a method in the units of the views of its own cells (labelled ones, with the"
         " pool its cells too) less the same method without; `views as rows`, the usual"

@@ -139,6 +139,13 @@ def test_what_views_add_is_paired_by_division(tmp_path) -> None:
     assert "| real only | 1 | +10.0 |" in text or "| real only | 1 | +9.9 |" in text
     assert "| 1 | 0 |" in text
     assert (tmp_path / "views.png").stat().st_size > 10_000
+    moved = scores.replace({"phantom": "blood to marrow", "phantom views": "blood to marrow views"})
+    both = pd.concat([scores, moved], ignore_index=True).assign(classifier="logistic")
+    both.to_parquet(tmp_path / "scores.parquet")
+    within, across = summarise(tmp_path).split("## Whitened by views")[1:]
+    assert across.startswith(", across laboratories")
+    assert "blood to marrow" not in within
+    assert "| phantom |" not in across.split("## ")[0]
     plain = scores[~scores["data"].str.endswith("views")]
     assert views_section(plain, tmp_path / "none.png") == []
 
