@@ -40,7 +40,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results" / "augmenters"
 KEY = ["data", "regime", "seed", "method", "classifier"]
 Unit = tuple[str, str, int]  # the first three
-# Hundreds of seconds a fit: asked for by name.
+# Of the extra [bench], and most of them slow: asked for by name.
 SLOW = ("forest-diffusion", "ctgan", "tvae", "gaussian-copula")
 QUICK = {
     "data": ["marrow-6"],
