@@ -105,6 +105,7 @@ def version(unit: Unit, build: Path, real: Path, judge: str = PROBE) -> str:
             CLASSIFIERS[judge].__module__,
             "bloomdiff.diffusion.pool",
             "bloomdiff.diffusion.domains",
+            "bloomdiff.diffusion.shares",
         ]
     if cells(name, build, real).views is not None:
         modules.append(ViewWhitening.__module__)

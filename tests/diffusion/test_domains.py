@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from bloomdiff.diffusion.domains import common_offset, evened, on_either_side, told_apart
+from bloomdiff.diffusion.domains import common_offset, on_either_side, told_apart
 
 
 def rows(n, seed, move=0.0):
@@ -72,25 +72,6 @@ def test_classes_that_the_pool_lacks_say_nothing():
         common_offset(X, y, pool, counts_for), pool.mean(axis=0) - X[:3].mean(axis=0), atol=1e-4
     )
     assert not common_offset(X, y, pool, np.zeros((40, 2))).any()
-
-
-def test_shares_are_held_even():
-    p = np.random.default_rng(0).dirichlet([0.1, 0.3, 2.0], 500)
-    for own in (0.0, 0.5, 1.0):
-        q = evened(p, own)
-        np.testing.assert_allclose(q.sum(axis=1), 1)
-        np.testing.assert_allclose(q.mean(axis=0), own * p.mean(axis=0) + (1 - own) / 3, atol=1e-6)
-    np.testing.assert_allclose(evened(p, 1.0), p, atol=1e-9)
-    sure = np.tile([1.0, 0.0, 0.0], (30, 1))  # even where a class seemed to be out of the question
-    np.testing.assert_allclose(evened(sure, 0.0), 1 / 3)
-
-
-def test_evened_rows_keep_their_order():
-    """A class's factor is the same for all rows: who is likelier of it than another stays so."""
-    p = np.random.default_rng(0).dirichlet([0.5, 0.5, 3.0], 200)
-    q = evened(p, 0.0)
-    odds = (q[:, 0] / q[:, 1]) / (p[:, 0] / p[:, 1])
-    np.testing.assert_allclose(odds, odds[0], rtol=1e-6)
 
 
 def test_the_density_is_that_of_both_sides():

@@ -26,10 +26,6 @@ MOST = 2_000
 """Pool rows that the test looks at."""
 PENALTY = 0.1
 """Inverse strength of the test's ridge penalty."""
-CERTAIN = 1e-12
-"""Least probability of a class that shares can raise."""
-SINKHORN = 50
-"""Iterations towards the shares."""
 
 
 def told_apart(X: Floats, y: Index, pool: Floats, p: Doubles) -> float:
@@ -97,28 +93,6 @@ def common_offset(X: Floats, y: Index, pool: Floats, counts_for: Doubles) -> Flo
     difference = (counts_for[:, seen].T @ pool) / there[seen, None] - labelled
     weight = (here * there / (here + there))[seen]
     return np.asarray(weight @ difference / weight.sum(), dtype=np.float32)
-
-
-def evened(p: Doubles, own: float) -> Doubles:
-    """Class probabilities `(m, c)` by which every class has its share of the rows.
-
-    Where nobody knows yet how far a pool moved, all of it may seem to lie with one class, and moved
-    by what leads there it does. Shares that are held even rule that out, as they do for clusters
-    in self-labelling (Asano et al. 2020, arXiv:1911.05371), by Sinkhorn's iterations.
-
-    Parameters
-    ----------
-    p
-        Class probabilities.
-    own
-        What the mean of `p` counts for, in [0, 1], beside equal shares.
-    """
-    share = own * p.mean(axis=0) + (1 - own) / p.shape[1]
-    p = np.maximum(p, CERTAIN)
-    for _ in range(SINKHORN):
-        p = p * (share / p.mean(axis=0))
-        p /= p.sum(axis=1, keepdims=True)
-    return p
 
 
 def on_either_side(score: Callable[[Floats], Doubles], X: Floats, offset: Floats) -> Doubles:

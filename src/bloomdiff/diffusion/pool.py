@@ -5,7 +5,9 @@ the classes even where there is one labelled row of each, from which no within-c
 be learned; where one can, its opinion and that of the prior are averaged. Expectation maximisation
 of the class prior on labelled and down-weighted pool rows (Nigam et al. 2000,
 doi:10.1023/A:1007692713085) takes over, since clouds that share a covariance are a better model of
-few rows than a boundary is. A classifier taught by the prior starts the next round. Diffusion on
+few rows than a boundary is. A classifier taught by the prior starts the next round, from which on
+the classes have their own shares of the pool (`bloomdiff.diffusion.shares`): in the first, when
+little is known of the classes, a share that seems small would only be made smaller. Diffusion on
 such pseudo-labels is due to You et al. 2023 (arXiv:2302.10586).
 
 All of it happens in the leading principal components of labelled and pool rows together.
@@ -22,8 +24,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bloomdiff.diffusion.domains import TOLD_APART, common_offset, evened, told_apart
+from bloomdiff.diffusion.domains import TOLD_APART, common_offset, told_apart
 from bloomdiff.diffusion.prior import ClassPrior
+from bloomdiff.diffusion.shares import evened, own_shares
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index
 
 COMPONENTS = 64
@@ -159,25 +162,27 @@ def _in_turns(
 ) -> Doubles:
     """Class probabilities of the unlabelled `B` after so many rounds, from those of `p`.
 
-    Where the pool was moved, its rows are taken back by what the classes have in common, and the
-    classes' shares of it are held even in the first round and halfway in the others.
+    Classes are equally frequent in the first round and have their own shares of the pool in the
+    others. Where the pool was moved, its rows are taken back by what the classes have in common,
+    and the shares are held even in the first round and halfway in the others.
     """
     there = B
 
-    def taken_back(p: Doubles, turn: int) -> tuple[Doubles, Floats]:
+    def settled(p: Doubles, turn: int) -> tuple[Doubles, Floats]:
+        """Labels with this round's shares, and the rows where they leave the pool."""
         if not moved:
-            return p, there
+            return own_shares(p) if turn else p, there
         p = evened(p, OWN_SHARES if turn else 0.0)
         return p, there - common_offset(A, y, there, _counts(p, trust))
 
-    p, B = taken_back(p, 0)
+    p, B = settled(p, 0)
     for turn in range(rounds):
         if turn:
-            p, B = taken_back(taught(A, y, B, p), turn)
+            p, B = settled(taught(A, y, B, p), turn)
         for _ in range(STEPS):
             rows, labels, weight = join(A, y, B, _counts(p, trust))
             prior = ClassPrior.fit(rows, labels, weight=weight, shrinkage=shrinkage)
-            p, B = taken_back(prior.posterior(B), turn)
+            p, B = settled(prior.posterior(B), turn)
     return p
 
 

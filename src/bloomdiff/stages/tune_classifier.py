@@ -43,9 +43,10 @@ def make_task(project: Project, fold: str, name: str) -> TuningTask:
     rows = load_fold(project, fold)
     values = dict(params.sweep.classifiers[name])
     given = TuningTask("classifier", name, fold, values, rows.train.fingerprint, tune)
+    if not tune.enabled:
+        return given
     folds = InnerFolds(rows.train, rows.pool, n_splits=tune.inner_folds, seed=params.seed)
-    # Too few groups to hold any out: nothing can be compared, and the given values stand.
-    if not tune.enabled or not folds:
+    if not folds:  # too few groups to hold any out: nothing can be compared
         return given
     return replace(
         given,

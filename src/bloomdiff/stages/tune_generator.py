@@ -40,10 +40,10 @@ def make_task(project: Project, fold: str, name: str) -> TuningTask:
     rows = load_fold(project, fold)
     values = dict(params.generators[name])
     given = TuningTask("generator", name, fold, values, rows.fingerprint, tune)
-    wanted = tune.enabled and is_tunable(GENERATORS[name])
+    if not tune.enabled or not is_tunable(GENERATORS[name]):
+        return given
     folds = InnerFolds(rows.train, rows.pool, n_splits=tune.inner_folds, seed=params.seed)
-    # Too few groups to hold any out: nothing can be compared, and the given values stand.
-    if not wanted or not folds:
+    if not folds:  # too few groups to hold any out: nothing can be compared
         return given
     primary = (params.primary, sweep.classifiers[params.primary])
     objective = generator_objective(
