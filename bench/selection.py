@@ -7,7 +7,8 @@ them too. Every replay is kept there as it ends, so that a second call takes up 
 stopped, and published ones are put back where the folder lacks them; one whose cells, encoder,
 division, budgets or strategy's module have changed since is thrown away.
 `--jobs 2` replays two at a time. `--judge diffusion` scores the diffusion's Bayes classifier, which
-learns from the unlabelled rest of the pool too, instead of the linear probe. Figures go to
+learns from the unlabelled rest of the pool too, instead of the linear probe, and `--judge
+"diffusion, own shares"` the same with `pool_shares: 1`. Figures go to
 bench/results/selection.{parquet,md}.
 The defaults of `expected-gain` were chosen on the sets of `CHOSEN_ON`, the others were not looked
 at.
@@ -54,7 +55,12 @@ SCORE = "macro_f1"
 BUDGETS = (5, 10, 15, 20, 30, 40, 50, 60, 80, 100, 150, 200, 300, 450, 600)
 AREA_TO = 200  # labels: beyond them curves are all but one, and would hide the differences
 PROBE = "logistic"
-JUDGES = (PROBE, "diffusion")
+JUDGES: dict[str, tuple[str, dict[str, float]]] = {
+    PROBE: (PROBE, {}),
+    "diffusion": ("diffusion", {}),
+    "diffusion, own shares": ("diffusion", {"pool_shares": 1.0}),
+}
+"""Classifiers, and their hyper-parameters."""
 ALL_SETS = (*SETS, *VIEW_SETS, *CHOSEN_ON)
 
 
@@ -100,16 +106,17 @@ def version(unit: Unit, build: Path, real: Path, judge: str = PROBE) -> str:
     """What the figures of a replay hang on: its division, and the modules that choose and judge."""
     name, seed, who = unit
     modules = ["selection_peers" if ":" in who else STRATEGIES[who].__module__]
+    classifier, values = JUDGES[judge]
     if judge != PROBE:
         modules += [
-            CLASSIFIERS[judge].__module__,
+            CLASSIFIERS[classifier].__module__,
             "bloomdiff.diffusion.pool",
             "bloomdiff.diffusion.domains",
             "bloomdiff.diffusion.shares",
         ]
     if cells(name, build, real).views is not None:
         modules.append(ViewWhitening.__module__)
-    source = division(name, seed, build, real)
+    source = division(name, seed, build, real) + (json.dumps(values) if values else "")
     source += "".join(inspect.getsource(sys.modules[module]) for module in modules)
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
@@ -145,11 +152,20 @@ def drop_stale(name: str, build: Path, real: Path) -> int:
 
 def play(units: list[Unit], *, build: Path, real: Path, judge: str = PROBE) -> None:
     """Replay strategies on divisions and keep their figures."""
+    classifier, values = JUDGES[judge]
     for name, seed, who in units:
         pool, test = divide(cells(name, build, real), name, seed)
         budgets = [b for b in BUDGETS if b < len(pool)]
         begin = time.process_time()
-        played = replay(pool, test, chooser(who), budgets=budgets, seed=seed, classifier=judge)
+        played = replay(
+            pool,
+            test,
+            chooser(who),
+            budgets=budgets,
+            seed=seed,
+            classifier=classifier,
+            classifier_params=values,
+        )
         seconds = round(time.process_time() - begin, 2)
         figures = outcome(pool, played, full(name, seed, build, real), SCORE)
         early = [s for s in played.steps if s.budget <= AREA_TO]
@@ -169,7 +185,8 @@ def play(units: list[Unit], *, build: Path, real: Path, judge: str = PROBE) -> N
 
 
 def _file(build: Path, name: str, seed: int, who: str, judge: str = PROBE) -> Path:
-    folder = build / ("replays" if judge == PROBE else f"replays-{judge}") / name.replace(" ", "_")
+    kept = "replays" if judge == PROBE else f"replays-{judge}".replace(",", "").replace(" ", "-")
+    folder = build / kept / name.replace(" ", "_")
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{who.replace(':', '_')}-{seed}.json"
 
@@ -229,7 +246,7 @@ def main() -> None:
     parser.add_argument("cells", type=Path, nargs="?", default=ROOT.parent / "shared" / "data")
     parser.add_argument("--sets", nargs="+", choices=ALL_SETS, default=list(SETS))
     parser.add_argument("--strategies", nargs="+", default=[*STRATEGIES.names(), *peers()])
-    parser.add_argument("--judge", choices=JUDGES, default=PROBE)
+    parser.add_argument("--judge", choices=list(JUDGES), default=PROBE)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "augmenters")

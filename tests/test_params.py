@@ -39,6 +39,23 @@ def test_shipped_parameters_are_valid(name):
     assert "none" in params.generators
 
 
+@pytest.mark.parametrize(
+    ("judge", "values"),
+    [(None, {"pool_shares": 1.0}), ("logistic", {"C": 3.0}), ("label-spreading", {})],
+)
+def test_the_judge_of_replays_has_what_the_sweep_gives_it(edited, judge, values):
+    def change(content):
+        content["sweep"]["classifiers"] = {
+            "diffusion": {"pool_shares": 1.0},
+            "logistic": {"C": 3.0},
+        }
+        content["simulate"]["classifier"] = judge
+
+    params = load_params(edited(change))
+    assert params.judge == (judge or "diffusion")
+    assert params.judge_params == values
+
+
 def test_demo_has_the_same_keys_as_the_default():
     default, demo = (yaml.safe_load((ROOT / name).read_text()) for name in SHIPPED)
     assert keys_of(default) == keys_of(demo)

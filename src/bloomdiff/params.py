@@ -179,6 +179,11 @@ class Params(Block):
         return self.simulate.classifier or self.primary
 
     @property
+    def judge_params(self) -> dict[str, Any]:
+        """Its hyper-parameters: those that the sweep gives it, if it is part of the sweep."""
+        return dict(self.sweep.classifiers.get(self.judge, {}))
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds of the synthetic draws and of the classifiers."""
         return tuple(range(self.seed, self.seed + self.sweep.n_seeds))

@@ -133,12 +133,14 @@ def test_a_second_judge_is_set_beside_the_probe_on_the_same_labels(
     for judge in selection.JUDGES:
         selection.play(units, build=tmp_path, real=HERE, judge=judge)
     files = sorted(tmp_path.glob("replays*/*/*.json"))
-    assert [path.parents[1].name for path in files] == ["replays"] * 4 + ["replays-diffusion"] * 4
+    kept = ["replays", "replays-diffusion", "replays-diffusion-own-shares"]
+    assert [path.parents[1].name for path in files] == list(np.repeat(kept, 4))
     table = pd.DataFrame([read_json(path) for path in files])
     text = with_pool(table, selection.PROBE, 12)
     area = table.groupby(["judge", "strategy"])["area"].mean()
     random, probe = area["diffusion", "random"], area["logistic", "random"]
-    assert text.count("| phantom |") == 2
+    assert text.count("| phantom | diffusion |") == 2
+    assert text.count("| phantom | diffusion, own shares |") == 2
     line = next(line for line in text.splitlines() if "| diffusion | random |" in line)
     assert f"| 2 | {random:.3f} | {area['diffusion', 'expected-gain'] - random:+.3f} (" in line
     assert line.count(f"| {random - probe:+.3f} (") == 2
@@ -152,7 +154,7 @@ def test_replays_of_a_judge_that_changed_are_dropped(
     for judge in selection.JUDGES:
         selection.play(units, build=tmp_path, real=HERE, judge=judge)
     edit_source(monkeypatch, "classifiers.diffusion")
-    assert selection.drop_stale("phantom", tmp_path, HERE) == 1
+    assert selection.drop_stale("phantom", tmp_path, HERE) == 2  # of the classifier's two judges
     assert selection._file(tmp_path, "phantom", 0, "random").exists()
 
 

@@ -1,14 +1,19 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import softmax
 
-from bloomdiff.diffusion import pool as pool_module
+from bloomdiff.classifiers import make_classifier
+from bloomdiff.data.embedding_set import EmbeddingSet
+from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.diffusion import shares
 from bloomdiff.diffusion.pool import prior_with_pool
 from bloomdiff.diffusion.shares import evened, own_shares
+from bloomdiff.errors import ParameterError
+from bloomdiff.generators import make_generator
 
 
 def posteriors(share, n, seed, *, gap=3.0):
@@ -28,7 +33,7 @@ def test_own_shares_are_the_likeliest(monkeypatch):
         return -np.log(p @ softmax(np.append(logit, 0.0))).sum()
 
     best = softmax(np.append(minimize(surprise, np.zeros(2), method="BFGS").x, 0.0))
-    np.testing.assert_allclose(own_shares(p).mean(axis=0), best, atol=1e-4)
+    np.testing.assert_allclose(own_shares(p, 1.0).mean(axis=0), best, atol=1e-4)
 
 
 def test_own_shares_are_about_the_true_ones():
@@ -36,19 +41,24 @@ def test_own_shares_are_about_the_true_ones():
     p, y = posteriors(share, 4000, 1)
     true = np.bincount(y, minlength=4) / len(y)
     assert np.abs(p.mean(axis=0) - true).max() > 0.02  # equal frequencies see more of the rare
-    np.testing.assert_allclose(own_shares(p).mean(axis=0), true, atol=0.005)
+    np.testing.assert_allclose(own_shares(p, 1.0).mean(axis=0), true, atol=0.005)
 
 
 def test_equal_shares_change_nothing():
     p = np.repeat(np.array([[0.7, 0.2, 0.1]]), 3, axis=0)
     p = np.stack([np.roll(row, k) for k, row in enumerate(p)])
-    np.testing.assert_allclose(own_shares(p), p, atol=1e-12)
+    np.testing.assert_allclose(own_shares(p, 1.0), p, atol=1e-12)
+
+
+def test_no_power_is_equal_shares():
+    p, _ = posteriors([0.9, 0.1], 50, 0)
+    assert own_shares(p, 0.0) is p
 
 
 @given(st.integers(1, 40), st.integers(1, 6), st.floats(0.001, 5.0), st.integers(0, 10_000))
 def test_own_shares_are_probabilities(m, c, concentration, seed):
     p = np.random.default_rng(seed).dirichlet(np.full(c, concentration), m)
-    q = own_shares(p)
+    q = own_shares(p, 1.0)
     assert q.shape == p.shape
     assert ((q >= 0) & np.isfinite(q)).all()
     np.testing.assert_allclose(q.sum(axis=1), 1)
@@ -76,27 +86,44 @@ def balanced_accuracy(prior, X, y):
 
 
 @pytest.mark.parametrize("trust", [0.1, 1.0])
-def test_a_class_that_is_nearly_everything_does_not_outweigh_the_others(trust, monkeypatch):
-    def mean_of():
-        found = []
-        for seed in range(4):
-            X, y, pool, test, truth = dominated(seed)
-            prior = prior_with_pool(X, y, pool, rounds=2, trust=trust).prior
-            found.append(balanced_accuracy(prior, test, truth))
-        return np.mean(found)
-
-    ours = mean_of()
-    monkeypatch.setattr(pool_module, "own_shares", lambda p: p)
-    assert ours > mean_of() + 0.02
+def test_a_class_that_is_nearly_everything_does_not_outweigh_the_others(trust):
+    found = {0.0: [], 1.0: []}
+    for seed in range(4):
+        X, y, pool, test, truth = dominated(seed)
+        for power, scores in found.items():
+            prior = prior_with_pool(X, y, pool, rounds=2, trust=trust, shares=power).prior
+            scores.append(balanced_accuracy(prior, test, truth))
+    equal, own = (np.mean(scores) for scores in found.values())
+    assert own > equal + 0.1
 
 
-def test_the_first_round_has_equal_shares(monkeypatch):
-    X, y, pool, _, _ = dominated(0)
-    once = prior_with_pool(X, y, pool, rounds=1, trust=0.1).counts_for
-    monkeypatch.setattr(pool_module, "own_shares", lambda p: 1 / 0)
-    np.testing.assert_array_equal(prior_with_pool(X, y, pool, rounds=1, trust=0.1).counts_for, once)
-    with pytest.raises(ZeroDivisionError):
-        prior_with_pool(X, y, pool, rounds=2, trust=0.1)
+def test_classifier_and_generator_hand_the_shares_on():
+    X, y, pool, test, _ = dominated(0)
+    names = np.array(list("abcd"))[y]
+    rows = pd.DataFrame({"cell_id": [f"p{i}" for i in range(len(pool))], "label": "", "group": ""})
+    rows["group"] = rows["cell_id"]
+    cells = EmbeddingSet(pool, rows.astype(object), {"encoder": "test"})
+    proba, drawn = [], []
+    for power in (0.0, 1.0):
+        values = {"pool_shares": power}
+        empty = Fingerprint.empty()
+        model = make_classifier("diffusion", values).fit(X, names, fingerprint=empty, pool=cells)
+        proba.append(model.predict_proba(test))
+        made = make_generator("diffusion", {**values, "n_steps": 0}, seed=0)
+        made.fit(X, names, fingerprint=empty, X_unlabelled=pool)
+        drawn.append(made.sample(["b"] * 8, seed=0))
+        oracle = prior_with_pool(X, y, pool, rounds=2, trust=0.1, shares=power).prior
+        agree = oracle.posterior(test).argmax(axis=1) == proba[-1].argmax(axis=1)
+        assert agree.mean() > 0.99  # the classifier centres its rows: but for last bits
+    assert np.abs(proba[0] - proba[1]).max() > 0.05
+    assert np.abs(drawn[0] - drawn[1]).max() > 0.05
+
+
+@pytest.mark.parametrize("power", [-0.1, 1.1])
+@pytest.mark.parametrize("make", [make_classifier, make_generator])
+def test_shares_beyond_all_or_none_are_told(make, power):
+    with pytest.raises(ParameterError, match="pool_shares"):
+        make("diffusion", {"pool_shares": power}, seed=0)
 
 
 def test_shares_are_held_even():

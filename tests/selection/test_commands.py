@@ -120,6 +120,13 @@ def test_simulate_is_a_stage_and_an_mlflow_run(project):
     told = {run.data.params.get("simulate.classifier") for run in runs}
     assert "diffusion" in told
 
+    params["sweep"]["classifiers"]["diffusion"] = {"shrinkage": 1.0, "pool_trust": 0.0}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    assert call("simulate").exit_code == 0
+    other = pd.read_parquet(folder / "curves.parquet")
+    assert other.drop(columns="macro_f1").shape == curves.drop(columns="macro_f1").shape
+    assert not other["macro_f1"].equals(curves["macro_f1"])
+
 
 def test_random_is_always_beside(project):
     params = yaml.safe_load((ROOT / "params.demo.yaml").read_text())

@@ -213,3 +213,21 @@ def test_the_interval_is_students():
     assert (low, high) == pytest.approx(expected)
     assert np.isnan(interval([0.5], 0.9)[1])
     assert mean == pytest.approx(0.475)
+
+
+def test_the_judge_has_its_hyper_parameters(cells):
+    pool, test = hold_out(cells, 3, seed=0)
+    given = {"budgets": [12, 24], "seed": 0, "classifier": "knn"}
+    plain, near, far = (
+        replay(pool, test, by_strategy("random"), **given, classifier_params=values).steps
+        for values in (None, {"k": 1}, {"k": 24})
+    )
+    assert [s.scores for s in near] != [s.scores for s in far]
+    assert plain == replay(pool, test, by_strategy("random"), **given).steps
+    scores = [
+        full_score(pool, test, seed=0, classifier="knn", classifier_params={"k": k})
+        for k in (1, len(pool))
+    ]
+    assert scores[0] != scores[1]
+    with pytest.raises(ParameterError, match="kk"):
+        replay(pool, test, by_strategy("random"), **given, classifier_params={"kk": 1})

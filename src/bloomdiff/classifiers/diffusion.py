@@ -39,6 +39,13 @@ class DiffusionParams(ClassifierParams):
     pool_rounds: int = Field(
         DiffusionConfig.pool_rounds, ge=1, description="rounds in which the pool is labelled"
     )
+    pool_shares: float = Field(
+        DiffusionConfig.pool_shares,
+        ge=0,
+        le=1,
+        description="how far the classes have their own shares of the pool; 1 where one class is"
+        " nearly everything",
+    )
 
 
 @CLASSIFIERS.register("diffusion")
@@ -72,6 +79,7 @@ class DiffusionClassifier(Classifier):
             pool,
             rounds=params.pool_rounds,
             trust=params.pool_trust,
+            shares=params.pool_shares,
             shrinkage=params.shrinkage,
         )
         state = pack("whitening", prior.whitening) | pack("centres", prior.centres)

@@ -48,6 +48,9 @@ class DiffusionConfig:
         What a pool row of certain label counts for, in labelled rows; 0 ignores the pool.
     pool_rounds
         Rounds of a classifier and the class prior teaching each other the pool's labels.
+    pool_shares
+        How far the classes have their own shares of the pool while it is labelled, in [0, 1]: 0 for
+        equal ones, 1 where one class is nearly everything.
     nuisance_scale
         Factor of the spread in the directions in which the classes do not differ; 1 keeps that of
         the data, more makes a classifier rely less on them.
@@ -99,3 +102,4 @@ class DiffusionConfig:
     feedback: float = 0.0
     pool_trust: float = 0.1
     pool_rounds: int = 2
+    pool_shares: float = 0.0

@@ -85,6 +85,7 @@ class ClassDiffusion:
             pool,
             rounds=config.pool_rounds,
             trust=config.pool_trust,
+            shares=config.pool_shares,
             shrinkage=config.shrinkage,
             parents=parents,
         )

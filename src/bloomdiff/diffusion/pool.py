@@ -5,10 +5,10 @@ the classes even where there is one labelled row of each, from which no within-c
 be learned; where one can, its opinion and that of the prior are averaged. Expectation maximisation
 of the class prior on labelled and down-weighted pool rows (Nigam et al. 2000,
 doi:10.1023/A:1007692713085) takes over, since clouds that share a covariance are a better model of
-few rows than a boundary is. A classifier taught by the prior starts the next round, from which on
-the classes have their own shares of the pool (`bloomdiff.diffusion.shares`): in the first, when
-little is known of the classes, a share that seems small would only be made smaller. Diffusion on
-such pseudo-labels is due to You et al. 2023 (arXiv:2302.10586).
+few rows than a boundary is. A classifier taught by the prior starts the next round. Classes are
+taken as equally frequent in the pool, or as far as wanted as having their own shares of it
+(`bloomdiff.diffusion.shares`). Diffusion on such pseudo-labels is due to You et al. 2023
+(arXiv:2302.10586).
 
 All of it happens in the leading principal components of labelled and pool rows together.
 
@@ -82,6 +82,7 @@ def prior_with_pool(
     *,
     rounds: int,
     trust: float,
+    shares: float = 0.0,
     shrinkage: float | None = None,
     parents: Index | None = None,
 ) -> Learned:
@@ -89,7 +90,7 @@ def prior_with_pool(
 
     Parameters
     ----------
-    X, y, rounds, trust, shrinkage
+    X, y, rounds, trust, shares, shrinkage
         As for `pseudo_labels`.
     pool
         Rows without labels `(m, d)`, or None; of no use to a single class or without trust.
@@ -99,7 +100,7 @@ def prior_with_pool(
     still = np.zeros(X.shape[1], dtype=np.float32)
     if pool is None or not len(pool) or not trust or not y.max():
         return Learned(ClassPrior.fit(X, y, shrinkage=shrinkage, parents=parents), None, still)
-    told = pseudo_labels(X, y, pool, rounds=rounds, trust=trust, shrinkage=shrinkage)
+    told = pseudo_labels(X, y, pool, rounds=rounds, trust=trust, shares=shares, shrinkage=shrinkage)
     offset = still
     if told.moved:
         warnings.warn(
@@ -120,6 +121,7 @@ def pseudo_labels(
     *,
     rounds: int,
     trust: float,
+    shares: float = 0.0,
     shrinkage: float | None = None,
 ) -> Labels:
     """How many labelled rows of each class every pool row counts for, and whether it was moved.
@@ -135,6 +137,9 @@ def pseudo_labels(
     trust
         What a pool row of certain label counts for, in [0, 1]; one of uncertain label counts for
         less, by the probability of its likeliest class.
+    shares
+        How far the classes have their own shares of the pool, in [0, 1], see `own_shares`. A moved
+        pool has shares of its own making.
     shrinkage
         Of the covariance, as for `residual_covariance`.
     """
@@ -145,7 +150,9 @@ def pseudo_labels(
         p = np.sqrt((p + NEGLIGIBLE) * (q + NEGLIGIBLE))
         p /= p.sum(axis=1, keepdims=True)
     moved = told_apart(A, y, B, p) > TOLD_APART
-    p = _in_turns(A, y, B, p, rounds=rounds, trust=trust, shrinkage=shrinkage, moved=moved)
+    p = _in_turns(
+        A, y, B, p, rounds=rounds, trust=trust, shares=shares, shrinkage=shrinkage, moved=moved
+    )
     return Labels(_counts(p, trust), moved)
 
 
@@ -157,21 +164,21 @@ def _in_turns(
     *,
     rounds: int,
     trust: float,
+    shares: float,
     shrinkage: float | None,
     moved: bool,
 ) -> Doubles:
     """Class probabilities of the unlabelled `B` after so many rounds, from those of `p`.
 
-    Classes are equally frequent in the first round and have their own shares of the pool in the
-    others. Where the pool was moved, its rows are taken back by what the classes have in common,
-    and the shares are held even in the first round and halfway in the others.
+    Where the pool was moved, its rows are taken back by what the classes have in common, and the
+    classes' shares of it are held even in the first round and halfway in the others.
     """
     there = B
 
     def settled(p: Doubles, turn: int) -> tuple[Doubles, Floats]:
         """Labels with this round's shares, and the rows where they leave the pool."""
         if not moved:
-            return own_shares(p) if turn else p, there
+            return own_shares(p, shares), there
         p = evened(p, OWN_SHARES if turn else 0.0)
         return p, there - common_offset(A, y, there, _counts(p, trust))
 

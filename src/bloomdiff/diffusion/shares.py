@@ -14,7 +14,7 @@ SINKHORN = 50
 """Iterations towards given shares."""
 
 
-def own_shares(p: Doubles) -> Doubles:
+def own_shares(p: Doubles, power: float) -> Doubles:
     """Class probabilities `(m, c)` of rows under the shares that the classes have among these.
 
     Bayes' rule with equal frequencies gives every class its best chance to be found. Where one
@@ -26,10 +26,12 @@ def own_shares(p: Doubles) -> Doubles:
     ----------
     p
         Class probabilities under equal frequencies.
+    power
+        Of the shares, in [0, 1]: 1 for all that they say, 0 for equal ones, where `p` is returned.
     """
     q = p
-    for _ in range(ITERATIONS):
-        q = p * q.mean(axis=0)
+    for _ in range(ITERATIONS if power else 0):
+        q = p * q.mean(axis=0) ** power
         q /= q.sum(axis=1, keepdims=True)
     return q
 

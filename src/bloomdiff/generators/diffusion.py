@@ -60,6 +60,7 @@ class DiffusionParams(GeneratorParams):
     nuisance_scale: float = Field(default=_DEFAULT.nuisance_scale, gt=0)
     pool_trust: float = Field(default=_DEFAULT.pool_trust, ge=0, le=1)
     pool_rounds: int = Field(default=_DEFAULT.pool_rounds, ge=1)
+    pool_shares: float = Field(default=_DEFAULT.pool_shares, ge=0, le=1)
     parents: Literal["lineage"] | dict[str, str] | None = Field(
         default=None,
         description="parent of each class, or the vocabulary's lineages; classes of one parent lend"

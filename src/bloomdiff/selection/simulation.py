@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,7 @@ def replay(
     budgets: Sequence[int],
     seed: int,
     classifier: str = "logistic",
+    classifier_params: Mapping[str, Any] | None = None,
 ) -> Replay:
     """Ask for labels step by step, beginning with none, and score a classifier after each step.
 
@@ -99,6 +100,8 @@ def replay(
     classifier
         Name of the classifier that is scored. One that learns from a pool has the cells that
         have not been asked for, without their labels.
+    classifier_params
+        Its hyper-parameters; its defaults where None.
 
     Raises
     ------
@@ -110,7 +113,8 @@ def replay(
         raise ParameterError(
             f"budgets {list(budgets)}", f"do not rise to at most {len(pool)}", "mend them"
         )
-    truth, judge = pool.label, _Judge(pool, test, classifier, seed, ViewWhitening.of(pool))
+    truth = pool.label
+    judge = _Judge(pool, test, classifier, classifier_params, seed, ViewWhitening.of(pool))
     X = pool.X if judge.whitening is None else judge.whitening.transform(pool.X)
     order = np.empty(0, dtype=np.intp)
     steps = []
@@ -147,11 +151,16 @@ def hold_out(cells: EmbeddingSet, n_splits: int, seed: int) -> tuple[EmbeddingSe
 
 
 def full_score(
-    pool: EmbeddingSet, test: EmbeddingSet, *, seed: int, classifier: str = "logistic"
+    pool: EmbeddingSet,
+    test: EmbeddingSet,
+    *,
+    seed: int,
+    classifier: str = "logistic",
+    classifier_params: Mapping[str, Any] | None = None,
 ) -> dict[str, float]:
     """Scores with every label of the pool."""
     assert_disjoint(test.group, pool.fingerprint, what="the pool")
-    judge = _Judge(pool, test, classifier, seed, ViewWhitening.of(pool))
+    judge = _Judge(pool, test, classifier, classifier_params, seed, ViewWhitening.of(pool))
     return judge.step(np.arange(len(pool))).scores
 
 
@@ -161,7 +170,7 @@ class _Judge:
 
     Attributes
     ----------
-    pool, test, classifier, seed
+    pool, test, classifier, classifier_params, seed
         As given to `replay`.
     whitening
         Units that the classifier works in, where the pool has views.
@@ -170,6 +179,7 @@ class _Judge:
     pool: EmbeddingSet
     test: EmbeddingSet
     classifier: str
+    classifier_params: Mapping[str, Any] | None
     seed: int
     whitening: ViewWhitening | None
 
@@ -202,7 +212,8 @@ class _Judge:
         rest = None
         if CLASSIFIERS[self.classifier].uses_pool:
             rest = self.pool.take(np.setdiff1d(np.arange(len(self.pool)), order))
-        model = make_classifier(self.classifier, seed=self.seed)
+        values = dict(self.classifier_params or {})
+        model = make_classifier(self.classifier, values, seed=self.seed)
         model.fit(
             train.X,
             train.label,

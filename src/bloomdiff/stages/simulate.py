@@ -33,7 +33,12 @@ def run(project: Project, run: StageRun) -> None:
         partial(simulate_one, project),
         units,
         working=working,
-        key=key_of(settings.model_dump(mode="json"), params.judge, sha256_file(project.embeddings)),
+        key=key_of(
+            settings.model_dump(mode="json"),
+            params.judge,
+            params.judge_params,
+            sha256_file(project.embeddings),
+        ),
         jobs=params.jobs,
         describe="simulate",
     )
@@ -66,7 +71,7 @@ def run(project: Project, run: StageRun) -> None:
 def simulate_one(project: Project, folder: Path, seed: str, strategy: str) -> None:
     """Replay one strategy on one division of the cells; all strategies of a seed share it."""
     settings, number = project.params.simulate, int(seed)
-    classifier = project.params.judge
+    classifier, values = project.params.judge, project.params.judge_params
     pool, test = hold_out(EmbeddingSet.load(project.embeddings), settings.n_splits, number)
     budgets = [b for b in settings.budgets if b < len(pool)] or [len(pool)]
     played = replay(
@@ -76,8 +81,11 @@ def simulate_one(project: Project, folder: Path, seed: str, strategy: str) -> No
         budgets=budgets,
         seed=number,
         classifier=classifier,
+        classifier_params=values,
     )
-    full = full_score(pool, test, seed=number, classifier=classifier)[SCORE]
+    full = full_score(pool, test, seed=number, classifier=classifier, classifier_params=values)[
+        SCORE
+    ]
     figures = outcome(pool, played, full, SCORE)
     figures |= {f"found_{k}.{name}": v for (name, k), v in found_at(pool, played.order).items()}
     curve_table(played).to_parquet(folder / "curve.parquet", index=False)
