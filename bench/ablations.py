@@ -97,6 +97,7 @@ POOL: dict[str, dict[str, Any]] = {
     "pool, trust 1": {"pool_trust": 1.0},
     "pool, one round": {"pool_rounds": 1},
     "pool, four rounds": {"pool_rounds": 4},
+    "pool, own shares": {"pool_shares": 1.0},
     "pool, no network": {"n_steps": 0},
     "pool, lineages": {"parents": "lineage"},
 }
