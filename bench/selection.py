@@ -200,7 +200,8 @@ def gather(build: Path) -> None:
     with atomic_file(RESULTS / "selection.parquet") as temporary:
         table.to_parquet(temporary, index=False)
     order = {name: rank for rank, name in enumerate((*SETS, *VIEW_SETS))}
-    judged = table[table["set"].isin(order)].sort_values("set", key=lambda name: name.map(order))
+    judged = table[table["set"].isin(order)]
+    judged = judged.sort_values("set", key=lambda name: name.map(order), kind="stable")
     table = table[table["judge"] == PROBE].drop(columns="judge")
     text, parts = [], {}
     for name in ALL_SETS:
