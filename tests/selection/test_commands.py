@@ -124,7 +124,7 @@ def test_simulate_is_a_stage_and_an_mlflow_run(project):
     Path("params.yaml").write_text(yaml.safe_dump(params))
     assert call("simulate").exit_code == 0
     other = pd.read_parquet(folder / "curves.parquet")
-    assert other.drop(columns="macro_f1").shape == curves.drop(columns="macro_f1").shape
+    assert other.shape == curves.shape
     assert not other["macro_f1"].equals(curves["macro_f1"])
 
 
