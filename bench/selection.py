@@ -35,7 +35,7 @@ from bloomdiff.files import atomic_file, read_json, write_json
 from bloomdiff.parallel import map_chunks
 from bloomdiff.selection import STRATEGIES
 from bloomdiff.selection.curves import area, outcome, summarise, to_markdown
-from bloomdiff.selection.simulation import Chooser, by_strategy, full_score, replay
+from bloomdiff.selection.simulation import Chooser, Judge, by_strategy, full_score, replay
 from selection_data import (
     CHOSEN_ON,
     FEWEST,
@@ -55,12 +55,12 @@ SCORE = "macro_f1"
 BUDGETS = (5, 10, 15, 20, 30, 40, 50, 60, 80, 100, 150, 200, 300, 450, 600)
 AREA_TO = 200  # labels: beyond them curves are all but one, and would hide the differences
 PROBE = "logistic"
-JUDGES: dict[str, tuple[str, dict[str, float]]] = {
-    PROBE: (PROBE, {}),
-    "diffusion": ("diffusion", {}),
-    "diffusion, own shares": ("diffusion", {"pool_shares": 1.0}),
+JUDGES = {
+    PROBE: Judge(PROBE),
+    "diffusion": Judge("diffusion"),
+    "diffusion, own shares": Judge("diffusion", {"pool_shares": 1.0}),
 }
-"""Classifiers, and their hyper-parameters."""
+"""Classifiers that score the labels asked for, as the tables spell them."""
 ALL_SETS = (*SETS, *VIEW_SETS, *CHOSEN_ON)
 
 
@@ -106,17 +106,17 @@ def version(unit: Unit, build: Path, real: Path, judge: str = PROBE) -> str:
     """What the figures of a replay hang on: its division, and the modules that choose and judge."""
     name, seed, who = unit
     modules = ["selection_peers" if ":" in who else STRATEGIES[who].__module__]
-    classifier, values = JUDGES[judge]
+    values = JUDGES[judge].params
     if judge != PROBE:
         modules += [
-            CLASSIFIERS[classifier].__module__,
+            CLASSIFIERS[JUDGES[judge].classifier].__module__,
             "bloomdiff.diffusion.pool",
             "bloomdiff.diffusion.domains",
             "bloomdiff.diffusion.shares",
         ]
     if cells(name, build, real).views is not None:
         modules.append(ViewWhitening.__module__)
-    source = division(name, seed, build, real) + (json.dumps(values) if values else "")
+    source = division(name, seed, build, real) + (json.dumps(dict(values)) if values else "")
     source += "".join(inspect.getsource(sys.modules[module]) for module in modules)
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
@@ -152,7 +152,6 @@ def drop_stale(name: str, build: Path, real: Path) -> int:
 
 def play(units: list[Unit], *, build: Path, real: Path, judge: str = PROBE) -> None:
     """Replay strategies on divisions and keep their figures."""
-    classifier, values = JUDGES[judge]
     for name, seed, who in units:
         pool, test = divide(cells(name, build, real), name, seed)
         budgets = [b for b in BUDGETS if b < len(pool)]
@@ -163,8 +162,7 @@ def play(units: list[Unit], *, build: Path, real: Path, judge: str = PROBE) -> N
             chooser(who),
             budgets=budgets,
             seed=seed,
-            classifier=classifier,
-            classifier_params=values,
+            judge=JUDGES[judge],
         )
         seconds = round(time.process_time() - begin, 2)
         figures = outcome(pool, played, full(name, seed, build, real), SCORE)

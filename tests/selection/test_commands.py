@@ -123,6 +123,8 @@ def test_simulate_is_a_stage_and_an_mlflow_run(project):
     params["sweep"]["classifiers"]["diffusion"] = {"shrinkage": 1.0, "pool_trust": 0.0}
     Path("params.yaml").write_text(yaml.safe_dump(params))
     assert call("simulate").exit_code == 0
+    runs = client.search_runs([experiment.experiment_id])
+    assert "1.0" in {run.data.params.get("simulate.classifier.shrinkage") for run in runs}
     other = pd.read_parquet(folder / "curves.parquet")
     assert other.shape == curves.shape
     assert not other["macro_f1"].equals(curves["macro_f1"])

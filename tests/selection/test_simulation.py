@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import auc as sklearn_auc
 
+from bloomdiff.classifiers import make_classifier
 from bloomdiff.classifiers.diffusion import DiffusionClassifier
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.errors import LeakageError, ParameterError
@@ -17,7 +18,7 @@ from bloomdiff.selection.curves import (
     summarise,
     to_markdown,
 )
-from bloomdiff.selection.simulation import by_strategy, full_score, hold_out, replay
+from bloomdiff.selection.simulation import Judge, by_strategy, full_score, hold_out, replay
 
 
 @pytest.fixture(scope="module")
@@ -117,12 +118,12 @@ def test_a_judge_that_learns_from_a_pool_has_the_rest_without_labels(cells, monk
 
     budgets = [20, 40]
     given = replay(
-        pool, test, by_strategy("random"), budgets=budgets, seed=0, classifier="diffusion"
+        pool, test, by_strategy("random"), budgets=budgets, seed=0, judge=Judge("diffusion")
     )
     plain = DiffusionClassifier.fit
     monkeypatch.setattr(DiffusionClassifier, "fit", fit)
     again = replay(
-        pool, test, by_strategy("random"), budgets=budgets, seed=0, classifier="diffusion"
+        pool, test, by_strategy("random"), budgets=budgets, seed=0, judge=Judge("diffusion")
     )
     assert [s.scores for s in again.steps] == [s.scores for s in given.steps]
     for (n, rest), budget in zip(seen, budgets, strict=True):
@@ -132,7 +133,7 @@ def test_a_judge_that_learns_from_a_pool_has_the_rest_without_labels(cells, monk
         patched.setattr(DiffusionClassifier, "uses_pool", False)
         patched.setattr(DiffusionClassifier, "fit", plain)
         alone = replay(
-            pool, test, by_strategy("random"), budgets=budgets, seed=0, classifier="diffusion"
+            pool, test, by_strategy("random"), budgets=budgets, seed=0, judge=Judge("diffusion")
         )
     assert [s.scores for s in alone.steps] != [s.scores for s in given.steps]
 
@@ -217,17 +218,18 @@ def test_the_interval_is_students():
 
 def test_the_judge_has_its_hyper_parameters(cells):
     pool, test = hold_out(cells, 3, seed=0)
-    given = {"budgets": [12, 24], "seed": 0, "classifier": "knn"}
-    plain, near, far = (
-        replay(pool, test, by_strategy("random"), **given, classifier_params=values).steps
-        for values in (None, {"k": 1}, {"k": 24})
-    )
-    assert [s.scores for s in near] != [s.scores for s in far]
-    assert plain == replay(pool, test, by_strategy("random"), **given).steps
-    scores = [
-        full_score(pool, test, seed=0, classifier="knn", classifier_params={"k": k})
-        for k in (1, len(pool))
-    ]
-    assert scores[0] != scores[1]
+    budgets, everything = [12, 24], len(pool)
+
+    def played(**values):
+        judge = Judge("knn", values)
+        return replay(pool, test, by_strategy("random"), budgets=budgets, seed=0, judge=judge).steps
+
+    def full(**values):
+        return full_score(pool, test, seed=0, judge=Judge("knn", values))
+
+    default = make_classifier("knn").params.model_dump()
+    assert [s.scores for s in played(k=1)] != [s.scores for s in played(k=24)]
+    assert [s.scores for s in played()] == [s.scores for s in played(**default)]
+    assert full(k=1) != full(k=everything)
     with pytest.raises(ParameterError, match="kk"):
-        replay(pool, test, by_strategy("random"), **given, classifier_params={"kk": 1})
+        played(kk=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,26 @@ from bloomdiff.selection.geometry import Index
 
 Chooser = Callable[[Situation, int], Index]
 """Positions in the pool of the next cells, given what is known."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The classifier whose scores tell what labels are worth.
+
+    Attributes
+    ----------
+    classifier
+        Its name. One that learns from a pool has the cells that have not been asked for, without
+        their labels.
+    params
+        Its hyper-parameters, what is left out by default.
+    """
+
+    classifier: str = "logistic"
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+PROBE = Judge()
 
 
 @dataclass(frozen=True)
@@ -76,8 +96,7 @@ def replay(
     *,
     budgets: Sequence[int],
     seed: int,
-    classifier: str = "logistic",
-    classifier_params: Mapping[str, Any] | None = None,
+    judge: Judge = PROBE,
 ) -> Replay:
     """Ask for labels step by step, beginning with none, and score a classifier after each step.
 
@@ -97,11 +116,8 @@ def replay(
         Numbers of labels at which to score, rising, at most the pool's size.
     seed
         Seed of the strategy and the classifier.
-    classifier
-        Name of the classifier that is scored. One that learns from a pool has the cells that
-        have not been asked for, without their labels.
-    classifier_params
-        Its hyper-parameters; its defaults where None.
+    judge
+        The classifier that is scored.
 
     Raises
     ------
@@ -114,8 +130,8 @@ def replay(
             f"budgets {list(budgets)}", f"do not rise to at most {len(pool)}", "mend them"
         )
     truth = pool.label
-    judge = _Judge(pool, test, classifier, classifier_params, seed, ViewWhitening.of(pool))
-    X = pool.X if judge.whitening is None else judge.whitening.transform(pool.X)
+    court = _Court(pool, test, judge, seed, ViewWhitening.of(pool))
+    X = pool.X if court.whitening is None else court.whitening.transform(pool.X)
     order = np.empty(0, dtype=np.intp)
     steps = []
     for number, budget in enumerate(budgets):
@@ -133,7 +149,7 @@ def replay(
         order = np.concatenate([order, picked])
         if len(np.unique(order)) != budget:
             raise LeakageError("the strategy", "chose a cell twice", "mend it")
-        steps.append(judge.step(order))
+        steps.append(court.step(order))
     return Replay(steps, order)
 
 
@@ -151,26 +167,21 @@ def hold_out(cells: EmbeddingSet, n_splits: int, seed: int) -> tuple[EmbeddingSe
 
 
 def full_score(
-    pool: EmbeddingSet,
-    test: EmbeddingSet,
-    *,
-    seed: int,
-    classifier: str = "logistic",
-    classifier_params: Mapping[str, Any] | None = None,
+    pool: EmbeddingSet, test: EmbeddingSet, *, seed: int, judge: Judge = PROBE
 ) -> dict[str, float]:
     """Scores with every label of the pool."""
     assert_disjoint(test.group, pool.fingerprint, what="the pool")
-    judge = _Judge(pool, test, classifier, classifier_params, seed, ViewWhitening.of(pool))
-    return judge.step(np.arange(len(pool))).scores
+    court = _Court(pool, test, judge, seed, ViewWhitening.of(pool))
+    return court.step(np.arange(len(pool))).scores
 
 
 @dataclass(frozen=True)
-class _Judge:
+class _Court:
     """Scores a classifier that has learned from some cells of the pool.
 
     Attributes
     ----------
-    pool, test, classifier, classifier_params, seed
+    pool, test, judge, seed
         As given to `replay`.
     whitening
         Units that the classifier works in, where the pool has views.
@@ -178,8 +189,7 @@ class _Judge:
 
     pool: EmbeddingSet
     test: EmbeddingSet
-    classifier: str
-    classifier_params: Mapping[str, Any] | None
+    judge: Judge
     seed: int
     whitening: ViewWhitening | None
 
@@ -210,10 +220,9 @@ class _Judge:
         from bloomdiff.classifiers import CLASSIFIERS, make_classifier
 
         rest = None
-        if CLASSIFIERS[self.classifier].uses_pool:
+        if CLASSIFIERS[self.judge.classifier].uses_pool:
             rest = self.pool.take(np.setdiff1d(np.arange(len(self.pool)), order))
-        values = dict(self.classifier_params or {})
-        model = make_classifier(self.classifier, values, seed=self.seed)
+        model = make_classifier(self.judge.classifier, dict(self.judge.params), seed=self.seed)
         model.fit(
             train.X,
             train.label,

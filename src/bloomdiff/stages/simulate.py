@@ -12,7 +12,7 @@ from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.experiments.tracking import ChildRun, StageRun
 from bloomdiff.files import atomic_dir, read_json, sha256_file, write_json
 from bloomdiff.selection.curves import curve_table, found_at, outcome, summarise, to_markdown
-from bloomdiff.selection.simulation import by_strategy, full_score, hold_out, replay
+from bloomdiff.selection.simulation import Judge, by_strategy, full_score, hold_out, replay
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.work import finish, key_of, run_units
 
@@ -59,7 +59,8 @@ def run(project: Project, run: StageRun) -> None:
         text = to_markdown(summary, score="macro-F1", confidence=params.report.confidence)
         (folder / "summary.md").write_text(text, encoding="utf-8")
         _figure(curve).savefig(folder / "curves.png", metadata={"Software": None})
-    run.log_params({"classifier": params.judge, "seeds": len(seeds)})
+    told = {f"classifier.{name}": value for name, value in params.judge_params.items()}
+    run.log_params({"classifier": params.judge, **told, "seeds": len(seeds)})
     run.log_metrics(
         {f"area.{name}": v for name, v in zip(summary["strategy"], summary["area"], strict=True)}
     )
@@ -71,7 +72,7 @@ def run(project: Project, run: StageRun) -> None:
 def simulate_one(project: Project, folder: Path, seed: str, strategy: str) -> None:
     """Replay one strategy on one division of the cells; all strategies of a seed share it."""
     settings, number = project.params.simulate, int(seed)
-    classifier, values = project.params.judge, project.params.judge_params
+    judge = Judge(project.params.judge, project.params.judge_params)
     pool, test = hold_out(EmbeddingSet.load(project.embeddings), settings.n_splits, number)
     budgets = [b for b in settings.budgets if b < len(pool)] or [len(pool)]
     played = replay(
@@ -80,12 +81,9 @@ def simulate_one(project: Project, folder: Path, seed: str, strategy: str) -> No
         by_strategy(strategy, settings.strategies[strategy]),
         budgets=budgets,
         seed=number,
-        classifier=classifier,
-        classifier_params=values,
+        judge=judge,
     )
-    full = full_score(pool, test, seed=number, classifier=classifier, classifier_params=values)[
-        SCORE
-    ]
+    full = full_score(pool, test, seed=number, judge=judge)[SCORE]
     figures = outcome(pool, played, full, SCORE)
     figures |= {f"found_{k}.{name}": v for (name, k), v in found_at(pool, played.order).items()}
     curve_table(played).to_parquet(folder / "curve.parquet", index=False)
