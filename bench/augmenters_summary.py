@@ -148,19 +148,24 @@ def _goals(scores: pd.DataFrame) -> list[str]:
     for name, pool in (*((n, p) for p, n in NAMED.items()), *OWN_BAYES):
         number, wanted = (3, FEW) if pool else (2, tuple(REGIMES))
         duels: list[tuple[str, Difference]] = []
+        sides: list[Wide] = []
         for data, regime, wide in regimes:
             rival = _best_rival(wide, pool) if regime in wanted else None
             difference = None if rival is None else compare(wide, name, rival)
             if difference is not None:
                 duels.append((f"{data} {regime} against {rival}", difference))
+                sides.append(wide[[name, rival]].set_axis(["ours", "rivals"], axis=1))
         means = [d.mean for _, d in duels]
         ahead = sum(d.low > 0 for _, d in duels)
         if not means:
             continue
+        # Division by division: regimes of one set share its cells, and those of a seed their split.
+        together = compare(sum(sides[1:], sides[0]) / len(sides), "ours", "rivals")
+        average = f"{100 * np.mean(means):+.1f}" if together is None else points(together)
         lines.append(
             f"{number}. `{name}` against the best rival of each regime"
             f"{' that may use the pool, 1 to 5 shots' if pool else ', none with a pool'}:"
-            f" {100 * np.mean(means):+.1f} points on average, interval above zero in {ahead}"
+            f" {average} points on average, interval above zero in {ahead}"
             f" of {len(means)}, from {100 * min(means):+.1f} to {100 * max(means):+.1f}. "
             + "; ".join(f"{what} {points(d)}" for what, d in duels)
             + "."

@@ -11,7 +11,7 @@ import pytest
 import augmenters_methods
 from augmenters import KEY, missing, run_unit
 from augmenters_data import REGIMES, Regime, divide
-from augmenters_methods import BEHIND, BUDGET, FILL, METHODS, PLAIN, compete
+from augmenters_methods import BEHIND, BUDGET, FILL, METHODS, PLAIN, Method, compete
 from augmenters_summary import _best_rival, _preamble, _ranks, summarise
 from augmenters_views import views_section
 from bloomdiff.data.embedding_set import EmbeddingSet
@@ -65,6 +65,22 @@ def test_every_method_has_the_same_number_of_configurations() -> None:
             assert len(found) == BUDGET, (method.name, classifier)
             assert len({str(option) for option in found}) == BUDGET
     assert {len(values) * len(FILL) for values in BEHIND.values()} == {BUDGET}
+
+
+POOL_GENERATORS = [m for m in METHODS.values() if m.pool and m.generator]
+
+
+@pytest.mark.parametrize("method", POOL_GENERATORS, ids=[m.name for m in POOL_GENERATORS])
+def test_what_a_pool_gives_is_always_added(cells: EmbeddingSet, method: Method) -> None:
+    parts = divide(cells, REGIMES["5-shot"], 0)
+    few, many = (replace(parts.pool, rows=parts.pool.rows[:n], X=parts.pool.X[:n]) for n in (9, 99))
+    for pool in (few, many):
+        trained = augmenters_methods.Trained(method, parts.labelled, pool, 0)
+        for _, level in method.behind["logistic"]:
+            added = trained._filled(level)
+            assert added is not None
+            counts = np.unique(added.label, return_counts=True)[1]
+            assert (counts == level - 5).all()
 
 
 def test_scores_are_taken_up_and_summarised(cells: EmbeddingSet, tmp_path) -> None:
