@@ -1,6 +1,7 @@
 """Several workers on one study, one of them killed: a real PostgreSQL, and a journal file."""
 
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -15,7 +16,7 @@ import pytest
 
 from bloomdiff.errors import InputError, IntegrityError
 from bloomdiff.experiments.studies import run_study
-from bloomdiff.experiments.studies.storage import open_storage
+from bloomdiff.experiments.studies.storage import WRITER, fail_orphans, open_storage
 
 pytestmark = [
     pytest.mark.slow,
@@ -157,6 +158,26 @@ def test_killed_worker_on_a_journal_file(tmp_path):
     killed, outputs = work_together(storage, tmp_path)
     study = optuna.load_study(study_name="shared", storage=open_storage(storage))
     assert_exact(study, killed, outputs)
+
+
+@pytest.mark.parametrize("scheme", ["journal", "sqlite"])
+def test_two_workers_fail_the_same_orphan_at_once(tmp_path, scheme):
+    opened = open_storage(f"{scheme}:///{tmp_path}/studies")
+    other = optuna.create_study(study_name="shared", storage=opened)
+
+    class OtherIsFaster(optuna.samplers.RandomSampler):
+        """Called by `tell` after it has looked at the trial's state, before it writes the new."""
+
+        def after_trial(self, study, trial, state, values):
+            other.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+
+    orphan = other.ask()
+    orphan.set_user_attr(WRITER, f"{platform.node()}:{2**22 + 1}:0.0")  # above the largest pid
+    study = optuna.load_study(study_name="shared", storage=opened, sampler=OtherIsFaster())
+    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
+        study.tell(other.ask().number, state=optuna.trial.TrialState.FAIL)
+    fail_orphans(study, opened)
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "FAIL"]
 
 
 def test_a_server_that_does_not_answer_is_one_line():

@@ -7,6 +7,7 @@ one machine, whose processes can be asked instead.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
 from pathlib import Path
@@ -115,7 +116,9 @@ def fail_orphans(study: Any, storage: Any) -> None:
         writer = trial.user_attrs.get(WRITER)
         orphan = _is_old(trial) if writer is None else not is_alive(writer)
         if orphan:
-            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+            # Another worker may fail it between tell's look at the state and its writing.
+            with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+                study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
 def _is_old(trial: Any) -> bool:
