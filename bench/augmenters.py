@@ -31,8 +31,9 @@ from augmenters_data import (
     divide,
     load,
 )
-from augmenters_methods import ALL_LABELS, METHODS, PLAIN, VIEW_ROWS, Trained, compete
+from augmenters_methods import ALL_LABELS, METHODS, PLAIN, VIEW_ROWS
 from augmenters_summary import summarise
+from augmenters_tuning import Trained, compete
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.files import atomic_file
 

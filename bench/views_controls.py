@@ -27,7 +27,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from augmenters_data import REGIMES, WITH_VIEWS, divide, load
-from augmenters_methods import METHODS, compete
+from augmenters_methods import METHODS
+from augmenters_tuning import compete
 from augmenters_views import compare, points
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.view_whitening import ViewWhitening

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import augmenters_methods
 from augmenters import KEY, missing, run_unit
 from augmenters_data import REGIMES, Regime, divide
-from augmenters_methods import BEHIND, BUDGET, FILL, METHODS, PLAIN, Method, compete
+from augmenters_methods import BEHIND, BUDGET, FILL, METHODS, PLAIN, Method
 from augmenters_summary import _best_rival, _preamble, _ranks, summarise
+from augmenters_tuning import Trained, compete
 from augmenters_views import views_section
 from bloomdiff.data.embedding_set import EmbeddingSet
 
@@ -61,7 +61,7 @@ def test_labels_of_the_pool_change_nothing(cells: EmbeddingSet, name: str) -> No
 def test_every_method_has_the_same_number_of_configurations() -> None:
     for method in METHODS.values():
         for classifier in method.own or PLAIN:
-            found = augmenters_methods._configurations(method, classifier)
+            found = method.configurations(classifier)
             assert len(found) == BUDGET, (method.name, classifier)
             assert len({str(option) for option in found}) == BUDGET
     assert {len(values) * len(FILL) for values in BEHIND.values()} == {BUDGET}
@@ -75,12 +75,20 @@ def test_what_a_pool_gives_is_always_added(cells: EmbeddingSet, method: Method) 
     parts = divide(cells, REGIMES["5-shot"], 0)
     few, many = (replace(parts.pool, rows=parts.pool.rows[:n], X=parts.pool.X[:n]) for n in (9, 99))
     for pool in (few, many):
-        trained = augmenters_methods.Trained(method, parts.labelled, pool, 0)
+        trained = Trained(method, parts.labelled, pool, 0)
         for _, level in method.behind["logistic"]:
-            added = trained._filled(level)
+            added = trained.filled(level, "logistic")
             assert added is not None
             counts = np.unique(added.label, return_counts=True)[1]
             assert (counts == level - 5).all()
+
+
+def test_what_one_classifier_asks_for_changes_no_other(cells: EmbeddingSet) -> None:
+    labelled = divide(cells, REGIMES["5-shot"], 0).labelled
+    asks, does_not = METHODS["gmm"], replace(METHODS["gmm"], behind={})
+    assert asks.amount("logistic") > asks.amount("knn") == does_not.amount("logistic")
+    drawn = [Trained(m, labelled, None, 0).filled(100, "knn") for m in (asks, does_not)]
+    np.testing.assert_array_equal(*(rows.X for rows in drawn if rows is not None), strict=True)
 
 
 def test_scores_are_taken_up_and_summarised(cells: EmbeddingSet, tmp_path) -> None:
@@ -133,9 +141,9 @@ def test_methods_are_whitened_by_the_views_of_the_cells_that_they_may_use(
     parts = divide(with_views(cells, 5.0), REGIMES["5-shot"], 0)
     for method in METHODS.values():
         if method.own and "logistic" in method.own:
-            trained = augmenters_methods.Trained(method, parts.labelled, None, 0)
+            trained = Trained(method, parts.labelled, None, 0)
             assert (trained.whitening is None) == method.view_rows
-    pooled = augmenters_methods.Trained(METHODS["real only"], parts.labelled, parts.pool, 0)
+    pooled = Trained(METHODS["real only"], parts.labelled, parts.pool, 0)
     assert pooled.whitening is not None
     assert pooled.whitening.fingerprint == parts.labelled.fingerprint | parts.pool.fingerprint
 
