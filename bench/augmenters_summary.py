@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from augmenters_data import ACROSS, CHOSEN_ON, REGIMES, WITH_VIEWS
+from augmenters_goals import Wide, goals_section, wide
 from augmenters_methods import ALL_LABELS, METHODS
-from augmenters_views import FEW, REAL, compare, points, shots_axis, views_section
+from augmenters_views import REAL, compare, points, shots_axis, views_section
 from bloomdiff.metrics.ranking import mean_ranks
-from bloomdiff.metrics.statistics import Difference
 from bloomdiff.report.diagrams import critical_difference
-
-# Named before anything was scored; the diffusion classifiers are reported beside them.
-NAMED = {False: "diffusion", True: "diffusion + pool"}
-OWN_BAYES = (("diffusion classifier", False), ("diffusion classifier + pool", True))
-Wide = pd.DataFrame  # rows are seeds, columns methods
 
 
 def summarise(folder: Path) -> str:
@@ -33,7 +26,7 @@ def summarise(folder: Path) -> str:
     claimed = primary[~seen.isin(CHOSEN_ON)]
     if len(claimed):
         with_views = claimed["data"].str.endswith(WITH_VIEWS)
-        lines += ["", "## Goals", "", *_goals(claimed[~with_views])]
+        lines += ["", *goals_section(claimed[~with_views])]
         for pool in (False, True):
             lines += ["", *_ranks(claimed[~with_views], pool, folder)]
         elsewhere = claimed["data"].str.removesuffix(WITH_VIEWS).isin(ACROSS)
@@ -82,14 +75,10 @@ def _fewer_divisions(scores: pd.DataFrame, by: list[str]) -> str:
     return f" Scored on fewer, so that only their gains can be compared: {', '.join(told)}."
 
 
-def _wide(scores: pd.DataFrame) -> Wide:
-    return scores.pivot(index="seed", columns="method", values="macro_f1")
-
-
 def _table(scores: pd.DataFrame) -> list[str]:
     regimes = [r for r in REGIMES if r in set(scores["regime"])]
     methods = [m for m in (*METHODS, ALL_LABELS) if m in set(scores["method"])]
-    wides = {regime: _wide(scores[scores["regime"] == regime]) for regime in regimes}
+    wides = {regime: wide(scores[scores["regime"] == regime]) for regime in regimes}
     lines = [f"| method | {' | '.join(regimes)} |", "|---" * (1 + len(regimes)) + "|"]
     for method in methods:
         cells = [_cell(wides[regime], method) for regime in regimes]
@@ -97,101 +86,14 @@ def _table(scores: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _cell(wide: Wide, method: str) -> str:
-    if method not in wide or wide[method].isna().all():
+def _cell(scored: Wide, method: str) -> str:
+    if method not in scored or scored[method].isna().all():
         return "–"
-    mean = f"{100 * wide[method].mean():.1f}"
-    difference = None if method == REAL else compare(wide, method, REAL)
+    mean = f"{100 * scored[method].mean():.1f}"
+    difference = None if method == REAL else compare(scored, method, REAL)
     if difference is None:
         return mean
     return f"{mean} ({points(difference)})"
-
-
-# ---------------------------------------------------------------------------------------- goals
-def _regimes(scores: pd.DataFrame) -> list[tuple[str, str, Wide]]:
-    return [
-        (str(data), str(regime), _wide(part))
-        for (data, regime), part in scores.groupby(["data", "regime"], observed=True)
-    ]
-
-
-def _rivals(pool: bool, wide: Wide) -> list[str]:
-    """Those without a pool, or those that may use the same pool, if scored on all divisions."""
-    return [
-        name
-        for name, method in METHODS.items()
-        if not method.ours and (pool or not method.pool) and name != REAL and name in wide
-        # The mean over other divisions than ours is not to be compared.
-        if wide[name].notna().all()
-    ]
-
-
-def _best_rival(wide: Wide, pool: bool) -> str | None:
-    """The rival of the highest mean, chosen on the very scores: the odds are the rival's."""
-    rivals = _rivals(pool, wide)
-    return str(wide[rivals].mean().idxmax()) if rivals else None
-
-
-def _goals(scores: pd.DataFrame) -> list[str]:
-    regimes = _regimes(scores)
-    lines = []
-    for method in NAMED.values():
-        found = [(d, r, compare(w, method, REAL)) for d, r, w in regimes]
-        told = [(d, r, c) for d, r, c in found if c is not None]
-        worse = [f"{d} {r} ({points(c)})" for d, r, c in told if c.high < 0]
-        better = sum(c.low > 0 for _, _, c in told)
-        lines.append(
-            f"1. `{method}` against real only, {len(told)} regimes: significantly better in"
-            f" {better}, significantly worse in {len(worse)}{': ' if worse else ''}"
-            f"{'; '.join(worse)}."
-        )
-    for name, pool in (*((n, p) for p, n in NAMED.items()), *OWN_BAYES):
-        number, wanted = (3, FEW) if pool else (2, tuple(REGIMES))
-        duels: list[tuple[str, Difference]] = []
-        sides: list[Wide] = []
-        for data, regime, wide in regimes:
-            rival = _best_rival(wide, pool) if regime in wanted else None
-            difference = None if rival is None else compare(wide, name, rival)
-            if difference is not None:
-                duels.append((f"{data} {regime} against {rival}", difference))
-                sides.append(wide[[name, rival]].set_axis(["ours", "rivals"], axis=1))
-        means = [d.mean for _, d in duels]
-        ahead = sum(d.low > 0 for _, d in duels)
-        if not means:
-            continue
-        # Division by division: regimes of one set share its cells, and those of a seed their split.
-        together = compare(sum(sides[1:], sides[0]) / len(sides), "ours", "rivals")
-        average = f"{100 * np.mean(means):+.1f}" if together is None else points(together)
-        lines.append(
-            f"{number}. `{name}` against the best rival of each regime"
-            f"{' that may use the pool, 1 to 5 shots' if pool else ', none with a pool'}:"
-            f" {average} points on average, interval above zero in {ahead}"
-            f" of {len(means)}, from {100 * min(means):+.1f} to {100 * max(means):+.1f}. "
-            + "; ".join(f"{what} {points(d)}" for what, d in duels)
-            + "."
-        )
-    lines += _gap(regimes)
-    return lines
-
-
-def _gap(regimes: Sequence[tuple[str, str, Wide]]) -> list[str]:
-    """How much of the way from few labels to all of them each of ours goes at five shots."""
-    lines = []
-    for data, regime, wide in regimes:
-        if regime != "5-shot" or ALL_LABELS not in wide:
-            continue
-        mean = wide.mean()
-        gap = mean[ALL_LABELS] - mean[REAL]
-        if gap <= 0:
-            continue
-        closed = {
-            name: (mean[name] - mean[REAL]) / gap
-            for name in ("self-training + pool", "diffusion + pool", "diffusion classifier + pool")
-            if name in mean
-        }
-        told = ", ".join(f"{name} {100 * part:.0f} %" for name, part in closed.items())
-        lines.append(f"4. {data}, 5 shots, gap of {100 * gap:.1f} points to all labels: {told}.")
-    return lines
 
 
 def _ranks(scores: pd.DataFrame, pool: bool, folder: Path) -> list[str]:
@@ -253,10 +155,10 @@ def draw_curves(scores: pd.DataFrame, path: Path) -> None:
     names = list(dict.fromkeys(scores["data"]))
     if not names:
         return
-    wide = min(3, len(names))
-    high = -(-len(names) // wide)
-    figure = Figure(figsize=(4.2 * wide, 3.8 * high + 0.8), layout="constrained")
-    grid = figure.subplots(high, wide, squeeze=False)
+    across = min(3, len(names))
+    high = -(-len(names) // across)
+    figure = Figure(figsize=(4.2 * across, 3.8 * high + 0.8), layout="constrained")
+    grid = figure.subplots(high, across, squeeze=False)
     for axis in grid.flat[len(names) :]:
         axis.set_axis_off()
     for axis, name in zip(grid.flat, names, strict=False):

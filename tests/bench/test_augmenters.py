@@ -10,8 +10,9 @@ import pytest
 
 from augmenters import KEY, missing, run_unit
 from augmenters_data import REGIMES, Regime, divide
+from augmenters_goals import best_rival, goals_section
 from augmenters_methods import BEHIND, BUDGET, FILL, METHODS, PLAIN, Method
-from augmenters_summary import _best_rival, _preamble, _ranks, summarise
+from augmenters_summary import _preamble, _ranks, summarise
 from augmenters_tuning import Trained, compete
 from augmenters_views import views_section
 from bloomdiff.data.embedding_set import EmbeddingSet
@@ -176,8 +177,28 @@ def test_what_views_add_is_paired_by_division(tmp_path) -> None:
 
 def test_best_rival_was_scored_on_all_divisions() -> None:
     wide = pd.DataFrame({"real only": [0.5, 0.6], "smote": [0.5, 0.7], "gmm": [np.nan, 0.9]})
-    assert _best_rival(wide, pool=False) == "smote"
-    assert _best_rival(wide.tail(1), pool=False) == "gmm"
+    assert best_rival(wide, pool=False) == "smote"
+    assert best_rival(wide.tail(1), pool=False) == "gmm"
+
+
+def test_one_rival_in_all_regimes_is_compared_division_by_division() -> None:
+    """The gain over each rival, though the best of a regime changes from one to the next."""
+    shares = {"real only": 0.40, "diffusion": 0.52, "smote": 0.50, "gmm": 0.45, "tvae": 0.60}
+    rows = [
+        {"data": "made", "regime": regime, "method": name, "seed": seed}
+        | {"macro_f1": share + 0.01 * seed + (0.08 if (name, regime) == ("gmm", "5-shot") else 0.0)}
+        for regime in ("1-shot", "5-shot")
+        for name, share in shares.items()
+        for seed in range(2 if (name, regime) == ("tvae", "5-shot") else 3)
+    ]
+    scores = pd.DataFrame(rows)
+    told = "\n".join(goals_section(scores))
+    assert "| tvae | 1 | -8.0, -8.0 to -8.0 | 0 | 1 |" in told  # where it has all divisions
+    assert "| smote | 2 | +2.0, +2.0 to +2.0 | 2 | 0 |" in told
+    assert "| gmm | 2 | +3.0, +3.0 to +3.0 | 1 | 1 |" in told
+    assert "| real only | 2 | +12.0, +12.0 to +12.0 | 2 | 0 |" in told
+    assert "of each regime, none with a pool: -4.5, -4.5 to -4.5 points on average" in told
+    assert "| made | -8.0, -8.0 to -8.0, tvae | -1.0, -1.0 to -1.0, gmm |" in told
 
 
 def test_methods_with_fewer_divisions_are_named() -> None:

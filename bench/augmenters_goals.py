@@ -1,0 +1,171 @@
+"""What became of the benchmark's goals, from its scores alone.
+
+The comparisons were named before anything was scored: `diffusion` where there is no pool and
+`diffusion + pool` where there is one. The diffusion classifiers are reported beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from augmenters_data import REGIMES
+from augmenters_methods import ALL_LABELS, METHODS
+from augmenters_views import FEW, REAL, compare, points
+from bloomdiff.metrics.statistics import Difference
+
+NAMED = {False: "diffusion", True: "diffusion + pool"}
+OWN_BAYES = (("diffusion classifier", False), ("diffusion classifier + pool", True))
+Wide = pd.DataFrame  # rows are seeds, columns methods
+Duels = dict[tuple[str, str], tuple[str, Difference]]  # by data and regime: the rival and the gain
+
+
+def goals_section(scores: pd.DataFrame) -> list[str]:
+    """A line for each goal, and a table for each comparison with the best rivals."""
+    regimes = _regimes(scores)
+    lines = [_never_worse(method, regimes) for method in NAMED.values()]
+    tables: list[str] = []
+    for name, pool in (*((n, p) for p, n in NAMED.items()), *OWN_BAYES):
+        line, duels = _against_the_best(name, pool, regimes)
+        if duels:
+            lines.append(line)
+            tables += ["", *_duels_table(name, pool, duels)]
+            tables += ["", *_each_rival(name, pool, regimes)]
+    return ["## Goals", "", *lines, *_gap(regimes), *tables]
+
+
+def wide(scores: pd.DataFrame) -> Wide:
+    """Macro-F1 of one data set, regime and classifier."""
+    return scores.pivot(index="seed", columns="method", values="macro_f1")
+
+
+def rivals_of(scored: Wide, pool: bool) -> list[str]:
+    """Those without a pool, or those that may use the same pool, if scored on all divisions."""
+    return [
+        name
+        for name, method in METHODS.items()
+        if not method.ours and (pool or not method.pool) and name != REAL and name in scored
+        # The mean over other divisions than ours is not to be compared.
+        if scored[name].notna().all()
+    ]
+
+
+def best_rival(scored: Wide, pool: bool) -> str | None:
+    """The rival of the highest mean, chosen on the very scores: the odds are the rival's."""
+    rivals = rivals_of(scored, pool)
+    return str(scored[rivals].mean().idxmax()) if rivals else None
+
+
+def _regimes(scores: pd.DataFrame) -> list[tuple[str, str, Wide]]:
+    return [
+        (str(data), str(regime), wide(part))
+        for (data, regime), part in scores.groupby(["data", "regime"], observed=True)
+    ]
+
+
+def _never_worse(method: str, regimes: Sequence[tuple[str, str, Wide]]) -> str:
+    found = [(d, r, compare(scored, method, REAL)) for d, r, scored in regimes]
+    told = [(d, r, c) for d, r, c in found if c is not None]
+    worse = [f"{d} {r} ({points(c)})" for d, r, c in told if c.high < 0]
+    better = sum(c.low > 0 for _, _, c in told)
+    return (
+        f"1. `{method}` against real only, {len(told)} regimes: significantly better in"
+        f" {better}, significantly worse in {len(worse)}{': ' if worse else ''}"
+        f"{'; '.join(worse)}."
+    )
+
+
+def _against_the_best(
+    name: str, pool: bool, regimes: Sequence[tuple[str, str, Wide]]
+) -> tuple[str, Duels]:
+    number, wanted = (3, FEW) if pool else (2, tuple(REGIMES))
+    duels: Duels = {}
+    sides: list[Wide] = []
+    for data, regime, scored in regimes:
+        rival = best_rival(scored, pool) if regime in wanted else None
+        difference = None if rival is None else compare(scored, name, rival)
+        if rival is not None and difference is not None:
+            duels[data, regime] = rival, difference
+            sides.append(scored[[name, rival]].set_axis(["ours", "rivals"], axis=1))
+    if not duels:
+        return "", duels
+    means = [difference.mean for _, difference in duels.values()]
+    ahead = sum(difference.low > 0 for _, difference in duels.values())
+    together = _together(sides)
+    average = f"{100 * np.mean(means):+.1f}" if together is None else points(together)
+    line = (
+        f"{number}. `{name}` against the best rival of each regime"
+        f"{' that may use the pool, 1 to 5 shots' if pool else ', none with a pool'}:"
+        f" {average} points on average, interval above zero in {ahead}"
+        f" of {len(means)}, from {100 * min(means):+.1f} to {100 * max(means):+.1f}."
+    )
+    return line, duels
+
+
+def _together(sides: Sequence[Wide]) -> Difference | None:
+    """Mean over regimes, division by division: those of one seed share their split."""
+    return compare(sum(sides[1:], sides[0]) / len(sides), "ours", "rivals")
+
+
+def _each_rival(name: str, pool: bool, regimes: Sequence[tuple[str, str, Wide]]) -> list[str]:
+    """Against one rival in all regimes, as a user would choose one, instead of each one's best."""
+    sides: dict[str, list[Wide]] = {}
+    for _, _, scored in regimes:
+        for rival in (REAL, *rivals_of(scored, pool)) if name in scored else ():
+            pair = scored[[name, rival]].set_axis(["ours", "rivals"], axis=1)
+            sides.setdefault(rival, []).append(pair)
+    told = []
+    for rival, pairs in sides.items():
+        together = _together(pairs)
+        if together is None:
+            continue
+        single = [d for pair in pairs if (d := compare(pair, "ours", "rivals")) is not None]
+        ahead, behind = sum(d.low > 0 for d in single), sum(d.high < 0 for d in single)
+        line = f"| {rival} | {len(pairs)} | {points(together)} | {ahead} | {behind} |"
+        told.append((together.mean, line))
+    if not told:
+        return []
+    return [
+        f"### `{name}` less each rival{' that may use the pool' if pool else ''}, all regimes",
+        "",
+        "| rival | regimes | mean | ahead | behind |",
+        "|---|---|---|---|---|",
+        *(line for _, line in sorted(told)),
+    ]
+
+
+def _duels_table(name: str, pool: bool, duels: Duels) -> list[str]:
+    regimes = [r for r in REGIMES if any(r == regime for _, regime in duels)]
+    lines = [
+        f"### `{name}` less the best rival{' that may use the pool' if pool else ''}",
+        "",
+        f"| data | {' | '.join(regimes)} |",
+        "|---" * (1 + len(regimes)) + "|",
+    ]
+    for data in dict.fromkeys(data for data, _ in duels):
+        found = [duels.get((data, regime)) for regime in regimes]
+        cells = ["–" if duel is None else f"{points(duel[1])}, {duel[0]}" for duel in found]
+        lines.append(f"| {data} | {' | '.join(cells)} |")
+    return lines
+
+
+def _gap(regimes: Sequence[tuple[str, str, Wide]]) -> list[str]:
+    """How much of the way from few labels to all of them each of ours goes at five shots."""
+    lines = []
+    for data, regime, scored in regimes:
+        if regime != "5-shot" or ALL_LABELS not in scored:
+            continue
+        mean = scored.mean()
+        gap = mean[ALL_LABELS] - mean[REAL]
+        if gap <= 0:
+            continue
+        closed = {
+            name: (mean[name] - mean[REAL]) / gap
+            for name in ("self-training + pool", "diffusion + pool", "diffusion classifier + pool")
+            if name in mean
+        }
+        told = ", ".join(f"{name} {100 * part:.0f} %" for name, part in closed.items())
+        lines.append(f"4. {data}, 5 shots, gap of {100 * gap:.1f} points to all labels: {told}.")
+    return lines
