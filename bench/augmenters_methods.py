@@ -137,7 +137,7 @@ _MANY = _filling((600, 100), 1000.0, 100.0, 10.0)
 _MANY_OR_NONE = _filling((600, LARGEST), 1000.0, 100.0, 10.0)
 _BEHIND: dict[str, Mapping[str, Sequence[Option]]] = {
     "gaussian": _MANY_OR_NONE,
-    "gmm": _MANY_OR_NONE,
+    "gmm": _MANY,
     "mixup": _MANY_OR_NONE,
     "gaussian-copula": _MANY,
 }
