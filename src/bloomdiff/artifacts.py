@@ -14,6 +14,7 @@ from bloomdiff.registry import Registry
 
 T = TypeVar("T")
 Arrays = dict[str, npt.NDArray[Any]]
+AnyPath = str | Path
 _STATE = "state.safetensors"
 
 
@@ -63,8 +64,9 @@ def read_artifact(
 
     folder = Path(path)
     card = read_json(folder / f"{noun}.json")
-    if card[noun] != name:
-        raise InputError(str(path), f"holds a {card[noun]!r}", f"load it as {name}")
+    if (held := card.get(noun) if isinstance(card, dict) else None) != name:
+        what = f"holds a {held!r}" if held else f"does not name a {noun}"
+        raise InputError(str(path), what, f"name a folder of {name}")
     if (found := card.get("layout", 1)) != layout:
         raise InputError(
             str(folder / f"{noun}.json"),

@@ -11,9 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from bloomdiff.diffusion.config import DiffusionConfig
-from bloomdiff.diffusion.estimator import EmbeddingDiffusion
-from bloomdiff.diffusion.oversampler import DiffusionOverSampler
+from bloomdiff.diffusion import DiffusionConfig, DiffusionOverSampler, EmbeddingDiffusion
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -111,3 +109,23 @@ def test_an_unknown_class_is_named(data):
     model = EmbeddingDiffusion(n_steps=0, random_state=0).fit(*data)
     with pytest.raises(ValueError, match="'blast'"):
         model.sample(["a", "blast"])
+
+
+@pytest.mark.parametrize("labels", [5, np.array(5), [["a", "b"]]])
+def test_sample_wants_one_class_a_row(data, labels):
+    X, y = data
+    model = EmbeddingDiffusion(n_steps=0, random_state=0).fit(
+        X, np.unique(y, return_inverse=True)[1]
+    )
+    with pytest.raises(ValueError, match="one class a row"):
+        model.sample(labels)
+
+
+def test_a_class_of_another_type_is_unknown(data):
+    model = EmbeddingDiffusion(n_steps=0, random_state=0).fit(*data)
+    with pytest.raises(ValueError, match="class 0 was not fitted"):
+        model.sample([0, 1])
+
+
+def test_no_rows_are_no_error(data):
+    assert EmbeddingDiffusion(n_steps=0, random_state=0).fit(*data).sample([]).shape == (0, 5)

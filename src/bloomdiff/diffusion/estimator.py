@@ -14,9 +14,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from bloomdiff.artifacts import AnyPath
 from bloomdiff.diffusion.centres import parent_indices
 from bloomdiff.diffusion.config import DiffusionConfig
 from bloomdiff.diffusion.model import ClassDiffusion, ClassifierKind
+from bloomdiff.diffusion.saved import read_estimator, write_estimator
 from bloomdiff.diffusion.temperature import held_out_temperature
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index
 
@@ -111,17 +113,8 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, index = np.unique(y, return_inverse=True)
         if X_unlabelled is not None:
             X_unlabelled = validate_data(self, X_unlabelled, dtype=np.float32, reset=False)
-        config = replace(
-            self.config or _DEFAULT,
-            n_components=self.n_components,
-            shrinkage=self.shrinkage,
-            n_steps=self.n_steps,
-            guidance=self.guidance,
-            nuisance_scale=self.nuisance_scale,
-            pool_trust=self.pool_trust,
-        )
         self.temperature_ = held_out_temperature(X, index, shrinkage=self.shrinkage)
-        self.model_ = ClassDiffusion(config, device=self.device).fit(
+        self.model_ = self._model().fit(
             X,
             index,
             seed=_seed(self.random_state),
@@ -136,7 +129,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            A class that was not fitted.
+            A class that was not fitted, or a number of rows in place of their classes `(n,)`.
         """
         check_is_fitted(self)
         index = self._index(y)
@@ -182,15 +175,11 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         _one_of(Frequencies, frequencies)
         if y is None:
             count = self.model_.prior.whitening.rows
-            share = (
-                count / count.sum()
-                if frequencies == "training"
-                else np.full(len(count), 1 / len(count))
-            )
-            nats = [
-                self.model_.log_likelihood(X, i, divergence=divergence) for i in range(len(count))
-            ]
-            return np.asarray(logsumexp(np.stack(nats, axis=1) + np.log(share), axis=1))
+            weight = count if frequencies == "training" else np.ones(len(count))
+            each = range(len(count))
+            nats = [self.model_.log_likelihood(X, i, divergence=divergence) for i in each]
+            share = np.log(weight / weight.sum())
+            return np.asarray(logsumexp(np.stack(nats, axis=1) + share, axis=1))
         index = self._index(y)
         out = np.empty(len(X))
         for i in np.unique(index):
@@ -211,6 +200,49 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         likeliest = self.predict_proba(X).argmax(axis=1)
         return self.classes_[likeliest]
 
+    def save(self, path: AnyPath) -> None:
+        """Write the fitted model to the folder `path` (safetensors and JSON), atomically.
+
+        A `random_state` that is a generator of random numbers is not kept.
+
+        Raises
+        ------
+        ValueError
+            Class labels other than text, numbers and truth values.
+        """
+        check_is_fitted(self)
+        write_estimator(path, self)
+
+    @classmethod
+    def load(cls, path: AnyPath, *, device: str = "cpu") -> Self:
+        """Read a folder written by `save`.
+
+        Raises
+        ------
+        InputError
+            No such folder, or it holds something else.
+        IntegrityError
+            The state is missing or not what was written.
+        """
+        params, fitted, state = read_estimator(path)
+        self = cls(**params | {"device": device})
+        for name, value in fitted.items():
+            setattr(self, name, value)
+        self.model_ = self._model().restore(state)
+        return self
+
+    def _model(self) -> ClassDiffusion:
+        config = replace(
+            self.config or _DEFAULT,
+            n_components=self.n_components,
+            shrinkage=self.shrinkage,
+            n_steps=self.n_steps,
+            guidance=self.guidance,
+            nuisance_scale=self.nuisance_scale,
+            pool_trust=self.pool_trust,
+        )
+        return ClassDiffusion(config, device=self.device)
+
     def _parents(self) -> Index | None:
         if self.parents is None:
             return None
@@ -219,11 +251,15 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _index(self, y: Any) -> Index:
         y = np.asarray(y)
-        index = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
-        if (self.classes_[index] != y).any():
-            unknown = y[self.classes_[index] != y][0]
+        if y.ndim != 1:
+            raise ValueError(f"one class a row is wanted, as in ['blast'] * 50, not {y!r}")
+        place = {c: i for i, c in enumerate(self.classes_.tolist())}
+        wanted = y.tolist()
+        index = [place.get(c, -1) for c in wanted]
+        if -1 in index:
+            unknown = wanted[index.index(-1)]
             raise ValueError(f"class {unknown!r} was not fitted; classes are {self.classes_}")
-        return index
+        return np.asarray(index, dtype=np.intp)
 
 
 def _one_of(kind: Any, value: str) -> None:

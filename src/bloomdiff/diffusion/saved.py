@@ -1,0 +1,94 @@
+"""The scikit-learn estimator on disk: a folder of safetensors and JSON, no pickles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bloomdiff.artifacts import AnyPath, Arrays, read_artifact, write_artifact
+from bloomdiff.diffusion.config import DiffusionConfig
+
+if TYPE_CHECKING:
+    from bloomdiff.diffusion.estimator import EmbeddingDiffusion
+
+NOUN, NAME = "estimator", "embedding-diffusion"
+_PLAIN = (str, int, float, bool)
+
+
+def write_estimator(path: AnyPath, model: EmbeddingDiffusion) -> None:
+    """Write a fitted estimator to the folder `path`, atomically.
+
+    Raises
+    ------
+    ValueError
+        Class labels or parents that JSON cannot hold: other than text, numbers and truth values.
+    """
+    names = getattr(model, "feature_names_in_", None)
+    card = {
+        NOUN: NAME,
+        "params": _plain_params(model.get_params(deep=False)),
+        "classes": _plain_labels(model.classes_.tolist()),
+        "dtype": str(model.classes_.dtype),
+        "n_features": int(model.n_features_in_),
+        "feature_names": None if names is None else names.tolist(),
+        "temperature": float(model.temperature_),
+    }
+    write_artifact(path, NOUN, card, model.model_.state())
+
+
+def read_estimator(path: AnyPath) -> tuple[dict[str, Any], dict[str, Any], Arrays]:
+    """Parameters, fitted attributes and the model's state, as `write_estimator` left them.
+
+    Raises
+    ------
+    InputError
+        No such folder, or it holds something else.
+    IntegrityError
+        The state is missing or not what was written.
+    """
+    card, state = read_artifact(path, NOUN, NAME)
+    params = card["params"]
+    if (config := params["config"]) is not None:
+        if (interval := config["guidance_interval"]) is not None:
+            config["guidance_interval"] = tuple(interval)
+        params["config"] = DiffusionConfig(**config)
+    if params["parents"] is not None:
+        params["parents"] = dict(params["parents"])
+    fitted: dict[str, Any] = {
+        "classes_": np.asarray(card["classes"], dtype=card["dtype"]),
+        "n_features_in_": card["n_features"],
+        "temperature_": card["temperature"],
+    }
+    if card["feature_names"] is not None:
+        fitted["feature_names_in_"] = np.asarray(card["feature_names"], dtype=object)
+    return params, fitted, state
+
+
+def _plain_params(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as JSON holds them; a generator of random numbers has none and becomes None."""
+    seed, config, parents = params["random_state"], params["config"], params["parents"]
+    return params | {
+        "random_state": int(seed) if isinstance(seed, int | np.integer) else None,
+        "config": None if config is None else asdict(config),
+        "parents": None if parents is None else _pairs(parents),
+    }
+
+
+def _pairs(parents: Mapping[Any, str]) -> list[list[Any]]:
+    # Pairs, since the keys of a JSON object are text and classes need not be.
+    classes = _plain_labels([_scalar(c) for c in parents])
+    return [[c, str(parent)] for c, parent in zip(classes, parents.values(), strict=True)]
+
+
+def _scalar(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _plain_labels(labels: list[Any]) -> list[Any]:
+    strange = [label for label in labels if not isinstance(label, _PLAIN)]
+    if strange:
+        raise ValueError(f"class {strange[0]!r} is neither text, number nor truth value")
+    return labels
