@@ -10,7 +10,7 @@ import pytest
 
 from augmenters import KEY, missing, run_unit
 from augmenters_data import REGIMES, Regime, divide
-from augmenters_goals import best_rival, goals_section
+from augmenters_goals import best_rival, bootstrap, goals_section
 from augmenters_methods import BEHIND, BUDGET, FILL, METHODS, PLAIN, Method
 from augmenters_summary import _preamble, _ranks, summarise
 from augmenters_tuning import Trained, compete
@@ -193,12 +193,45 @@ def test_one_rival_in_all_regimes_is_compared_division_by_division() -> None:
     ]
     scores = pd.DataFrame(rows)
     told = "\n".join(goals_section(scores))
-    assert "| tvae | 1 | -8.0, -8.0 to -8.0 | 0 | 1 |" in told  # where it has all divisions
-    assert "| smote | 2 | +2.0, +2.0 to +2.0 | 2 | 0 |" in told
-    assert "| gmm | 2 | +3.0, +3.0 to +3.0 | 1 | 1 |" in told
-    assert "| real only | 2 | +12.0, +12.0 to +12.0 | 2 | 0 |" in told
-    assert "of each regime, none with a pool: -4.5, -4.5 to -4.5 points on average" in told
+    # Where it has all divisions:
+    assert "| tvae | 1 | -8.0, -8.0 to -8.0 [-8.0 to -8.0] | 0 [0] | 1 [1] |" in told
+    assert "| smote | 2 | +2.0, +2.0 to +2.0 [+2.0 to +2.0] | 2 [2] | 0 [0] |" in told
+    assert "| gmm | 2 | +3.0, +3.0 to +3.0 [+3.0 to +3.0] | 1 [1] | 1 [1] |" in told
+    assert "| real only | 2 | +12.0, +12.0 to +12.0 [+12.0 to +12.0] | 2 [2] | 0 [0] |" in told
+    assert "none with a pool: -4.5, -4.5 to -4.5 [-4.5 to -4.5] points on average" in told
+    assert "ahead in 0 [0] and behind in 2 [2] of 2" in told
     assert "| made | -8.0, -8.0 to -8.0, tvae | -1.0, -1.0 to -1.0, gmm |" in told
+
+
+def test_a_loss_that_only_the_bootstrap_sees_is_named() -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for seed in range(10):
+        own = 0.5 - 0.02 + 0.02 * rng.normal()
+        rows += [(seed, "real only", 0.5), (seed, "diffusion", own), (seed, "smote", 0.4)]
+    scores = pd.DataFrame(rows, columns=["seed", "method", "macro_f1"])
+    told = "\n".join(goals_section(scores.assign(data="made", regime="5-shot")))
+    assert "significantly worse in 0 [1: made 5-shot (" in told
+    assert "significantly better in 0 [0]" in told
+
+
+def test_the_bootstrap_is_scipys() -> None:
+    from scipy.stats import bootstrap as theirs
+
+    rng = np.random.default_rng(0)
+    scored = pd.DataFrame({"a": rng.normal(size=10), "b": rng.normal(size=10)})
+    scored.loc[10] = [np.nan, 0.0]  # a division that only one of them has
+    both = scored.dropna()
+    found = theirs(
+        (both["a"], both["b"]),
+        lambda a, b, axis: (a - b).mean(axis=axis),
+        paired=True,
+        vectorized=True,
+        method="percentile",
+        n_resamples=20_000,
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    np.testing.assert_allclose(bootstrap(scored, "a", "b"), found, atol=0.05)
 
 
 def test_methods_with_fewer_divisions_are_named() -> None:

@@ -160,11 +160,8 @@ class Trainer:
         no_class = len(self.model.places) - 1
         label = self.train.label[rows].masked_fill(dropped.to(Z.device), no_class)
         self.model.train()
-        # A linear warm-up and a cosine to zero: the last average is then a converged one.
-        done = self.step / plan.n_steps
-        rate = min(1.0, (self.step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * done))
         for group in self.optimizer.param_groups:
-            group["lr"] = plan.learning_rate * rate
+            group["lr"] = plan.learning_rate * self._rate()
         F = self.model.residual(_scaled(Z[rows], noise, sigma), sigma, label)
         error = (F - target(Z[rows], noise, sigma)) ** 2
         loss = (error * loss_weight(sigma, plan.objective)[:, None]).mean()
@@ -174,6 +171,11 @@ class Trainer:
         self.optimizer.step()
         self.step += 1
         follow(self.average, self.model.parameters(), self.step, plan.ema_decay)
+
+    def _rate(self) -> float:
+        # A linear warm-up and a cosine to zero: the last average is then a converged one.
+        done = self.step / self.plan.n_steps
+        return min(1.0, (self.step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * done))
 
     def _look(self) -> None:
         if self.early is not None and self._is_early():
