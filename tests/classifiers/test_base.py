@@ -235,3 +235,20 @@ def test_units_of_the_features_do_not_matter(name, digits, exponents):
         for X in (train.X, train.X * scale)
     )
     np.testing.assert_array_equal(here.predict_proba(test.X), there.predict_proba(test.X * scale))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_row_that_is_not_finite_has_no_class(name, fitted, digits, value):
+    X = digits[1].X[:3].copy()
+    X[1, 4] = value
+    with pytest.raises(InputError, match="row 1: is not finite"):
+        fitted[name].predict(X)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, ""])
+def test_a_missing_label_is_no_class(name, digits, missing):
+    train, _ = digits
+    labels = train.label.astype(object)
+    labels[7] = missing
+    with pytest.raises(InputError, match="training row 7"):
+        make_classifier(name).fit(train.X, labels, fingerprint=train.fingerprint)

@@ -258,3 +258,19 @@ def test_damaged_views_are_found(train, tmp_path):
 def test_views_that_do_not_fit_are_refused(train, views):
     with pytest.raises(ValueError, match="views"):
         replace(train, views=views)
+
+
+def test_a_column_that_is_constant_stays_constant(test_cells):
+    """In the units of views it is rounding, which must not be blown up to a unit of its own."""
+    train = seen_cells(30, "train", seed=0)
+    X, views, X_test = train.X.copy(), train.views.copy(), test_cells.X.copy()
+    for values in (X, views, X_test):
+        values[..., 5] = 0
+    train = replace(train, X=X, views=views)
+    whitening = ViewWhitening.of(train)
+    rows = {"fingerprint": train.fingerprint, "whitening": whitening}
+    made = make_generator("gaussian", seed=0).fit(train.X, train.label, **rows)
+    synthetic = made.synthesize(np.repeat(["a", "b", "c"], 30), seed=0)
+    model = make_classifier("logistic").fit(train.X, train.label, synthetic=synthetic, **rows)
+    assert np.abs(model._standardise(synthetic.X)).max() < 100
+    assert f1_score(test_cells.label, model.predict(X_test), average="macro") > 0.9

@@ -135,3 +135,12 @@ def test_a_damaged_state_and_another_folder(tmp_path, data):
     card.write_text(json.dumps(["not", "a", "card"]))
     with pytest.raises(InputError, match="does not name a"):
         EmbeddingDiffusion.load(tmp_path / "model")
+
+
+def test_parameters_of_numpy_are_plain_on_disk(tmp_path, data):
+    config = DiffusionConfig(width=np.int64(64), ema_decay=np.float64(0.9))
+    given = {"n_components": np.int64(4), "n_steps": np.int64(0), "guidance": np.float32(1.5)}
+    model = EmbeddingDiffusion(**given, config=config, random_state=np.int64(3)).fit(*data)
+    model.save(tmp_path / "model")
+    back = EmbeddingDiffusion.load(tmp_path / "model")
+    assert back.get_params() == model.get_params()

@@ -129,3 +129,37 @@ def test_a_class_of_another_type_is_unknown(data):
 
 def test_no_rows_are_no_error(data):
     assert EmbeddingDiffusion(n_steps=0, random_state=0).fit(*data).sample([]).shape == (0, 5)
+
+
+@pytest.mark.parametrize("n", [3, 60])
+def test_a_likelihood_wants_one_class_a_row(data, n):
+    X, y = data
+    model = EmbeddingDiffusion(n_steps=0, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.score_samples(X, np.resize(y, n))
+
+
+def test_the_shrinkage_of_the_oversampler_counts(data):
+    X, y = data
+    none, all_of_it = (
+        DiffusionOverSampler(n_steps=0, shrinkage=s, random_state=0).fit_resample(X, y)[0]
+        for s in (0.0, 1.0)
+    )
+    assert (none[53:] != all_of_it[53:]).any()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"objective": "EDM"},
+        {"prediction": "v"},
+        {"sampler": "dpm"},
+        {"guide": "erly"},
+        {"filter": "logisitc"},
+    ],
+    ids=str,
+)
+def test_a_misspelt_option_is_told(given):
+    ((name, value),) = given.items()
+    with pytest.raises(ValueError, match=f"{name}: '{value}' is none of '"):
+        DiffusionConfig(**given)

@@ -115,9 +115,10 @@ def test_every_prediction_learns(prediction):
     assert run.loss < 0.99 * run.first_loss
 
 
-def test_the_early_guide_is_the_average_at_its_step():
+@pytest.mark.parametrize("n_steps", [PLAN.n_steps, 90])  # 90 is a look of its own, after 80
+def test_the_early_guide_is_the_average_at_its_step(n_steps):
     kept = []
-    plan = replace(PLAN, guide_steps=60)  # the looks are at 40, 80 and so on
+    plan = replace(PLAN, n_steps=n_steps, guide_steps=60)  # the looks are at 40, 80 and so on
     run = trainer(plan)
     run.run(save=lambda checkpoint: kept.append(checkpoint))
     weights = {k.removeprefix("average."): v for k, v in kept[1].items() if "average." in k}

@@ -151,6 +151,15 @@ def test_rows_that_are_not_finite_are_refused(name):
         fitted(name, X, y)
 
 
+@pytest.mark.parametrize("missing", [None, np.nan, ""])
+def test_a_missing_label_is_no_class(name, missing):
+    X, y = toy({"a": 10, "b": 10})
+    y = y.astype(object)
+    y[13] = missing
+    with pytest.raises(InputError, match="training row 13: has no label"):
+        fitted(name, X, y)
+
+
 @pytest.mark.parametrize("counts", [{"a": 1}, {"a": 1, "b": 1}, {"a": 2, "b": 1}, {"a": 30}])
 @pytest.mark.parametrize("d", [1, 3])
 def test_the_smallest_training_sets(name, counts, d):

@@ -52,3 +52,8 @@ def test_an_interval_leaves_undefined_resamples_out() -> None:
     assert score.interval(0.5) == pytest.approx((1.25, 1.75))
     assert np.isnan(Score(1.0, np.array([np.nan, 1.0])).interval()).all()
     assert np.isnan(Score(1.0).interval()).all()
+
+
+def test_counts_that_are_unknown_give_no_median() -> None:
+    counts = np.full((4, 3), np.nan, dtype=np.float32)
+    assert np.isnan(resampled_medians(np.arange(4.0), counts)).all()

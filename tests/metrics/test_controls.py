@@ -181,3 +181,16 @@ def test_controls_need_labels_and_rows(fold: dict) -> None:
         run_controls(fold["reference"], 501)
     with pytest.raises(InputError, match="have no class in common"):
         judge(fold["reference"], fold["train"][:5], np.array(["XXX"] * 5))
+
+
+def test_the_floor_of_unseen_cells_is_drawn_by_slide(fold: dict) -> None:
+    """Held-out cells stand in the place of synthetic ones there; four slides say too little."""
+    whole, alone = fold["reference"], fold["controls"]
+    slides = np.arange(len(whole.test)) % 4
+    test, y_test = World(seed=3).draw(len(whole.test))
+    rows = {"y_train": fold["y_train"], "y_test": y_test, "seed": 0}
+    few = run_controls(Reference.of(fold["train"], test, test_groups=slides, **rows), 500)
+    for name in ("neighbour_ratio", "authenticity", "train_real_test_synthetic"):
+        assert np.isfinite(alone.scores[name]["floor"].interval()).all(), name
+        assert np.isnan(few.scores[name]["floor"].interval()).all(), name
+        assert np.isfinite(few.scores[name]["floor"].value), name

@@ -110,6 +110,7 @@ def test_few_slides_give_no_interval(cells: tuple[np.ndarray, ...]) -> None:
     assert found["recall", "all"]["note"] == "no interval: needs 5 slides, has 4"
     assert found["precision", "all"]["low"] is not None
     assert found["recall", "BAS"]["low"] is None
+    assert found["two_sample_accuracy", "all"]["low"] is None
 
 
 def test_a_diverged_generator_is_judged_not_crashed_on(cells: tuple[np.ndarray, ...]) -> None:

@@ -99,3 +99,26 @@ def test_classes_are_judged_apart_and_small_ones_say_so() -> None:
     assert found["diameter_um", "small"]["error"] is None
     needed = found["diameter_um", "small"]["note"]
     assert needed == f"too few: needs 10 held-out rows, has {(y_test == 'small').sum()}"
+
+
+def test_the_floor_does_not_hang_on_the_order_of_rows() -> None:
+    """Rows come class by class; a model that never saw a class would misread its cells."""
+    rng = np.random.default_rng(0)
+    kind = np.repeat(np.arange(5), 100)
+    trait = 3.0 * kind + rng.normal(size=500)
+    X = np.eye(5)[kind] * trait[:, None] + 0.3 * rng.normal(size=(500, 5))
+    train, test = np.arange(500) % 2 == 0, np.arange(500) % 2 == 1
+    mixed = rng.permutation(250)
+
+    def floor(order: np.ndarray) -> float:
+        (record,) = morphology_errors(
+            X[test],
+            X[train][order],
+            X[test],
+            train_parameters=trait[train][order, None],
+            test_parameters=trait[test][:, None],
+            names=["diameter_um"],
+        )
+        return record["floor"]
+
+    assert floor(np.arange(250)) < floor(mixed) + 0.02

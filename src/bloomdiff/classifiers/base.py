@@ -21,6 +21,7 @@ from bloomdiff.classifiers.rows import TrainingRows
 from bloomdiff.classifiers.threads import one_thread
 from bloomdiff.data.embedding_set import EmbeddingSet, Floats, Labels, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint, assert_disjoint
+from bloomdiff.data.rows import check_finite
 from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.errors import LeakageError, ParameterError
 from bloomdiff.learner import Learner, LearnerParams
@@ -32,6 +33,10 @@ Probabilities = npt.NDArray[np.float64]
 
 class ClassifierParams(LearnerParams):
     """Hyper-parameters of a classifier; an unknown key is an error."""
+
+
+ROUNDING = 1e-6
+"""Deviation, as a share of the largest column's, below which a whitened column is constant."""
 
 
 class Classifier(Learner[ClassifierParams]):
@@ -145,7 +150,9 @@ class Classifier(Learner[ClassifierParams]):
         self._columns: Indices = np.searchsorted(known, names)
         self._mean: Floats = reference.mean(axis=0, dtype=np.float64).astype(np.float32)
         scale = reference.std(axis=0, dtype=np.float64)
-        scaled = (scale > 0) & self.scales_features
+        # Whitening leaves rounding, not zero, where a column is constant.
+        least = 0.0 if whitening is None else ROUNDING * scale.max(initial=0.0)
+        scaled = (scale > least) & self.scales_features
         self._scale: Floats = np.where(scaled, scale, 1.0).astype(np.float32)
         share = len(labels) / (len(names) * np.bincount(index))
         with one_thread():
@@ -159,11 +166,18 @@ class Classifier(Learner[ClassifierParams]):
         return self
 
     def predict_proba(self, X: Floats) -> Probabilities:
-        """Class probabilities `(m, c)` of rows `(m, d)`, columns as in `classes_`."""
+        """Class probabilities `(m, c)` of rows `(m, d)`, columns as in `classes_`.
+
+        Raises
+        ------
+        InputError
+            A row that is not finite.
+        """
         self._check_fitted()
         X = np.ascontiguousarray(X, dtype=np.float32)
         if X.ndim != 2 or X.shape[1] != len(self._mean):
             raise ValueError(f"X must be (m, {len(self._mean)}), however: {X.shape}")
+        check_finite(X, "row")
         out = np.zeros((len(X), len(self.classes_)))
         if len(X):
             with one_thread():

@@ -9,6 +9,7 @@ import numpy as np
 
 from bloomdiff.data.embedding_set import EmbeddingSet, Floats, Labels, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint
+from bloomdiff.data.rows import check_finite, class_names
 from bloomdiff.errors import InputError
 
 
@@ -45,7 +46,7 @@ class TrainingRows:
     ) -> Self:
         """Join the parts; arguments and errors are those of `Classifier.fit`."""
         X = np.ascontiguousarray(X, dtype=np.float32)
-        labels = np.asarray(y, dtype=str)
+        labels = class_names(y)
         if X.ndim != 2 or len(X) != len(labels):
             raise ValueError(f"X (n, d) and y (n,) disagree: {X.shape} and {labels.shape}")
         n_real = len(X)
@@ -73,9 +74,8 @@ class TrainingRows:
 
     def _check(self) -> None:
         for what, X in (("training row", self.X), ("pool row", self.pool)):
-            if X is not None and not np.isfinite(X).all():
-                row = int(np.flatnonzero(~np.isfinite(X).all(axis=1))[0])
-                raise InputError(f"{what} {row}", "is not finite", "embed it again or drop it")
+            if X is not None:
+                check_finite(X, what)
         if (self.labels == "").any():
             row = int(np.flatnonzero(self.labels == "")[0])
             raise InputError(f"training row {row}", "has no label", "put it into the pool")

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bloomdiff.data.fingerprint import Fingerprint
+from bloomdiff.data.rows import class_names
 from bloomdiff.errors import InputError, IntegrityError, LeakageError
 from bloomdiff.files import atomic_file
 
@@ -60,7 +61,7 @@ class _Set:
     @property
     def label(self) -> Labels:
         """Labels `(n,)`; an empty string is an unlabelled cell."""
-        return self.rows["label"].to_numpy(dtype=str)
+        return class_names(self.rows["label"])
 
     def take(self, index: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | Sequence[int]) -> Self:
         """The rows at `index` (positions or mask), in that order."""

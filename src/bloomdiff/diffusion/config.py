@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Objective = Literal["edm", "rectified-flow"]
 Prediction = Literal["preconditioned", "data", "noise"]
 Sampler = Literal["dpm-solver++", "heun"]
 Guide = Literal["unconditional", "early"]
 Filter = Literal["none", "logistic", "prior"]
+_CHOICES = {
+    "objective": Objective,
+    "prediction": Prediction,
+    "sampler": Sampler,
+    "guide": Guide,
+    "filter": Filter,
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,11 @@ class DiffusionConfig:
     feedback
         Steers samples to where the logistic classifier is unsure, by this multiple of the gradient
         of its entropy (Hemmat et al. 2023, arXiv:2310.00158); 0 for none.
+
+    Raises
+    ------
+    ValueError
+        A word that is none of those an option has.
     """
 
     n_components: int | None = 16
@@ -103,3 +115,9 @@ class DiffusionConfig:
     pool_trust: float = 0.1
     pool_rounds: int = 2
     pool_shares: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            if (value := getattr(self, name)) not in get_args(choices):
+                told = ", ".join(map(repr, get_args(choices)))
+                raise ValueError(f"{name}: {value!r} is none of {told}")

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -168,7 +168,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            A class that was not fitted.
+            A class that was not fitted, or not one class a row.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
@@ -181,6 +181,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             share = np.log(weight / weight.sum())
             return np.asarray(logsumexp(np.stack(nats, axis=1) + share, axis=1))
         index = self._index(y)
+        check_consistent_length(X, index)
         out = np.empty(len(X))
         for i in np.unique(index):
             rows = np.flatnonzero(index == i)

@@ -14,7 +14,15 @@ from bloomdiff.diffusion.config import DiffusionConfig
 from bloomdiff.diffusion.estimator import EmbeddingDiffusion
 
 _DEFAULT = DiffusionConfig()
-_FORWARDED = ("n_components", "n_steps", "guidance", "nuisance_scale", "config", "parents")
+_FORWARDED = (
+    "n_components",
+    "shrinkage",
+    "n_steps",
+    "guidance",
+    "nuisance_scale",
+    "config",
+    "parents",
+)
 
 
 class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
@@ -24,7 +32,7 @@ class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
     ----------
     sampling_strategy
         As everywhere in imbalanced-learn.
-    n_components, n_steps, guidance, nuisance_scale, config, parents
+    n_components, shrinkage, n_steps, guidance, nuisance_scale, config, parents
         As in `EmbeddingDiffusion`.
     random_state
         Seed of fit and samples.
@@ -52,6 +60,7 @@ class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
         *,
         sampling_strategy: Any = "auto",
         n_components: int | None = _DEFAULT.n_components,
+        shrinkage: float | None = _DEFAULT.shrinkage,
         n_steps: int = _DEFAULT.n_steps,
         guidance: float = _DEFAULT.guidance,
         nuisance_scale: float = _DEFAULT.nuisance_scale,
@@ -62,6 +71,7 @@ class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
     ) -> None:
         super().__init__(sampling_strategy=sampling_strategy)
         self.n_components = n_components
+        self.shrinkage = shrinkage
         self.n_steps = n_steps
         self.guidance = guidance
         self.nuisance_scale = nuisance_scale

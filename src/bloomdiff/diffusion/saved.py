@@ -70,9 +70,9 @@ def read_estimator(path: AnyPath) -> tuple[dict[str, Any], dict[str, Any], Array
 def _plain_params(params: dict[str, Any]) -> dict[str, Any]:
     """Parameters as JSON holds them; a generator of random numbers has none and becomes None."""
     seed, config, parents = params["random_state"], params["config"], params["parents"]
-    return params | {
+    return {name: _scalar(value) for name, value in params.items()} | {
         "random_state": int(seed) if isinstance(seed, int | np.integer) else None,
-        "config": None if config is None else asdict(config),
+        "config": None if config is None else {k: _scalar(v) for k, v in asdict(config).items()},
         "parents": None if parents is None else _pairs(parents),
     }
 

@@ -190,7 +190,8 @@ class Trainer:
     def _is_early(self) -> bool:
         """Whether this is the first look at or after `guide_steps`, or one before it."""
         assert self.plan.guide_steps is not None
-        return self.step - self.plan.eval_every < self.plan.guide_steps
+        every = self.plan.eval_every  # but the last look, which comes at the end
+        return (self.step - 1) // every * every < self.plan.guide_steps
 
     # ---------------------------------------------------------------------------- checkpoints
     def checkpoint(self) -> Checkpoint:

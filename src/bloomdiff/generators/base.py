@@ -17,6 +17,7 @@ from bloomdiff.artifacts import Arrays as Arrays
 from bloomdiff.artifacts import read_artifact, write_artifact
 from bloomdiff.data.embedding_set import EmbeddingSet, Floats, Labels, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint
+from bloomdiff.data.rows import check_finite, class_names
 from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.errors import InputError, ParameterError
 from bloomdiff.learner import Learner, LearnerParams
@@ -114,12 +115,10 @@ class Generator(Learner[GeneratorParams]):
             The generator needs images and was given none, or no names.
         """
         X = np.ascontiguousarray(X, dtype=np.float32)
-        labels = np.asarray(y, dtype=str)
+        labels = class_names(y)
         if X.ndim != 2 or len(X) != len(labels) or len(X) == 0:
             raise ValueError(f"X (n, d) and y (n,) disagree: {X.shape} and {labels.shape}")
-        if not np.isfinite(X).all():
-            row = int(np.flatnonzero(~np.isfinite(X).all(axis=1))[0])
-            raise InputError(f"training row {row}", "is not finite", "embed it again or drop it")
+        check_finite(X, "training row")
         if (labels == "").any():
             row = int(np.flatnonzero(labels == "")[0])
             raise InputError(f"training row {row}", "has no label", "pass it as X_unlabelled")

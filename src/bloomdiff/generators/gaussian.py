@@ -48,7 +48,8 @@ class GaussianGenerator(Generator):
         self._means = class_means(X, y, len(self.classes_)).astype(np.float32)
         covariance = residual_covariance(X, y, shrinkage=self.params.shrinkage)
         value, vector = np.linalg.eigh(covariance)
-        self._factor = (vector * np.sqrt(np.maximum(value, 0))).T.astype(np.float32)
+        factor = (vector * np.sqrt(np.maximum(value, 0))).T
+        self._factor = np.ascontiguousarray(factor, dtype=np.float32)  # as a saved one is read
 
     def _sample_class(self, index: int, n: int, rng: np.random.Generator) -> Floats:
         def draw() -> Floats:

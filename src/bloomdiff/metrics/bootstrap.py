@@ -38,10 +38,11 @@ def resampled_means(values: npt.NDArray[np.generic], counts: Singles) -> Doubles
 
 
 def resampled_medians(values: Doubles, counts: Singles) -> Doubles:
-    """Lower median of `values` `(n,)` in each resample, `(b,)`."""
+    """Lower median of `values` `(n,)` in each resample, `(b,)`; NaN where the counts are."""
     if counts.shape[1] == 0:
         return np.empty(0)
     order = np.argsort(values, kind="stable")
-    reached = counts[order].cumsum(axis=0) >= counts.sum(axis=0) / 2
+    total = counts.sum(axis=0)
+    reached = counts[order].cumsum(axis=0) >= total / 2
     medians: Doubles = values[order][reached.argmax(axis=0)]
-    return medians
+    return np.where(np.isnan(total), np.nan, medians)

@@ -123,12 +123,15 @@ def _compare(real: Doubles, seen: Doubles, fake: Doubles, unit: float, minimum: 
 def _recover(train: Doubles, targets: Doubles, others: tuple[Doubles, ...]) -> list[Doubles]:
     """Parameters read off the training rows (each by a model without it) and off `others`."""
     from sklearn.linear_model import RidgeCV
-    from sklearn.model_selection import cross_val_predict
+    from sklearn.model_selection import KFold, cross_val_predict
 
     scale = ZScore.of(train)
     points = scale(train)
     penalties = np.logspace(0, 5, 11)
     model = RidgeCV(alphas=penalties, alpha_per_target=True)
-    without = np.asarray(cross_val_predict(model, points, targets, cv=5)).reshape(targets.shape)
+    # Rows come class by class: parts in their order would leave whole classes out of the model.
+    parts = KFold(5, shuffle=True, random_state=0)
+    without = np.asarray(cross_val_predict(model, points, targets, cv=parts))
+    without = without.reshape(targets.shape)
     model.fit(points, targets)
     return [without, *(model.predict(scale(rows)).reshape(len(rows), -1) for rows in others)]

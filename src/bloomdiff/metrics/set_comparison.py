@@ -135,6 +135,11 @@ class UnseenRows(SetComparison):
         super().__init__(reference, reference.test, reference.y_test)
 
     @cached_property
+    def counts(self) -> Singles:
+        """Those of the held-out rows: whole slides, and NaN where there are too few."""
+        return self.reference.test_counts
+
+    @cached_property
     def to_test(self) -> tuple[Doubles, Indices]:
         """Distances and rows `(t, k)` of the nearest other held-out rows."""
         return nearest(self.synthetic, self.synthetic, k=self.reference.k, same=True)

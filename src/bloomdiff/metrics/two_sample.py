@@ -8,7 +8,7 @@ features for large-scale kernel machines.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +57,8 @@ def two_sample_test(
     from scipy.special import ndtri
 
     X, Y = as_pair(real, synthetic, minimum=10)
-    correct = _correct_rows(X, Y, median_bandwidth(X), np.random.default_rng(seed))
+    told = _correct_rows(X, Y, median_bandwidth(X), np.random.default_rng(seed))
+    correct = np.concatenate([told.real, told.synthetic])
     n, share = len(correct), float(correct.mean())
     z = float(ndtri(0.5 + confidence / 2))
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
@@ -70,15 +71,22 @@ def two_sample_test(
     }
 
 
-def _correct_rows(
-    X: Doubles, Y: Doubles, bandwidth: float, rng: np.random.Generator
-) -> npt.NDArray[np.bool_]:
-    """Whether each row of the second halves was told right by a model of the first halves."""
+class _Told(NamedTuple):
+    """Whether each row of the second halves was told right, and which real rows these are."""
+
+    real: npt.NDArray[np.bool_]
+    synthetic: npt.NDArray[np.bool_]
+    rows: npt.NDArray[np.intp]
+
+
+def _correct_rows(X: Doubles, Y: Doubles, bandwidth: float, rng: np.random.Generator) -> _Told:
+    """Judge the rows of the second halves by a model of the first halves."""
     from sklearn.linear_model import RidgeClassifierCV
     from sklearn.preprocessing import StandardScaler
 
     n = min(len(X), len(Y), _AT_MOST)
-    rows = np.concatenate([P[rng.choice(len(P), size=n, replace=False)] for P in (X, Y)])
+    drawn = [rng.choice(len(P), size=n, replace=False) for P in (X, Y)]
+    rows = np.concatenate([X[drawn[0]], Y[drawn[1]]])
     side = np.repeat([0, 1], n)
     fitted = np.tile(np.arange(n) < n // 2, 2)
     directions = rng.standard_normal((rows.shape[1], _FEATURES)) / bandwidth
@@ -87,8 +95,8 @@ def _correct_rows(
     scaler = StandardScaler().fit(features[fitted])
     model = RidgeClassifierCV(alphas=np.logspace(0, 5, 11))
     model.fit(scaler.transform(features[fitted]), side[fitted])
-    correct: npt.NDArray[np.bool_] = model.predict(scaler.transform(features[~fitted]))
-    return correct == side[~fitted]
+    correct = model.predict(scaler.transform(features[~fitted])) == side[~fitted]
+    return _Told(correct[: n - n // 2], correct[n - n // 2 :], drawn[0][n // 2 :])
 
 
 @metric(
@@ -100,8 +108,11 @@ def _correct_rows(
 )
 def _two_sample(comparison: SetComparison) -> Score:
     reference = comparison.reference
-    correct = _correct_rows(
+    told = _correct_rows(
         reference.test, comparison.synthetic, reference.bandwidth, reference.rng(21)
     )
-    counts = bootstrap_counts(len(correct), reference.n_bootstrap, reference.rng(22))
-    return Score(float(correct.mean()), resampled_means(correct, counts))
+    # Real rows are drawn by whole slides, as everywhere; synthetic ones belong to none.
+    counts = bootstrap_counts(len(told.synthetic), reference.n_bootstrap, reference.rng(22))
+    draws = resampled_means(told.real, reference.test_counts[told.rows])
+    draws = (draws + resampled_means(told.synthetic, counts)) / 2
+    return Score(float((told.real.mean() + told.synthetic.mean()) / 2), draws)
