@@ -30,6 +30,7 @@ INTERVALS = (
 RESAMPLES = 4000
 Interval = tuple[float, float]
 Wide = pd.DataFrame  # rows are seeds, columns methods
+Pair = tuple[str, str, Wide]  # data and regime
 Duels = dict[tuple[str, str], tuple[str, Difference]]  # by data and regime: the rival and the gain
 
 
@@ -44,7 +45,7 @@ def bootstrap(scored: Wide, method: str, other: str) -> Interval:
 
 def goals_section(scores: pd.DataFrame) -> list[str]:
     """A line for each goal, and a table for each comparison with the best rivals."""
-    regimes = _regimes(scores)
+    regimes = pairs_of(scores)
     lines = [_never_worse(method, regimes) for method in NAMED.values()]
     tables: list[str] = []
     for name, pool in (*((n, p) for p, n in NAMED.items()), *OWN_BAYES):
@@ -78,19 +79,20 @@ def best_rival(scored: Wide, pool: bool) -> str | None:
     return str(scored[rivals].mean().idxmax()) if rivals else None
 
 
-def _regimes(scores: pd.DataFrame) -> list[tuple[str, str, Wide]]:
+def pairs_of(scores: pd.DataFrame) -> list[Pair]:
+    """Every data set and regime, with their scores by seed and method."""
     return [
         (str(data), str(regime), wide(part))
         for (data, regime), part in scores.groupby(["data", "regime"], observed=True)
     ]
 
 
-def _never_worse(method: str, regimes: Sequence[tuple[str, str, Wide]]) -> str:
+def _never_worse(method: str, regimes: Sequence[Pair]) -> str:
     found = [(d, r, x, c) for d, r, x in regimes if (c := compare(x, method, REAL)) is not None]
     worse = [f"{d} {r} ({points(c)})" for d, r, _, c in found if c.high < 0]
     better = sum(c.low > 0 for *_, c in found)
     resampled = [(d, r, bootstrap(x, method, REAL)) for d, r, x, _ in found]
-    below = [f"{d} {r} ({_span(i)})" for d, r, i in resampled if i[1] < 0]
+    below = [f"{d} {r} ({span(i)})" for d, r, i in resampled if i[1] < 0]
     return (
         f"1. `{method}` against real only, {len(found)} regimes: significantly better in"
         f" {better} [{sum(i[0] > 0 for *_, i in resampled)}], significantly worse in"
@@ -102,13 +104,12 @@ def _listed(named: Sequence[str]) -> str:
     return f"{len(named)}{': ' if named else ''}{'; '.join(named)}"
 
 
-def _span(interval: Interval) -> str:
+def span(interval: Interval) -> str:
+    """An interval of shares in points."""
     return f"{100 * interval[0]:+.1f} to {100 * interval[1]:+.1f}"
 
 
-def _against_the_best(
-    name: str, pool: bool, regimes: Sequence[tuple[str, str, Wide]]
-) -> tuple[str, Duels]:
+def _against_the_best(name: str, pool: bool, regimes: Sequence[Pair]) -> tuple[str, Duels]:
     number, wanted = (3, FEW) if pool else (2, tuple(REGIMES))
     duels: Duels = {}
     sides: list[Wide] = []
@@ -127,7 +128,7 @@ def _against_the_best(
     above, below = sum(i[0] > 0 for i in resampled), sum(i[1] < 0 for i in resampled)
     average = f"{100 * np.mean(means):+.1f}"
     if (together := _together(sides)) is not None:
-        average = f"{points(together)} [{_span(bootstrap(_summed(sides), 'ours', 'rivals'))}]"
+        average = f"{points(together)} [{span(bootstrap(summed(sides), 'ours', 'rivals'))}]"
     line = (
         f"{number}. `{name}` against the best rival of each regime"
         f"{' that may use the pool, 1 to 5 shots' if pool else ', none with a pool'}:"
@@ -139,14 +140,15 @@ def _against_the_best(
 
 def _together(sides: Sequence[Wide]) -> Difference | None:
     """Mean over regimes, division by division: those of one seed share their split."""
-    return compare(_summed(sides), "ours", "rivals")
+    return compare(summed(sides), "ours", "rivals")
 
 
-def _summed(sides: Sequence[Wide]) -> Wide:
+def summed(sides: Sequence[Wide]) -> Wide:
+    """Mean of scores over pairs, division by division."""
     return sum(sides[1:], sides[0]) / len(sides)
 
 
-def _each_rival(name: str, pool: bool, regimes: Sequence[tuple[str, str, Wide]]) -> list[str]:
+def _each_rival(name: str, pool: bool, regimes: Sequence[Pair]) -> list[str]:
     """Against one rival in all regimes, as a user would choose one, instead of each one's best."""
     sides: dict[str, list[Wide]] = {}
     for _, _, scored in regimes:
@@ -162,7 +164,7 @@ def _each_rival(name: str, pool: bool, regimes: Sequence[tuple[str, str, Wide]])
         ahead, behind = sum(d.low > 0 for d in single), sum(d.high < 0 for d in single)
         resampled = [bootstrap(pair, "ours", "rivals") for pair in pairs]
         above, below = sum(i[0] > 0 for i in resampled), sum(i[1] < 0 for i in resampled)
-        mean = f"{points(together)} [{_span(bootstrap(_summed(pairs), 'ours', 'rivals'))}]"
+        mean = f"{points(together)} [{span(bootstrap(summed(pairs), 'ours', 'rivals'))}]"
         line = f"| {rival} | {len(pairs)} | {mean} | {ahead} [{above}] | {behind} [{below}] |"
         told.append((together.mean, line))
     if not told:
@@ -191,7 +193,7 @@ def _duels_table(name: str, pool: bool, duels: Duels) -> list[str]:
     return lines
 
 
-def _gap(regimes: Sequence[tuple[str, str, Wide]]) -> list[str]:
+def _gap(regimes: Sequence[Pair]) -> list[str]:
     """How much of the way from few labels to all of them each of ours goes at five shots."""
     lines = []
     for data, regime, scored in regimes:

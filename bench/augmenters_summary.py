@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from augmenters_data import ACROSS, CHOSEN_ON, REGIMES, WITH_VIEWS
-from augmenters_goals import Wide, goals_section, wide
+from augmenters_goals import Wide, goals_section, pairs_of, wide
 from augmenters_methods import ALL_LABELS, METHODS
+from augmenters_regimes import regimes_section
 from augmenters_views import REAL, compare, points, shots_axis, views_section
 from bloomdiff.metrics.ranking import mean_ranks
 from bloomdiff.report.diagrams import critical_difference
@@ -27,6 +28,7 @@ def summarise(folder: Path) -> str:
     if len(claimed):
         with_views = claimed["data"].str.endswith(WITH_VIEWS)
         lines += ["", *goals_section(claimed[~with_views])]
+        lines += ["", *regimes_section(pairs_of(claimed[~with_views]))]
         for pool in (False, True):
             lines += ["", *_ranks(claimed[~with_views], pool, folder)]
         elsewhere = claimed["data"].str.removesuffix(WITH_VIEWS).isin(ACROSS)

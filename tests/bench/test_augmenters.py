@@ -10,8 +10,9 @@ import pytest
 
 from augmenters import KEY, missing, run_unit
 from augmenters_data import REGIMES, Regime, divide
-from augmenters_goals import best_rival, bootstrap, goals_section
+from augmenters_goals import best_rival, bootstrap, goals_section, pairs_of
 from augmenters_methods import BEHIND, BUDGET, FILL, METHODS, PLAIN, Method
+from augmenters_regimes import regimes_section
 from augmenters_summary import _preamble, _ranks, summarise
 from augmenters_tuning import Trained, compete
 from augmenters_views import views_section
@@ -201,6 +202,32 @@ def test_one_rival_in_all_regimes_is_compared_division_by_division() -> None:
     assert "none with a pool: -4.5, -4.5 to -4.5 [-4.5 to -4.5] points on average" in told
     assert "ahead in 0 [0] and behind in 2 [2] of 2" in told
     assert "| made | -8.0, -8.0 to -8.0, tvae | -1.0, -1.0 to -1.0, gmm |" in told
+
+
+def test_regime_by_regime_the_rival_is_the_same_on_every_set() -> None:
+    """Each rival wins on one set; the one with the higher mean over both is compared on both."""
+    shares = {
+        "first": {"real only": 0.40, "diffusion": 0.52, "smote": 0.60, "gmm": 0.40},
+        "second": {"real only": 0.44, "diffusion": 0.50, "smote": 0.40, "gmm": 0.50},
+    }
+    shares["second"]["tvae"] = 0.9  # on one set alone: no method that all sets could have
+    rows = [
+        {"data": data, "regime": "5-shot", "method": name, "seed": seed}
+        | {"macro_f1": share + 0.01 * seed}
+        for data, of_set in shares.items()
+        for name, share in of_set.items()
+        for seed in range(3)
+    ]
+    scores = pd.DataFrame(rows)
+    told = "\n".join(regimes_section(pairs_of(scores)))
+    assert (
+        "2. `diffusion` against the best rival of each regime, none with a pool: ahead in 1 [1]"
+        in told
+    )
+    real, best = (f"{g}, {g} to {g} [{g} to {g}]" for g in ("+9.0", "+1.0"))
+    assert f"| 5-shot | 2 | {real} | {best}, smote |" in told
+    assert "tvae" not in told
+    assert regimes_section(pairs_of(scores[scores["data"] == "first"])) == []
 
 
 def test_a_loss_that_only_the_bootstrap_sees_is_named() -> None:
