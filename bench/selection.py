@@ -211,7 +211,7 @@ def gather(build: Path) -> None:
         part = part[part["seed"].isin(seeds)]
         done = part.groupby("strategy")["seed"].transform("nunique") == len(seeds)
         parts[name] = part[done].dropna(axis=1, how="all").drop(columns="set")
-        summary = summarise(parts[name], confidence=0.95)
+        summary = summarise(parts[name], confidence=0.95, test_fraction=1 / PARTS)
         chosen = " (chosen on: no evidence)" if name in CHOSEN_ON else ""
         text += [f"## {name}{chosen}\n", to_markdown(summary, score="macro-F1", confidence=0.95)]
     head = [

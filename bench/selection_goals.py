@@ -11,6 +11,7 @@ import pandas as pd
 from augmenters_data import WITH_VIEWS
 from bloomdiff.files import read_json
 from bloomdiff.selection.curves import interval, labels_needed
+from selection_data import PARTS
 from selection_scale import FILE
 
 OURS, BASELINE = "expected-gain", "random"
@@ -55,9 +56,9 @@ def goals(parts: Mapping[str, pd.DataFrame], last: int, *, title: str = "Goals")
     lines += [
         "",
         "The best other strategy is picked on these very figures, which favours it; intervals are "
-        f"paired by seed. Medians; `<` where random did not get there within {last} labels; `*` "
-        "where a third of random's budget is less than a label a class, so that nobody can do with "
-        "it.\n",
+        "paired by seed, and corrected for the cells that the seeds share. Medians; `<` where "
+        f"random did not get there within {last} labels; `*` where a third of random's budget is "
+        "less than a label a class, so that nobody can do with it.\n",
     ]
     return "\n".join(lines)
 
@@ -68,8 +69,8 @@ def _share(values: pd.DataFrame, last: int) -> str:
 
 
 def _gain(values: pd.Series) -> str:
-    """Mean of the seeds that both sides have, with its interval."""
-    mean, low, high = interval(values.dropna().to_numpy(), 0.95)
+    """Mean of the seeds that both sides have, with its corrected interval."""
+    mean, low, high = interval(values.dropna().to_numpy(), 0.95, 1 / PARTS)
     return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
 
 

@@ -52,7 +52,9 @@ def run(project: Project, run: StageRun) -> None:
             {**told, **{k: float("inf") if v is None else v for k, v in figures.items()}}
         )
     table, curve = pd.DataFrame(outcomes), pd.concat(curves, ignore_index=True)
-    summary = summarise(table, confidence=params.report.confidence)
+    summary = summarise(
+        table, confidence=params.report.confidence, test_fraction=1 / settings.n_splits
+    )
     with atomic_dir(project.selection) as folder:
         curve.to_parquet(folder / "curves.parquet", index=False)
         table.to_parquet(folder / "outcomes.parquet", index=False)
