@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -57,6 +59,15 @@ class Learner(ABC, Generic[P]):
     @abstractmethod
     def _restore(self, state: Arrays) -> None:
         """Take back what `_state` gave."""
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """A fit that ends half-way leaves nothing: not what an earlier one learned elsewhere."""
+        try:
+            yield
+        except BaseException:
+            vars(self).pop("classes_", None)
+            raise
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "classes_"):

@@ -157,3 +157,12 @@ def test_parents_by_name():
     index = parent_indices(["band", "blast", "myeloid", "smudge"], parents)
     assert index[0] == index[1]
     assert len(set(index.tolist())) == 3
+
+
+def test_directions_in_which_nothing_varies_do_not_move_the_floor():
+    _, observed, n = draws(0)
+    wider = np.pad(observed, ((0, 0), (0, 300)))
+    assert likeliest_floor(wider, n) == likeliest_floor(observed, n)
+    parents = np.arange(len(n)) % 4
+    rho = likeliest_correlation(observed, n, parents, 0.5)
+    assert likeliest_correlation(wider, n, parents, 0.5) == rho

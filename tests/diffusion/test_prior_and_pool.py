@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from bloomdiff.classifiers import make_classifier
+from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.diffusion.domains import on_either_side
 from bloomdiff.diffusion.pool import join, prior_with_pool, pseudo_labels
 from bloomdiff.diffusion.prior import ClassPrior
@@ -125,3 +127,43 @@ def test_a_pool_of_the_same_cells_is_learned_from(seed, trust, recwarn):
     assert not [w for w in recwarn if "pool" in str(w.message)]
     right = (prior.posterior(pool).argmax(axis=1) == truth).mean()
     assert right >= (ClassPrior.fit(X, y).posterior(pool).argmax(axis=1) == truth).mean()
+
+
+SPREADLESS = {
+    "every row twice": (np.repeat([[0, 0], [9, 9], [5, 0]], 2, axis=0), np.repeat([0, 1, 2], 2)),
+    "all but one class": (
+        np.concatenate([np.repeat([[0, 0, 0], [9, 9, 0]], 4, axis=0), 5 + np.eye(3)[:, ::-1]]),
+        np.repeat([0, 1, 2], [4, 4, 3]),
+    ),
+}
+
+
+@pytest.mark.parametrize(("X", "y"), SPREADLESS.values(), ids=SPREADLESS)
+def test_classes_without_spread_are_told_apart(X, y):
+    X = X.astype(np.float32)
+    assert ClassPrior.fit(X, y).scores(X).argmax(axis=1).tolist() == y.tolist()
+    assert (
+        make_classifier("diffusion", seed=0)
+        .fit(X, y.astype(str), fingerprint=Fingerprint.of(["a"]))
+        .predict(X)
+        .tolist()
+        == y.astype(str).tolist()
+    )
+
+
+def test_a_column_that_is_the_label_decides():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], 50)
+    X = np.column_stack([y, rng.normal(size=(100, 4))]).astype(np.float32)
+    for shrinkage in (0.0, None):
+        prior = ClassPrior.fit(X, y, shrinkage=shrinkage)
+        assert prior.scores(X).argmax(axis=1).tolist() == y.tolist()
+
+
+def test_constant_columns_decide_nothing():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], 20)
+    X = (rng.normal(size=(60, 5)) + 2 * np.eye(3, 5)[y]).astype(np.float32)
+    wider = np.concatenate([X, np.full((60, 3), 1e4 / 3, dtype=np.float32)], axis=1)
+    expected = ClassPrior.fit(X, y).scores(X)
+    np.testing.assert_allclose(ClassPrior.fit(wider, y).scores(wider), expected, atol=1e-2)

@@ -144,3 +144,14 @@ def test_parameters_of_numpy_are_plain_on_disk(tmp_path, data):
     model.save(tmp_path / "model")
     back = EmbeddingDiffusion.load(tmp_path / "model")
     assert back.get_params() == model.get_params()
+
+
+def test_parameters_set_after_the_fit_are_for_the_next(tmp_path, data):
+    X, y = data
+    model = EmbeddingDiffusion(n_steps=40, random_state=0).fit(X, y)
+    model.set_params(guidance=3.0, n_components=1)
+    model.save(tmp_path / "model")
+    back = EmbeddingDiffusion.load(tmp_path / "model")
+    np.testing.assert_array_equal(back.sample(y, 3), model.sample(y, 3))
+    assert back.get_params()["guidance"] == 3.0
+    assert (clone(back).fit(X, y).sample(y, 3) != model.sample(y, 3)).any()

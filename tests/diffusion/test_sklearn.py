@@ -3,15 +3,20 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from imblearn.pipeline import make_pipeline
 from imblearn.utils.estimator_checks import parametrize_with_checks as parametrize_samplers
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from bloomdiff.diffusion import DiffusionConfig, DiffusionOverSampler, EmbeddingDiffusion
+from bloomdiff.diffusion.config import RANGES
+from bloomdiff.errors import ParameterError
+from bloomdiff.generators import make_generator
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -51,8 +56,10 @@ def test_it_works_in_a_pipeline_under_a_grid_search(data):
     grid = {"diffusionoversampler__nuisance_scale": [1.0, 1.5]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        search = GridSearchCV(pipeline, grid, cv=3).fit(X, y)
+        search = GridSearchCV(pipeline, grid, cv=3, scoring="balanced_accuracy").fit(X, y)
+    # Three classes of which two lie together: who knows nothing has a third, who knows b a half.
     assert search.best_score_ > 0.5
+    assert search.predict(np.full((1, 5), 6.0)).tolist() == ["b"]
 
 
 def test_same_random_state_same_rows(data):
@@ -65,12 +72,59 @@ def test_same_random_state_same_rows(data):
 
 def test_every_hyper_parameter_can_be_given(data):
     X, y = data
-    config = DiffusionConfig(feedback=2.0, n_steps=0)
+    config = DiffusionConfig(feedback=2.0)
     plain = DiffusionOverSampler(n_steps=5, random_state=0).fit_resample(X, y)[0]
     sampler = DiffusionOverSampler(n_steps=5, config=config, random_state=0)
     assert (sampler.fit_resample(X, y)[0][53:] != plain[53:]).any()
     used = sampler.generator_.model_.config
     assert (used.feedback, used.n_steps) == (2.0, 5)
+
+
+def test_what_is_given_twice_is_told(data):
+    config = DiffusionConfig(guidance=2.0)
+    EmbeddingDiffusion(n_steps=0, guidance=2.0, config=config).fit(*data)
+    with pytest.raises(ValueError, match=r"guidance: 2\.0 in config and 1\.0 as the parameter"):
+        EmbeddingDiffusion(n_steps=0, config=config).fit(*data)
+
+
+def test_the_oversampler_learns_from_a_pool(data):
+    X, y = data
+    pool = X + 0.1
+    sampler = DiffusionOverSampler(n_steps=0, random_state=0)
+    alone = sampler.fit_resample(X, y)[0]
+    with_pool = sampler.fit_resample(X, y, X_unlabelled=pool)[0]
+    assert (with_pool[53:] != alone[53:]).any()
+    frames = sampler.fit_resample(pd.DataFrame(X), y, X_unlabelled=pd.DataFrame(pool))[0]
+    np.testing.assert_array_equal(frames.to_numpy(), with_pool)
+    rows = sampler.fit_resample(sparse.csr_array(X), y, X_unlabelled=sparse.csr_array(pool))[0]
+    np.testing.assert_array_equal(rows.toarray(), with_pool)
+    ignored = clone(sampler).set_params(pool_trust=0)
+    np.testing.assert_array_equal(ignored.fit_resample(X, y, X_unlabelled=pool)[0], alone)
+    with pytest.raises(TypeError, match="bogus"):
+        sampler.fit_resample(X, y, bogus=3)
+
+
+def test_synthetic_whole_numbers_are_rounded():
+    rng = np.random.default_rng(0)
+    y = np.repeat(["a", "b"], [400, 200])
+    X = rng.integers(0, 12, (600, 4))
+    sampler = DiffusionOverSampler(n_steps=0, random_state=0)
+    made = sampler.fit_resample(X, y)[0][600:]
+    assert made.dtype == X.dtype
+    # Cut off behind the point they would lie 0.5 below.
+    np.testing.assert_allclose(made.mean(axis=0), X[y == "b"].mean(axis=0), atol=0.25)
+
+
+def test_an_empty_pool_is_none(data):
+    X, y = data
+    model = EmbeddingDiffusion(n_steps=0, random_state=0)
+    alone = clone(model).fit(X, y).sample(y, 1)
+    np.testing.assert_array_equal(model.fit(X, y, X_unlabelled=X[:0]).sample(y, 1), alone)
+
+
+def test_a_parent_of_no_class_is_told(data):
+    with pytest.raises(ValueError, match="parents: class 'aa' is none of a, b, c"):
+        EmbeddingDiffusion(n_steps=0, parents={"aa": "x", "b": "x"}).fit(*data)
 
 
 def test_siblings_draw_a_rare_class_towards_them():
@@ -95,6 +149,8 @@ def test_a_wrong_word_is_told(data):
         model.predict_proba(data[0])
     with pytest.raises(ValueError, match="'equal', 'training'"):
         model.score_samples(data[0], frequencies="natural")
+    with pytest.raises(ValueError, match="'Exact' is none of 'auto', 'exact', 'hutchinson'"):
+        model.score_samples(data[0], divergence="Exact")
 
 
 def test_a_pool_is_used(data):
@@ -163,3 +219,48 @@ def test_a_misspelt_option_is_told(given):
     ((name, value),) = given.items()
     with pytest.raises(ValueError, match=f"{name}: '{value}' is none of '"):
         DiffusionConfig(**given)
+
+
+OUT_OF_RANGE = {
+    "n_components": 0,
+    "shrinkage": 1.5,
+    "width": 4,
+    "depth": 0,
+    "balance": -1,
+    "n_steps": -5,
+    "batch_size": 0,
+    "learning_rate": 0,
+    "weight_decay": float("nan"),
+    "ema_decay": 1,
+    "label_dropout": 1.5,
+    "log_sigma_std": 0,
+    "sigma_min": 0,
+    "sigma_max": 0.001,
+    "sampling_steps": 1,
+    "nuisance_scale": -1,
+    "guidance": -1,
+    "guide_steps": 0,
+    "guidance_interval": (2, 1),
+    "feedback": -1,
+    "pool_trust": -1,
+    "pool_rounds": 0,
+    "pool_shares": 2,
+}
+
+
+def test_every_range_is_tried():
+    assert set(RANGES) | {"guidance_interval"} == set(OUT_OF_RANGE)
+
+
+@pytest.mark.parametrize("name", OUT_OF_RANGE)
+def test_a_number_out_of_range_is_told(name):
+    value = OUT_OF_RANGE[name]
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        DiffusionConfig(**{name: value})
+    with pytest.raises(ParameterError, match=rf"{name}: is .*wanted"):
+        make_generator("diffusion", {name: value}, seed=0)
+
+
+def test_a_guidance_interval_is_finite():
+    with pytest.raises(ValueError, match="two finite noise levels"):
+        DiffusionConfig(guidance_interval=(0.3, float("inf")))

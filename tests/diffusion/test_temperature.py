@@ -36,6 +36,26 @@ def test_without_rows_to_hold_out_or_classes_to_tell_it_is_one(y):
     assert held_out_temperature(X, np.asarray(y)) == 1.0
 
 
+def test_where_any_will_do_it_is_one():
+    X, y = cells(6, 0, gap=1e4)
+    assert held_out_temperature(X, y) == 1.0
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_what_was_learned_with_a_pool_is_believed_as_such(seed):
+    """A pool makes Bayes' rule surer and right; a temperature found without it would hide that."""
+    X, y = cells(5, seed)
+    pool, test, truth = cells(100, seed + 1)[0], *cells(100, seed + 2)
+    model = EmbeddingDiffusion(n_steps=0, random_state=0).fit(X, y, X_unlabelled=pool)
+    without = held_out_temperature(X, y)
+    assert model.temperature_ < without
+    scores = model.model_.class_scores(test, "prior")
+    told, timid = (
+        log_loss(truth, softmax(scores / t, axis=1)) for t in (model.temperature_, without)
+    )
+    assert told < 0.8 * timid
+
+
 def test_it_tempers_probabilities_and_leaves_predictions():
     X, y = cells(6, 0)
     model = EmbeddingDiffusion(n_steps=0, random_state=0).fit(X, y)

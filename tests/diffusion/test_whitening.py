@@ -71,7 +71,7 @@ def test_directions_without_spread_are_left_out():
 
 
 def test_lone_rows_borrow_the_spread_about_the_overall_mean_but_no_direction():
-    X = np.asarray([[0.0, 0.0], [2.0, 0.0], [4.0, 0.0]])
+    X = np.asarray([[0.0, 0.0], [2.0, 2.0], [4.0, 4.0]]) / np.sqrt(2)
     covariance = residual_covariance(X, np.asarray([0, 1, 2]), shrinkage=0.0)
     np.testing.assert_allclose(covariance, [[2, 0], [0, 2]], atol=1e-9)
     assert (residual_covariance(X[:1], np.asarray([0])) == 0).all()
@@ -84,3 +84,23 @@ def test_many_rows_are_whitened_in_parts(rows, monkeypatch):
     whole = whitening.residuals(X, y)
     monkeypatch.setattr("bloomdiff.diffusion.whitening.CHUNK", 100)
     np.testing.assert_allclose(whitening.residuals(X, y), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("shrinkage", [None, 0.3])
+def test_constant_columns_change_nothing_of_the_others(rows, shrinkage):
+    X, y, _ = rows
+    for d in (1, 60):
+        wider = np.concatenate([X, np.full((len(X), d), 7.0)], axis=1)
+        expected = np.zeros((5 + d, 5 + d))
+        expected[:5, :5] = residual_covariance(X, y, shrinkage=shrinkage)
+        np.testing.assert_array_equal(residual_covariance(wider, y, shrinkage=shrinkage), expected)
+        whitening = Whitening.fit(wider, y, shrinkage=shrinkage)
+        assert (whitening.scale == 0).sum() == d
+        drawn = whitening.colour(np.ones((2, 5 + d)), 0)
+        np.testing.assert_allclose(drawn[:, 5:], 7.0)
+
+
+def test_one_row_a_class_leaves_constant_columns_alone():
+    X = np.concatenate([np.random.default_rng(0).normal(size=(3, 4)), np.ones((3, 2))], axis=1)
+    covariance = residual_covariance(X, np.arange(3))
+    assert (np.diag(covariance) > 0).tolist() == [True] * 4 + [False] * 2

@@ -194,6 +194,33 @@ def test_an_unlabelled_pool_is_accepted(name):
         fitted(name, X, y, X_unlabelled=np.full((2, 6), np.inf, dtype=np.float32))
 
 
+def test_a_pool_of_another_width_is_refused(name):
+    X, y = toy({"a": 20, "b": 5})
+    with pytest.raises(ValueError, match=r"X_unlabelled \(m, d\) disagree"):
+        fitted(name, X, y, X_unlabelled=X[:, :5])
+
+
+def test_a_fit_that_fails_leaves_nothing_to_sample(name, monkeypatch):
+    """What was learned before must not be sampled under another fingerprint."""
+    X, y = toy({"a": 20, "b": 5})
+    generator = fitted(name, X, y)
+    bad = np.full((2, 6), np.nan, dtype=np.float32)
+    other = {"fingerprint": Fingerprint.of(["elsewhere"]), "cell_id": names(X)}
+    with pytest.raises(InputError, match="pool"):
+        generator.fit(X, np.char.add(y, "!"), X_unlabelled=bad, **other)
+    assert generator.fingerprint == FINGERPRINT  # nothing was begun
+    assert generator.sample(np.asarray(["a"]), seed=0).shape == (1, 6)
+
+    def fails(*given):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(generator, "_fit", fails)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        generator.fit(X, np.char.add(y, "!"), **other)
+    with pytest.raises(RuntimeError, match="not fitted"):
+        generator.sample(np.asarray(["a"]), seed=0)
+
+
 def test_the_training_rows_are_left_as_they_were(name):
     X, y = toy({"a": 20, "b": 5})
     before = X.copy()
@@ -253,3 +280,11 @@ def test_a_folder_that_is_no_generator_is_refused(tmp_path):
     (tmp_path / "generator.json").write_text('{"generator": "gan"}')
     with pytest.raises(InputError, match="does not name a generator"):
         load_generator(tmp_path)
+
+
+def test_feedback_where_no_row_varies():
+    X = np.ones((3, 2), dtype=np.float32)
+    y = np.asarray(["a", "a", "b"])
+    generator = make_generator("diffusion", {"feedback": 1.0, "n_steps": 0}, seed=0)
+    generator.fit(X, y, fingerprint=FINGERPRINT)
+    np.testing.assert_array_equal(generator.sample(y, seed=0), X)

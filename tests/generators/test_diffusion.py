@@ -155,3 +155,16 @@ def test_cells_and_a_pool_are_fitted_as_their_rows():
         )
         state, expected = by_cells._state(), by_rows._state()
         assert all(np.array_equal(state[name], expected[name]) for name in expected)
+
+
+def test_a_checkpoint_is_of_the_parents_as_well(tmp_path):
+    """Which classes are siblings hangs on their names, which the rows do not tell."""
+    X, y = crescents(30, 0)
+    index = np.unique(y, return_inverse=True)[1]
+    paths = []
+    for classes in (["basophil", "eosinophil"], ["basophil", "lymphocyte"]):
+        model = generator(parents="lineage")
+        model.classes_ = np.asarray(classes)
+        model.checkpoint_dir = tmp_path
+        paths.append(model._checkpoint_path(X, index, None))
+    assert paths[0] != paths[1]

@@ -71,8 +71,8 @@ def test_a_choice_matters_and_survives_saving(name, cells, plain, tmp_path):
         ({"sampler": "euler"}, "'dpm-solver\\+\\+' or 'heun'"),
         ({"guidance_interval": [1.0, 0.1]}, "the lower first"),
         ({"filter": "knn"}, "'none', 'logistic' or 'prior'"),
-        ({"feedback": -1.0}, "greater than or equal to 0"),
-        ({"guide_steps": 0}, "greater than or equal to 1"),
+        ({"feedback": -1.0}, "feedback: is -1.0; .*at least 0"),
+        ({"guide_steps": 0}, "guide_steps: is 0; .*at least 1"),
     ],
 )
 def test_a_wrong_value_is_told_in_one_line(params, message):

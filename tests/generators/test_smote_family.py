@@ -104,6 +104,28 @@ def test_kmeans_smote_stays_within_clusters():
     assert distance_to_segments(points, X, generator._segments[1]).max() < 1e-4
 
 
+@pytest.mark.parametrize(("given", "theirs"), [(None, "auto"), (1.0, 1.0), (2.0, 2.0)])
+def test_kmeans_smote_draws_as_often_in_a_cluster_as_imbalanced_learn(given, theirs):
+    """Two clusters of the class, spread alike, one of 200 rows and one of 10."""
+    rng = np.random.default_rng(0)
+    X = np.concatenate(
+        [rng.normal(0, 1, (200, 2)), rng.normal(30, 1, (10, 2)), rng.normal(-30, 1, (400, 2))]
+    ).astype(np.float32)
+    y = np.repeat([1, 0], [210, 400])
+    params = {"n_clusters": 3, "density_exponent": given}
+    sample = ours("kmeans-smote", (X, y), **params).sample(np.repeat("1", 4000), seed=0)
+    reference = KMeansSMOTE(
+        sampling_strategy={1: 210 + 4000},
+        random_state=0,
+        kmeans_estimator=KMeans(3, n_init=10, random_state=0),
+        cluster_balance_threshold=0.1,
+        density_exponent=theirs,
+    )
+    points = reference.fit_resample(X, y)[0][len(X) :]
+    share, expected = ((rows[:, 0] > 15).mean() for rows in (sample, points))
+    assert share == pytest.approx(expected, abs=0.03)
+
+
 def test_nearest_rows_leave_out_the_row_itself_but_not_its_copies():
     X = np.asarray([[0], [0], [1], [5]], dtype=np.float32)
     rows = np.arange(4)

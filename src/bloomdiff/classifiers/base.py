@@ -155,7 +155,7 @@ class Classifier(Learner[ClassifierParams]):
         scaled = (scale > least) & self.scales_features
         self._scale: Floats = np.where(scaled, scale, 1.0).astype(np.float32)
         share = len(labels) / (len(names) * np.bincount(index))
-        with one_thread():
+        with one_thread(), self._whole():
             self._fit(
                 self._standardise(rows.X),
                 index.astype(np.intp),

@@ -20,7 +20,7 @@ from bloomdiff.data.embedding_set import Floats
 from bloomdiff.diffusion.centres import Centres
 from bloomdiff.diffusion.config import DiffusionConfig
 from bloomdiff.diffusion.domains import on_either_side
-from bloomdiff.diffusion.pool import prior_with_pool
+from bloomdiff.diffusion.pool import Learned, prior_with_pool
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.state import pack, part
 from bloomdiff.diffusion.temperature import held_out_temperature
@@ -56,7 +56,8 @@ class DiffusionClassifier(Classifier):
     whitening covariance, and a pool is labelled softly (`bloomdiff.diffusion`); a row belongs to
     the class whose predictive Gaussian, with the centre's uncertainty in it, makes it likeliest.
     All classes are taken as equally frequent. The log-likelihoods are divided by the temperature
-    under which held-out labelled rows are least surprising, `held_out_temperature`. It is the
+    under which labelled rows, held out while the rest was learned with the same pool, are least
+    surprising, `held_out_temperature`. It is the
     `predict_proba` of `EmbeddingDiffusion` without a network, which on few rows learns nothing.
     """
 
@@ -73,17 +74,21 @@ class DiffusionClassifier(Classifier):
         self, Z: Floats, y: Indices, weight: Floats, n_classes: int, pool: Floats | None
     ) -> None:
         params = self.params
-        prior, _, offset = prior_with_pool(
-            Z,
-            y,
-            pool,
-            rounds=params.pool_rounds,
-            trust=params.pool_trust,
-            shares=params.pool_shares,
-            shrinkage=params.shrinkage,
-        )
+
+        def learn(Z: Floats, y: Indices) -> Learned:
+            return prior_with_pool(
+                Z,
+                y,
+                pool,
+                rounds=params.pool_rounds,
+                trust=params.pool_trust,
+                shares=params.pool_shares,
+                shrinkage=params.shrinkage,
+            )
+
+        prior, _, offset = learn(Z, y)
         state = pack("whitening", prior.whitening) | pack("centres", prior.centres)
-        temperature = held_out_temperature(Z, y, shrinkage=params.shrinkage)
+        temperature = held_out_temperature(Z, y, learn)
         state |= {"temperature": np.asarray(temperature), "offset": offset}
         # In the layout in which a saved state comes back: a product's last bits depend on it.
         self._restore({name: np.ascontiguousarray(array) for name, array in state.items()})

@@ -109,7 +109,7 @@ def between(observed: Doubles, rows: Doubles) -> tuple[Doubles, Doubles, Doubles
 
 def likeliest_floor(observed: Doubles, rows: Doubles) -> float:
     """The floor under which every class's mean is likeliest given those of the others."""
-    c, d = observed.shape
+    c, d = len(observed), _spread(observed)
     log_likelihood = np.zeros(len(FLOORS))
     for i in range(c):
         others = np.arange(c) != i
@@ -138,7 +138,7 @@ def correlation(parents: Index, rho: float) -> Doubles:
 
 def likeliest_correlation(observed: Doubles, rows: Doubles, parents: Index, f: float) -> float:
     """The correlation of siblings under which each class's mean is likeliest given the others."""
-    c, d = observed.shape
+    c, d = len(observed), _spread(observed)
     log_likelihood = np.zeros(len(CORRELATIONS))
     for i in range(c):
         others = np.arange(c) != i
@@ -179,6 +179,11 @@ def _kriged(
     deviation = np.sqrt(np.maximum(left, 0))
     mean = grand + kept @ directions + keep[-1] @ across
     return mean, directions, deviation[:-1].T, deviation[-1]
+
+
+def _spread(observed: Doubles) -> int:
+    """Directions in which rows vary: whitened means are zero in the others, and tell nothing."""
+    return int(np.count_nonzero(observed.any(axis=0)))
 
 
 def _ratio(part: Doubles, whole: Doubles) -> Doubles:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -10,6 +12,7 @@ Prediction = Literal["preconditioned", "data", "noise"]
 Sampler = Literal["dpm-solver++", "heun"]
 Guide = Literal["unconditional", "early"]
 Filter = Literal["none", "logistic", "prior"]
+Divergence = Literal["auto", "exact", "hutchinson"]
 _CHOICES = {
     "objective": Objective,
     "prediction": Prediction,
@@ -17,6 +20,32 @@ _CHOICES = {
     "guide": Guide,
     "filter": Filter,
 }
+RANGES: dict[str, dict[str, float]] = {
+    "n_components": {"ge": 1},
+    "shrinkage": {"ge": 0, "le": 1},
+    "width": {"ge": 8},
+    "depth": {"ge": 1},
+    "balance": {"ge": 0, "le": 1},
+    "n_steps": {"ge": 0},
+    "batch_size": {"ge": 1},
+    "learning_rate": {"gt": 0},
+    "weight_decay": {"ge": 0},
+    "ema_decay": {"ge": 0, "lt": 1},
+    "label_dropout": {"ge": 0, "lt": 1},
+    "log_sigma_std": {"gt": 0},
+    "sigma_min": {"gt": 0},
+    "sigma_max": {"gt": 0},
+    "sampling_steps": {"ge": 2},
+    "nuisance_scale": {"gt": 0},
+    "guidance": {"ge": 0},
+    "guide_steps": {"ge": 1},
+    "feedback": {"ge": 0},
+    "pool_trust": {"ge": 0, "le": 1},
+    "pool_rounds": {"ge": 1},
+    "pool_shares": {"ge": 0, "le": 1},
+}
+"""Of the numbers: bounds by the name of their comparison in `operator`."""
+_SIGNS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +112,7 @@ class DiffusionConfig:
     Raises
     ------
     ValueError
-        A word that is none of those an option has.
+        A word that is none of those an option has, or a number out of its range.
     """
 
     n_components: int | None = 16
@@ -121,3 +150,26 @@ class DiffusionConfig:
             if (value := getattr(self, name)) not in get_args(choices):
                 told = ", ".join(map(repr, get_args(choices)))
                 raise ValueError(f"{name}: {value!r} is none of {told}")
+        for name in RANGES:
+            if wanted := out_of_range(name, getattr(self, name)):
+                raise ValueError(f"{name}: {getattr(self, name)!r} is not {wanted}")
+        if self.sigma_max is not None and self.sigma_max <= self.sigma_min:
+            raise ValueError(f"sigma_max: {self.sigma_max} is not above sigma_min {self.sigma_min}")
+        if (interval := self.guidance_interval) is not None and not is_interval(interval):
+            raise ValueError(f"guidance_interval: {interval} is not {INTERVAL}")
+
+
+INTERVAL = "two finite noise levels, the lower first and not below zero"
+
+
+def is_interval(interval: tuple[float, float]) -> bool:
+    """Whether a `guidance_interval` is one."""
+    return 0 <= interval[0] < interval[1] < math.inf
+
+
+def out_of_range(name: str, value: float | None) -> str:
+    """What a number should be and is not ("at least 1"), or ''; None is in every range."""
+    for comparison, bound in RANGES[name].items():
+        if value is not None and not getattr(operator, comparison)(value, bound):
+            return f"{_SIGNS[comparison]} {bound}"
+    return ""

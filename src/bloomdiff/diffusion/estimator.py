@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,17 +16,23 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bloomdiff.artifacts import AnyPath
 from bloomdiff.diffusion.centres import parent_indices
-from bloomdiff.diffusion.config import DiffusionConfig
+from bloomdiff.diffusion.config import DiffusionConfig, Divergence
 from bloomdiff.diffusion.model import ClassDiffusion, ClassifierKind
 from bloomdiff.diffusion.saved import read_estimator, write_estimator
 from bloomdiff.diffusion.temperature import held_out_temperature
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index
 
-if TYPE_CHECKING:
-    from bloomdiff.diffusion.likelihood import Divergence
-
 Frequencies = Literal["equal", "training"]
 _DEFAULT = DiffusionConfig()
+PARAMETERS = (
+    "n_components",
+    "shrinkage",
+    "n_steps",
+    "guidance",
+    "nuisance_scale",
+    "pool_trust",
+)
+"""Hyper-parameters of the model that are parameters of their own; the others are in `config`."""
 
 
 class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -37,7 +43,8 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     n_components, shrinkage, n_steps, guidance, nuisance_scale, pool_trust
         As in `DiffusionConfig`.
     config
-        Everything of `DiffusionConfig` that is no parameter here; None for its defaults.
+        Everything of `DiffusionConfig` that is no parameter here; None for its defaults. One of
+        the parameters that has another value here than there is an error.
     parents
         Parent of each class, by class: where siblings are seen to lie together, a rare class is
         drawn towards its own. None for no parents.
@@ -106,21 +113,23 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            Rows that are not finite, or labels that are not classes.
+            Rows that are not finite, labels that are not classes, hyper-parameters out of their
+            range or given twice, or a parent of a class that there is none of.
         """
         X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
         self.classes_, index = np.unique(y, return_inverse=True)
+        pool = None
         if X_unlabelled is not None:
-            X_unlabelled = validate_data(self, X_unlabelled, dtype=np.float32, reset=False)
-        self.temperature_ = held_out_temperature(X, index, shrinkage=self.shrinkage)
-        self.model_ = self._model().fit(
-            X,
-            index,
-            seed=_seed(self.random_state),
-            pool=X_unlabelled,
-            parents=self._parents(),
+            pool = validate_data(
+                self, X_unlabelled, dtype=np.float32, reset=False, ensure_min_samples=0
+            )
+        model, parents = self._model(), self._parents()
+        self.temperature_ = held_out_temperature(
+            X, index, lambda rows, labels: model.learn_prior(rows, labels, pool, parents)
         )
+        seed = _seed(self.random_state)
+        self.model_ = model.fit(X, index, seed=seed, pool=pool, parents=parents)
         return self
 
     def sample(self, y: Any, random_state: int | np.random.RandomState | None = None) -> Floats:
@@ -173,6 +182,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
         _one_of(Frequencies, frequencies)
+        _one_of(Divergence, divergence)
         if y is None:
             count = self.model_.prior.whitening.rows
             weight = count if frequencies == "training" else np.ones(len(count))
@@ -225,30 +235,33 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         IntegrityError
             The state is missing or not what was written.
         """
-        params, fitted, state = read_estimator(path)
+        params, fitted, config, state = read_estimator(path)
         self = cls(**params | {"device": device})
         for name, value in fitted.items():
             setattr(self, name, value)
-        self.model_ = self._model().restore(state)
+        self.model_ = ClassDiffusion(config, device=device).restore(state)
         return self
 
     def _model(self) -> ClassDiffusion:
-        config = replace(
-            self.config or _DEFAULT,
-            n_components=self.n_components,
-            shrinkage=self.shrinkage,
-            n_steps=self.n_steps,
-            guidance=self.guidance,
-            nuisance_scale=self.nuisance_scale,
-            pool_trust=self.pool_trust,
-        )
-        return ClassDiffusion(config, device=self.device)
+        own = {name: getattr(self, name) for name in PARAMETERS}
+        config = self.config or _DEFAULT
+        for name, value in own.items():
+            told = getattr(config, name)
+            if told not in (value, getattr(_DEFAULT, name)):
+                raise ValueError(
+                    f"{name}: {told!r} in config and {value!r} as the parameter that it is; give"
+                    f" {name}={told!r} and leave it out of config"
+                )
+        return ClassDiffusion(replace(config, **own), device=self.device)
 
     def _parents(self) -> Index | None:
         if self.parents is None:
             return None
         names = [str(c) for c in self.classes_]
-        return parent_indices(names, {str(c): parent for c, parent in self.parents.items()})
+        parents = {str(c): parent for c, parent in self.parents.items()}
+        if unknown := sorted(set(parents) - set(names)):
+            raise ValueError(f"parents: class {unknown[0]!r} is none of {', '.join(names)}")
+        return parent_indices(names, parents)
 
     def _index(self, y: Any) -> Index:
         y = np.asarray(y)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from bloomdiff.diffusion.config import DiffusionConfig
+from bloomdiff.diffusion.config import DiffusionConfig, Divergence
 from bloomdiff.diffusion.guidance import Feedback, guided
-from bloomdiff.diffusion.likelihood import Divergence, GainKind, denoising_gain, flow_gain
+from bloomdiff.diffusion.likelihood import GainKind, denoising_gain, flow_gain
 from bloomdiff.diffusion.network import Denoiser
 from bloomdiff.diffusion.samplers import SOLVERS, even_levels, noise_levels
 from bloomdiff.diffusion.whitening import Doubles, Floats

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vmap
 
+from bloomdiff.diffusion.config import Divergence
 from bloomdiff.diffusion.network import Denoiser, target
 from bloomdiff.diffusion.samplers import noise_levels
 
-Divergence = Literal["auto", "exact", "hutchinson"]
 GainKind = Literal["flow", "denoising"]
 EXACT_UP_TO = 64
 """Dimension up to which the trace of the Jacobian is computed rather than estimated."""

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 
 from bloomdiff.diffusion.centres import Centres
-from bloomdiff.diffusion.config import DiffusionConfig
+from bloomdiff.diffusion.config import DiffusionConfig, Divergence
 from bloomdiff.diffusion.domains import on_either_side
 from bloomdiff.diffusion.judge import Judge, undisputed
 from bloomdiff.diffusion.noise import balanced_noise
-from bloomdiff.diffusion.pool import prior_with_pool
+from bloomdiff.diffusion.pool import Learned, prior_with_pool
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.state import Arrays, pack, pack_network, part, restore_network
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index, Whitening
 
 if TYPE_CHECKING:
-    from bloomdiff.diffusion.likelihood import Divergence, GainKind
+    from bloomdiff.diffusion.likelihood import GainKind
     from bloomdiff.diffusion.training_state import Checkpoint
 
 ClassifierKind = Literal["prior", "flow", "denoising"]
@@ -79,16 +79,7 @@ class ClassDiffusion:
         needs_judge = config.filter == "logistic" or config.feedback != 0
         self.judge = Judge.fit(X, y) if needs_judge else None
         weight = np.ones(len(y))
-        self.prior, counts_for, self.offset = prior_with_pool(
-            X,
-            y,
-            pool,
-            rounds=config.pool_rounds,
-            trust=config.pool_trust,
-            shares=config.pool_shares,
-            shrinkage=config.shrinkage,
-            parents=parents,
-        )
+        self.prior, counts_for, self.offset = self.learn_prior(X, y, pool, parents)
         if pool is not None and counts_for is not None:
             # One label a row here: the same row in training and held-out part would be a leak.
             X = np.concatenate([X, pool - self.offset])
@@ -107,6 +98,22 @@ class ClassDiffusion:
             if self.guide is not None and trainer.early is not None:
                 self.guide.load_state_dict(trainer.early.state_dict())
         return self
+
+    def learn_prior(
+        self, X: Floats, y: Index, pool: Floats | None, parents: Index | None
+    ) -> Learned:
+        """What is known before the network, of rows and a pool as given to `fit`."""
+        config = self.config
+        return prior_with_pool(
+            X,
+            y,
+            pool,
+            rounds=config.pool_rounds,
+            trust=config.pool_trust,
+            shares=config.pool_shares,
+            shrinkage=config.shrinkage,
+            parents=parents,
+        )
 
     def sample(self, index: int, n: int, rng: np.random.Generator) -> Floats:
         """Draw rows of class `index`, float32 `(n, d)`; row k does not depend on `n`.
@@ -129,7 +136,7 @@ class ClassDiffusion:
     def _sample_block(self, index: int, rng: np.random.Generator) -> Floats:
         noise = balanced_noise(BLOCK, 2 * self.prior.whitening.dim, rng).reshape(BLOCK, 2, -1)
         Z, k, scale = noise[:, 0].copy(), self.n_diffused, self.config.nuisance_scale
-        if self.config.feedback != 0:
+        if self.config.feedback != 0 and k > 0:
             Z[:, :k] = self.flow.draw(Z[:, :k], index, self._view(Z, index, noise[:, 1]))
         elif self.learned:
             Z[:, :k] = self.flow.draw(Z[:, :k], index)

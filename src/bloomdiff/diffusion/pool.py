@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bloomdiff.diffusion.domains import TOLD_APART, common_offset, told_apart
+from bloomdiff.diffusion.domains import TOLD_APART, common_offset, on_either_side, told_apart
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.shares import evened, own_shares
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index
@@ -73,6 +73,10 @@ class Learned(NamedTuple):
     prior: ClassPrior
     counts_for: Doubles | None
     offset: Floats
+
+    def scores(self, X: Floats) -> Doubles:
+        """Log-likelihoods of the classes, of rows from either side, as `ClassPrior.scores`."""
+        return on_either_side(self.prior.scores, X, self.offset)
 
 
 def prior_with_pool(

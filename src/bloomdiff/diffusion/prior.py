@@ -10,6 +10,11 @@ import numpy as np
 from bloomdiff.diffusion.centres import Centres
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index, Whitening
 
+STILL = 1e-3
+"""Deviation of rows in a direction in which none varies, in units of how far the classes lie."""
+ROUNDING = 1e-6
+"""Of float32 rows, relative: less than this is no difference."""
+
 
 @dataclass(frozen=True)
 class ClassPrior:
@@ -50,12 +55,26 @@ class ClassPrior:
         return np.asarray(softmax(self.scores(X), axis=1))
 
     def scores(self, X: Floats) -> Doubles:
-        """Log-likelihoods in the directions in which the classes differ, `(n, c)`, but for 2 π."""
+        """Log-likelihoods in the directions in which the classes differ, `(n, c)`, but for 2 π.
+
+        Where classes differ in directions in which their rows do not vary at all, the nearest of
+        them there is by far the likeliest.
+        """
         centres = self.centres
         along = self.whitening.whiten(X) @ centres.directions.T
         offset = along[:, None] - (centres.mean @ centres.directions.T)[None]
         variance = 1 + centres.along**2
-        return -((offset**2 / variance) + np.log(variance)).sum(axis=2) / 2
+        scores = -((offset**2 / variance) + np.log(variance)).sum(axis=2) / 2
+        still = self.whitening.basis[:, self.whitening.scale == 0]
+        if not still.shape[1]:
+            return scores
+        places = self.whitening.means @ still
+        room = ((places - places.mean(axis=0)) ** 2).sum(axis=1).mean()
+        # Constant columns are off by rounding alone, which is no difference.
+        if room <= (ROUNDING * np.abs(self.whitening.means).max()) ** 2:
+            return scores
+        away = ((X @ still)[:, None] - places[None]) ** 2
+        return scores - away.sum(axis=2) / (2 * STILL**2 * room)
 
     def standardize(self, whitened: Doubles, index: int) -> tuple[Doubles, float]:
         """Coordinates in which class `index` is standard normal, and the log density at their zero.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bloomdiff.diffusion.estimator import EmbeddingDiffusion
 
 NOUN, NAME = "estimator", "embedding-diffusion"
+LAYOUT = 2  # the second has the fitted model's configuration
 _PLAIN = (str, int, float, bool)
 
 
@@ -35,12 +36,17 @@ def write_estimator(path: AnyPath, model: EmbeddingDiffusion) -> None:
         "n_features": int(model.n_features_in_),
         "feature_names": None if names is None else names.tolist(),
         "temperature": float(model.temperature_),
+        # The fitted model's own: parameters set after `fit` are for the next one.
+        "config": _plain_config(model.model_.config),
+        "layout": LAYOUT,
     }
     write_artifact(path, NOUN, card, model.model_.state())
 
 
-def read_estimator(path: AnyPath) -> tuple[dict[str, Any], dict[str, Any], Arrays]:
-    """Parameters, fitted attributes and the model's state, as `write_estimator` left them.
+def read_estimator(
+    path: AnyPath,
+) -> tuple[dict[str, Any], dict[str, Any], DiffusionConfig, Arrays]:
+    """Parameters, fitted attributes, and the model's configuration and state, as written.
 
     Raises
     ------
@@ -49,12 +55,10 @@ def read_estimator(path: AnyPath) -> tuple[dict[str, Any], dict[str, Any], Array
     IntegrityError
         The state is missing or not what was written.
     """
-    card, state = read_artifact(path, NOUN, NAME)
+    card, state = read_artifact(path, NOUN, NAME, layout=LAYOUT)
     params = card["params"]
-    if (config := params["config"]) is not None:
-        if (interval := config["guidance_interval"]) is not None:
-            config["guidance_interval"] = tuple(interval)
-        params["config"] = DiffusionConfig(**config)
+    if params["config"] is not None:
+        params["config"] = _config(params["config"])
     if params["parents"] is not None:
         params["parents"] = dict(params["parents"])
     fitted: dict[str, Any] = {
@@ -64,7 +68,16 @@ def read_estimator(path: AnyPath) -> tuple[dict[str, Any], dict[str, Any], Array
     }
     if card["feature_names"] is not None:
         fitted["feature_names_in_"] = np.asarray(card["feature_names"], dtype=object)
-    return params, fitted, state
+    return params, fitted, _config(card["config"]), state
+
+
+def _plain_config(config: DiffusionConfig) -> dict[str, Any]:
+    return {name: _scalar(value) for name, value in asdict(config).items()}
+
+
+def _config(plain: dict[str, Any]) -> DiffusionConfig:
+    interval = plain["guidance_interval"]
+    return DiffusionConfig(**plain | {"guidance_interval": interval and tuple(interval)})
 
 
 def _plain_params(params: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +85,7 @@ def _plain_params(params: dict[str, Any]) -> dict[str, Any]:
     seed, config, parents = params["random_state"], params["config"], params["parents"]
     return {name: _scalar(value) for name, value in params.items()} | {
         "random_state": int(seed) if isinstance(seed, int | np.integer) else None,
-        "config": None if config is None else {k: _scalar(v) for k, v in asdict(config).items()},
+        "config": None if config is None else _plain_config(config),
         "parents": None if parents is None else _pairs(parents),
     }
 

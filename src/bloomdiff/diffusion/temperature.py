@@ -8,29 +8,43 @@ mends most of that (Guo et al. 2017, arXiv:1706.04599).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 import numpy as np
 from scipy.special import log_softmax
 
 from bloomdiff.diffusion.prior import ClassPrior
-from bloomdiff.diffusion.whitening import Floats, Index
+from bloomdiff.diffusion.whitening import Doubles, Floats, Index
 
 FOLDS = 3
 TEMPERATURES = np.geomspace(0.25, 128, 37)
 
 
-def held_out_temperature(X: Floats, y: Index, *, shrinkage: float | None = None) -> float:
+class Scorer(Protocol):
+    """What gives log-likelihoods of the classes up to a constant of each row, `(n, c)`."""
+
+    def scores(self, X: Floats, /) -> Doubles:
+        """Log-likelihoods of rows `(n, d)`."""
+        ...
+
+
+def held_out_temperature(
+    X: Floats, y: Index, learn: Callable[[Floats, Index], Scorer] = ClassPrior.fit
+) -> float:
     """Divisor under which held-out rows get the least log loss, classes weighted alike.
 
     Parameters
     ----------
     X, y
         Rows `(n, d)` and their class indices `(n,)`, every class present.
-    shrinkage
-        Of the covariance, as for `residual_covariance`.
+    learn
+        Learns from rows and class indices what the temperature is for, in the same way: with the
+        same pool, say, without which it would know less and be believed less.
 
     Returns
     -------
-    One where no class has two rows.
+    One where no class has two rows, or where held-out rows are told apart at any temperature.
     """
     rank = np.empty(len(y), dtype=np.intp)
     count = np.bincount(y)
@@ -40,8 +54,7 @@ def held_out_temperature(X: Floats, y: Index, *, shrinkage: float | None = None)
     for fold in range(FOLDS):
         test = held_out == fold
         if test.any():
-            prior = ClassPrior.fit(X[~test], y[~test], shrinkage=shrinkage)
-            scores.append(prior.scores(X[test]))
+            scores.append(learn(X[~test], y[~test]).scores(X[test]))
             labels.append(y[test])
     if not scores or len(count) == 1:
         return 1.0
@@ -49,4 +62,4 @@ def held_out_temperature(X: Floats, y: Index, *, shrinkage: float | None = None)
     weight = 1 / np.bincount(label, minlength=len(count))[label]
     own = np.arange(len(label)), label
     loss = [-(weight * log_softmax(score / t, axis=1)[own]).sum() for t in TEMPERATURES]
-    return float(TEMPERATURES[np.argmin(loss)])
+    return float(TEMPERATURES[np.argmin(loss)]) if np.ptp(loss) > 0 else 1.0

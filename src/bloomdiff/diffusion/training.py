@@ -69,7 +69,7 @@ class Rows:
 def held_out_loss(model: Denoiser, rows: Rows, plan: TrainingPlan) -> float:
     """Mean loss on held-out rows, at fixed noise and evenly spaced quantiles of log σ.
 
-    One is the loss of the untrained denoiser, if the data are standard normal.
+    With EDM's objective one is the loss of the untrained denoiser, if the data are standard normal.
     """
     fixed = torch.Generator().manual_seed(0)
     quantiles = (torch.arange(8) + 0.5) / 8

@@ -54,12 +54,20 @@ def residual_covariance(
 
     Returns
     -------
-    float64 `(d, d)`. Where no class has two rows, a multiple of the identity, as large as the
-    covariance about the overall mean: such rows tell how far apart cells lie, but the directions
-    in which they do are those between the classes.
+    float64 `(d, d)`, zero in columns that are constant over all rows: they would be given spread by
+    shrinkage, and take some from the others. Where no class has two rows, a multiple of the
+    identity, as large as the covariance about the overall mean: such rows tell how far apart cells
+    lie, but the directions in which they do are those between the classes.
     """
     from sklearn.covariance import ledoit_wolf, shrunk_covariance
 
+    varies = X.max(axis=0) > X.min(axis=0)
+    if not varies.all():
+        out = np.zeros((X.shape[1], X.shape[1]))
+        if varies.any():
+            own = residual_covariance(X[:, varies], y, weight=weight, shrinkage=shrinkage)
+            out[np.ix_(varies, varies)] = own
+        return out
     weight = np.ones(len(y)) if weight is None else weight
     n_classes = int(y.max()) + 1
     if np.bincount(y, weight).max() < 2:

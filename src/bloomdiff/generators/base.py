@@ -122,13 +122,17 @@ class Generator(Learner[GeneratorParams]):
         if (labels == "").any():
             row = int(np.flatnonzero(labels == "")[0])
             raise InputError(f"training row {row}", "has no label", "pass it as X_unlabelled")
+        if X_unlabelled is not None:
+            X_unlabelled = np.ascontiguousarray(X_unlabelled, dtype=np.float32)
+            if X_unlabelled.ndim != 2 or X_unlabelled.shape[1] != X.shape[1]:
+                raise ValueError(
+                    f"X (n, d) and X_unlabelled (m, d) disagree: {X.shape}, {X_unlabelled.shape}"
+                )
+            if not np.isfinite(X_unlabelled).all():
+                raise InputError("the unlabelled pool", "is not finite", "embed it again")
         self.classes_, index = np.unique(labels, return_inverse=True)
         self.fingerprint = fingerprint
         self.dim_ = int(X.shape[1])
-        if X_unlabelled is not None:
-            X_unlabelled = np.ascontiguousarray(X_unlabelled, dtype=np.float32)
-            if not np.isfinite(X_unlabelled).all():
-                raise InputError("the unlabelled pool", "is not finite", "embed it again")
         self._cell_id = cell_id
         self._outwards: Floats | None = None
         if whitening is not None and self.whitens:
@@ -137,7 +141,8 @@ class Generator(Learner[GeneratorParams]):
             X = whitening.transform(X)
             if X_unlabelled is not None:
                 X_unlabelled = whitening.transform(X_unlabelled)
-        self._fit(X, index.astype(np.intp), X_unlabelled)
+        with self._whole():
+            self._fit(X, index.astype(np.intp), X_unlabelled)
         return self
 
     def fit_cells(self, train: EmbeddingSet, pool: EmbeddingSet) -> Self:

@@ -8,18 +8,22 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from bloomdiff.data.embedding_set import Floats
 from bloomdiff.data.vocabulary import lineage
 from bloomdiff.diffusion.centres import parent_indices
 from bloomdiff.diffusion.config import (
+    INTERVAL,
+    RANGES,
     DiffusionConfig,
     Filter,
     Guide,
     Objective,
     Prediction,
     Sampler,
+    is_interval,
+    out_of_range,
 )
 from bloomdiff.diffusion.model import ClassDiffusion
 from bloomdiff.errors import ParameterError
@@ -32,47 +36,65 @@ _DEFAULT = DiffusionConfig()
 class DiffusionParams(GeneratorParams):
     """Hyper-parameters of the diffusion generator; `DiffusionConfig` describes them."""
 
-    n_components: int | None = Field(default=_DEFAULT.n_components, ge=1)
-    shrinkage: float | None = Field(default=_DEFAULT.shrinkage, ge=0, le=1)
-    width: int = Field(default=_DEFAULT.width, ge=8)
-    depth: int = Field(default=_DEFAULT.depth, ge=1)
-    balance: float = Field(default=_DEFAULT.balance, ge=0, le=1)
-    n_steps: int = Field(default=_DEFAULT.n_steps, ge=0)
-    batch_size: int = Field(default=_DEFAULT.batch_size, ge=1)
-    learning_rate: float = Field(default=_DEFAULT.learning_rate, gt=0)
-    weight_decay: float = Field(default=_DEFAULT.weight_decay, ge=0)
-    ema_decay: float = Field(default=_DEFAULT.ema_decay, ge=0, lt=1)
-    label_dropout: float = Field(default=_DEFAULT.label_dropout, ge=0, lt=1)
+    n_components: int | None = _DEFAULT.n_components
+    shrinkage: float | None = _DEFAULT.shrinkage
+    width: int = _DEFAULT.width
+    depth: int = _DEFAULT.depth
+    balance: float = _DEFAULT.balance
+    n_steps: int = _DEFAULT.n_steps
+    batch_size: int = _DEFAULT.batch_size
+    learning_rate: float = _DEFAULT.learning_rate
+    weight_decay: float = _DEFAULT.weight_decay
+    ema_decay: float = _DEFAULT.ema_decay
+    label_dropout: float = _DEFAULT.label_dropout
     log_sigma_mean: float = _DEFAULT.log_sigma_mean
-    log_sigma_std: float = Field(default=_DEFAULT.log_sigma_std, gt=0)
-    sigma_min: float = Field(default=_DEFAULT.sigma_min, gt=0)
-    sigma_max: float | None = Field(default=_DEFAULT.sigma_max, gt=0)
+    log_sigma_std: float = _DEFAULT.log_sigma_std
+    sigma_min: float = _DEFAULT.sigma_min
+    sigma_max: float | None = _DEFAULT.sigma_max
     objective: Objective = _DEFAULT.objective
     prediction: Prediction = _DEFAULT.prediction
     sampler: Sampler = _DEFAULT.sampler
-    sampling_steps: int = Field(default=_DEFAULT.sampling_steps, ge=2)
-    guidance: float = Field(default=_DEFAULT.guidance, ge=0)
+    sampling_steps: int = _DEFAULT.sampling_steps
+    guidance: float = _DEFAULT.guidance
     guide: Guide = _DEFAULT.guide
-    guide_steps: int = Field(default=_DEFAULT.guide_steps, ge=1)
+    guide_steps: int = _DEFAULT.guide_steps
     guidance_interval: tuple[float, float] | None = _DEFAULT.guidance_interval
     filter: Filter = _DEFAULT.filter
-    feedback: float = Field(default=_DEFAULT.feedback, ge=0)
-    nuisance_scale: float = Field(default=_DEFAULT.nuisance_scale, gt=0)
-    pool_trust: float = Field(default=_DEFAULT.pool_trust, ge=0, le=1)
-    pool_rounds: int = Field(default=_DEFAULT.pool_rounds, ge=1)
-    pool_shares: float = Field(default=_DEFAULT.pool_shares, ge=0, le=1)
+    feedback: float = _DEFAULT.feedback
+    nuisance_scale: float = _DEFAULT.nuisance_scale
+    pool_trust: float = _DEFAULT.pool_trust
+    pool_rounds: int = _DEFAULT.pool_rounds
+    pool_shares: float = _DEFAULT.pool_shares
     parents: Literal["lineage"] | dict[str, str] | None = Field(
         default=None,
         description="parent of each class, or the vocabulary's lineages; classes of one parent lend"
         " their centres to one another as far as they are seen to lie together",
     )
 
+    @field_validator(*RANGES)
+    @classmethod
+    def _in_range(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if wanted := out_of_range(info.field_name or "", value):
+            raise ValueError(f"{wanted} is wanted")
+        return value
+
     @field_validator("guidance_interval")
     @classmethod
     def _rising(cls, interval: tuple[float, float] | None) -> tuple[float, float] | None:
-        if interval is not None and not 0 <= interval[0] < interval[1]:
-            raise ValueError("two noise levels are wanted, the lower first and not below zero")
+        if interval is not None and not is_interval(interval):
+            raise ValueError(f"{INTERVAL}, are wanted")
         return interval
+
+    @field_validator("sigma_max")
+    @classmethod
+    def _above(cls, sigma_max: float | None, info: ValidationInfo) -> float | None:
+        if sigma_max is not None and sigma_max <= info.data.get("sigma_min", 0):
+            raise ValueError("more than sigma_min is wanted")
+        return sigma_max
+
+    def config(self) -> DiffusionConfig:
+        """The model's own hyper-parameters."""
+        return DiffusionConfig(**self.model_dump(exclude={"parents"}))
 
 
 @GENERATORS.register("diffusion")
@@ -106,8 +128,7 @@ class DiffusionGenerator(Generator):
         return self.params.guidance
 
     def _model(self) -> ClassDiffusion:
-        values = self.params.model_dump(exclude={"parents"})
-        return ClassDiffusion(DiffusionConfig(**values), device=self.device)
+        return ClassDiffusion(self.params.config(), device=self.device)
 
     def _parents(self) -> npt.NDArray[np.intp] | None:
         wanted = self.params.parents
@@ -145,7 +166,9 @@ class DiffusionGenerator(Generator):
     def _checkpoint_path(
         self, X: Floats, y: npt.NDArray[np.intp], pool: Floats | None
     ) -> Path | None:
-        told = f"{self.params.model_dump_json()}{self.seed} {X.shape}"
+        parents = self._parents()  # by class names, which the rows do not tell
+        related = [] if parents is None else parents.tolist()
+        told = f"{self.params.model_dump_json()}{related}{self.seed} {X.shape}"
         arrays = (X, y) if pool is None else (X, y, pool)
         return checkpoint_path(self.checkpoint_dir, "diffusion", told, *arrays)
 

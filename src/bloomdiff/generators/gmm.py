@@ -52,7 +52,8 @@ class GmmGenerator(Generator):
         self._centres = np.zeros((c, k, d))
         self._deviations = np.ones((c, k, d))
         for index in range(c):
-            self._fit_class(index, self._whitening.whiten(X[y == index] - X[y == index].mean(0)))
+            offset = X[y == index] - self._whitening.means[index]
+            self._fit_class(index, self._whitening.whiten(offset))
 
     def _fit_class(self, index: int, Z: npt.NDArray[np.float64]) -> None:
         from sklearn.mixture import GaussianMixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,12 @@ class KMeansSmoteParams(SmoteParams):
     threshold: float = Field(
         default=0.1, ge=0, le=1, description="share of the class that a cluster must exceed"
     )
+    density_exponent: float | None = Field(
+        default=None,
+        ge=0,
+        description="of the mean distance in a cluster's sparsity; None: by its rows, as in"
+        " imbalanced-learn",
+    )
 
 
 @GENERATORS.register("kmeans-smote")
@@ -26,8 +33,10 @@ class KMeansSmoteGenerator(InterpolationGenerator):
     """SMOTE within clusters in which the class is common, more often where it is sparse.
 
     A cluster is used if it holds at least two rows of the class and the class's share of it
-    exceeds `threshold`; it gets samples in proportion to the mean distance between its rows of the
-    class. A class without any such cluster is sampled as by SMOTE, where imbalanced-learn refuses.
+    exceeds `threshold`; it gets samples in proportion to its sparsity, the mean distance between
+    its rows of the class to the power of an exponent, over their number. The paper's exponent is
+    the dimension, which hundreds of dimensions forbid; imbalanced-learn's grows with the rows. A
+    class without any such cluster is sampled as by SMOTE, where imbalanced-learn refuses.
     """
 
     name = "kmeans-smote"
@@ -63,7 +72,8 @@ class KMeansSmoteGenerator(InterpolationGenerator):
             found = nearest_rows(self._X, own, own, k)
             padded = np.pad(found, ((0, 0), (0, k - found.shape[1])), constant_values=-1)
             # Copies of one row have no distance; they must not make the only cluster impossible.
-            sparsity = max(float(pdist(self._X[own]).mean()), 1e-12)
+            distance = max(float(pdist(self._X[own]).mean()), 1e-12)
+            sparsity = distance ** self._exponent(len(own)) / len(own)
             parts.append(Segments(own, np.full(len(own), sparsity / len(own)), padded))
         if not parts:
             return Segments(rows, np.ones(len(rows)), nearest_rows(self._X, rows, rows, k))
@@ -72,3 +82,7 @@ class KMeansSmoteGenerator(InterpolationGenerator):
             np.concatenate([part.weight for part in parts]),
             np.concatenate([part.neighbours for part in parts]),
         )
+
+    def _exponent(self, rows: int) -> float:
+        given = self.params.density_exponent
+        return math.log(rows, 1.6) ** 1.8 * 0.16 if given is None else given
