@@ -25,6 +25,17 @@ def test_round_trip(tmp_path):
     assert registered_kind(tmp_path / "x", THINGS) == "the lamp"
 
 
+def test_files_of_others_in_the_folder_are_not_lost(tmp_path):
+    write_artifact(tmp_path / "x", "thing", {"thing": "lamp"}, STATE)
+    write_artifact(tmp_path / "x", "thing", {"thing": "lamp", "seed": 4}, STATE)
+    assert read_artifact(tmp_path / "x", "thing", "lamp")[0]["seed"] == 4
+    (tmp_path / "x" / "thesis.docx").write_text("mine")
+    with pytest.raises(InputError, match=r"x/thesis\.docx: would be lost; name a new or empty"):
+        write_artifact(tmp_path / "x", "thing", {"thing": "lamp", "seed": 5}, STATE)
+    assert (tmp_path / "x" / "thesis.docx").read_text() == "mine"
+    assert read_artifact(tmp_path / "x", "thing", "lamp")[0]["seed"] == 4
+
+
 def test_equal_content_gives_equal_bytes(tmp_path):
     for name, state in {"x": STATE, "y": dict(reversed(STATE.items()))}.items():
         write_artifact(tmp_path / name, "thing", {"thing": "lamp"}, state)

@@ -24,7 +24,7 @@ def write_artifact(path: str | Path, noun: str, card: dict[str, Any], state: Arr
     Parameters
     ----------
     path
-        The folder; one that is there is replaced.
+        The folder; files of the same names in it are replaced, others are not lost (`atomic_dir`).
     noun
         What it holds ("generator"); its card is `<noun>.json`.
     card

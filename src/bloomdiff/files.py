@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +40,90 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_dir(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; put it in place of `path` if the block succeeds."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+def atomic_dir(path: str | Path, *, stale: str = "") -> Iterator[Path]:
+    """Yield an empty folder; put it in place of `path` if the block succeeds.
+
+    The folder lies in a hidden one beside `path`, into which an older `path` moves before it is
+    deleted. A kill leaves the older or the new one whole; the next call clears up behind it.
+
+    Parameters
+    ----------
+    path
+        The folder; where it is a link, the folder that it points to.
+    stale
+        Glob of the files of an older folder that may be lost although the new one has no file of
+        their name; ``*`` where the folder is the program's own.
+
+    Raises
+    ------
+    InputError
+        `path` is a file, is or holds the working directory, or has a file that would be lost.
+    """
+    target = Path(path).resolve()
+    if target.exists() and not target.is_dir():
+        raise InputError(str(path), "is not a folder", "name a new or empty folder")
+    if Path.cwd().is_relative_to(target):
+        raise InputError(
+            str(path), "is or holds the folder you work in", "name a new or empty folder"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _clear_up(target)
+    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-", suffix=_ASIDE))
     try:
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.rename(path)
+        with _locked(aside):
+            (aside / _NEW).mkdir()
+            yield aside / _NEW
+            if target.exists():
+                _check_nothing_is_lost(Path(path), target, aside / _NEW, stale)
+                target.rename(aside / _OLD)
+            (aside / _NEW).rename(target)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _take_back(target, aside)
+
+
+_ASIDE, _NEW, _OLD = ".writing", "new", "old"
+
+
+def _check_nothing_is_lost(told: Path, target: Path, new: Path, stale: str) -> None:
+    files = (file for file in target.rglob("*") if file.is_symlink() or not file.is_dir())
+    names = sorted(file.relative_to(target).as_posix() for file in files)
+    lost = [n for n in names if not fnmatchcase(n, stale) and not os.path.lexists(new / n)]
+    if lost:
+        others = f" and {len(lost) - 1} more files" if lost[1:] else ""
+        raise InputError(
+            str(told / lost[0]), f"would be lost{others}", "name a new or empty folder"
+        )
+
+
+def _clear_up(target: Path) -> None:
+    """Undo what killed writers of `target` have left; those that are at work are let be."""
+    # As many signs as `mkdtemp` draws, so that another folder's name is never taken for it.
+    for aside in target.parent.glob(f".{glob.escape(target.name)}-{'?' * 8}{_ASIDE}"):
+        with suppress(OSError), _locked(aside) as held:
+            if held:
+                _take_back(target, aside)
+
+
+def _take_back(target: Path, aside: Path) -> None:
+    """Delete `aside`, after the older folder is back where only half of the exchange was done."""
+    # The new one leaves last: without it, what is there of the older one is being deleted.
+    if not target.exists() and (aside / _NEW).exists() and (aside / _OLD).exists():
+        (aside / _OLD).rename(target)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def _locked(aside: Path) -> Iterator[bool]:
+    """Try to hold a lock that the system frees on any death; yield whether it is held."""
+    import fcntl
+
+    with (aside / "lock").open("w") as handle:
+        held = True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # another process has it, or the disk knows no locks
+            held = False
+        yield held
 
 
 def _umask() -> int:
@@ -60,9 +133,12 @@ def _umask() -> int:
 
 
 def sha256_file(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal, read in bounded memory."""
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """SHA-256 of a file's bytes, hexadecimal; a missing file is an `InputError` that names it."""
+    try:
+        with Path(path).open("rb") as stream:  # read in bounded memory
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise InputError(str(path), "no such file", "run the stage that writes it") from None
 
 
 def to_json(value: Any) -> str:
@@ -108,6 +184,8 @@ def read_yaml(path: str | Path) -> Any:
         return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=loader)
     except FileNotFoundError:
         raise InputError(str(path), "no such file", "create it or name another") from None
+    except UnicodeDecodeError as error:
+        raise InputError(str(path), f"is not UTF-8 ({error})", "save it as UTF-8") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         row = f":{mark.line + 1}" if mark else ""

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import json
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from bloomdiff.data import embedding_set
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.errors import InputError, IntegrityError, LeakageError
@@ -53,10 +59,57 @@ def test_what_is_saved_is_loaded_bit_for_bit(tmp_path_factory, X):
     assert loaded.fingerprint == given_set.fingerprint
 
 
+def test_no_rows_with_views_are_loaded_again(tmp_path):
+    empty = replace(real(np.eye(4)), views=np.zeros((4, 3, 4), np.float32)).take([])
+    empty.save(tmp_path / "x.parquet")
+    loaded = EmbeddingSet.load(tmp_path / "x.parquet")
+    assert loaded.X.shape == (0, 4)
+    assert loaded.views.shape == (0, 3, 4)
+
+
 def test_equal_sets_give_equal_bytes(tmp_path):
     for name in ("one", "two"):
         real(np.eye(4)).save(tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def seen(n=40, d=6) -> EmbeddingSet:
+    views = np.arange(n * 3 * d, dtype=np.float32).reshape(n, 3, d)
+    return replace(real(views[:, 0] / 7), views=views)
+
+
+@pytest.mark.parametrize("size", [1, 1000, 1 << 25])
+def test_vectors_that_are_read_in_batches_are_those_that_were_written(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(embedding_set, "_READ_BYTES", size)
+    seen().save(tmp_path / "x.parquet")
+    loaded = EmbeddingSet.load(tmp_path / "x.parquet")
+    assert loaded.X.tobytes() == seen().X.tobytes()
+    assert loaded.views.tobytes() == seen().views.tobytes()
+
+
+def test_the_digest_of_a_file_stays_what_it_was(tmp_path):
+    seen().save(tmp_path / "x.parquet")
+    meta = json.loads(pq.read_schema(tmp_path / "x.parquet").metadata[b"bloomdiff"])
+    assert meta["sha256"] == "0ff80e7fd3c88e4b7f335df6c48493e2e4be27ee216628ab74ce610ec40494b0"
+
+
+def test_a_set_is_held_once_while_it_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(embedding_set, "_READ_BYTES", 1 << 19)
+    rng = np.random.default_rng(0)
+    given_set = real(rng.standard_normal((8_000, 512)))
+    given_set.save(tmp_path / "x.parquet")
+    EmbeddingSet.load(tmp_path / "x.parquet")  # imports
+    before, counted = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
+    pa.set_memory_pool(counted)
+    tracemalloc.start()
+    try:
+        EmbeddingSet.load(tmp_path / "x.parquet")
+        _, ours = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        pa.set_memory_pool(before)
+    assert ours < 1.3 * given_set.X.nbytes
+    assert counted.max_memory() < 0.5 * given_set.X.nbytes
 
 
 def test_the_file_opens_without_us(tmp_path):

@@ -1,6 +1,8 @@
 import io
+import struct
 import time
 import warnings
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -99,6 +101,58 @@ def test_big_endian_sixteen_bit_grey_keeps_the_upper_byte() -> None:
     np.testing.assert_array_equal(decode_rgb(stream.getvalue(), "x")[:, :, 0], GREY16 // 256)
 
 
+def png(depth: int, rows: np.ndarray, transparent: int) -> bytes:
+    """Grey PNG with a transparent value, which Pillow cannot write at 16 bits."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    head = struct.pack(">IIBBBBB", rows.shape[1], rows.shape[0], depth, 0, 0, 0, 0)
+    lines = b"".join(b"\0" + row.astype(f">u{depth // 8}").tobytes() for row in rows)
+    chunks = [(b"IHDR", head), (b"tRNS", struct.pack(">H", transparent))]
+    chunks += [(b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
+@pytest.mark.parametrize("transparent", [0, 7])
+def test_a_transparent_grey_becomes_white_at_either_depth(transparent: int) -> None:
+    rows = GREY.copy()
+    rows[:3] = transparent
+    expected = np.where(rows == transparent, 255, rows)
+    shallow = decode_rgb(png(8, rows, transparent), "x")
+    # The lower byte tells the transparent value apart from others of the same upper byte.
+    deep = decode_rgb(png(16, rows.astype(np.uint16) * 256, transparent * 256), "x")
+    near = decode_rgb(png(16, rows.astype(np.uint16) * 256 + 1, transparent * 256), "x")
+    for channel in range(3):
+        np.testing.assert_array_equal(shallow[:, :, channel], expected)
+        np.testing.assert_array_equal(deep[:, :, channel], expected)
+        np.testing.assert_array_equal(near[:, :, channel], rows)
+
+
+@pytest.mark.parametrize("grey", [GREY, GREY16])
+def test_zero_as_white_is_inverted_at_either_depth(grey: np.ndarray) -> None:
+    data = encoded(Image.fromarray(grey), "TIFF")
+    black, white = (struct.pack("<HHIH", 262, 3, 1, zero) for zero in (1, 0))
+    assert data.count(black) == 1
+    upper = grey >> 8 * (grey.dtype.itemsize - 1)
+    found = decode_rgb(data.replace(black, white), "x")
+    np.testing.assert_array_equal(found[:, :, 1], 255 - upper)
+    np.testing.assert_array_equal(decode_rgb(data, "x")[:, :, 1], upper)
+
+
+@pytest.mark.parametrize(("orientation", "turns"), [(6, -1), (3, 2), (8, 1)])
+def test_exif_turns_sixteen_bit_grey(orientation: int, turns: int) -> None:
+    data = encoded(Image.fromarray(GREY16), "TIFF", tiffinfo={274: orientation})
+    expected = np.rot90(GREY16 // 256, turns)
+    np.testing.assert_array_equal(decode_rgb(data, "x")[:, :, 0], expected)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(Image.fromarray(GREY16), "PNG", exif=exif)
+    np.testing.assert_array_equal(decode_rgb(data, "x")[:, :, 0], expected)
+
+
 def test_sixteen_bit_colour_keeps_the_upper_byte() -> None:
     tifffile = pytest.importorskip("tifffile")
     colour = RNG.integers(0, 65536, (5, 4, 3), dtype=np.uint16)
@@ -161,8 +215,6 @@ def test_a_bomb_is_refused_before_decoding(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_real_bomb_is_refused_without_a_warning(side: int) -> None:
     data = bytearray(encoded(Image.new("1", (1, 1)), "PNG"))
     data[16:24] = side.to_bytes(4, "big") * 2
-    import zlib
-
     data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from bloomdiff.data.manifest import CELL_COLUMNS, read_manifest, write_manifest
+from bloomdiff.data.manifest import CELL_COLUMNS, TEXT_COLUMNS, read_manifest, write_manifest
 from bloomdiff.errors import InputError
 
 
@@ -71,3 +71,35 @@ def test_what_is_no_table_is_one_line_that_names_the_file(tmp_path, name, conten
         read_manifest(tmp_path / name)
     assert str(tmp_path / name) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rows", [slice(1, None), slice(0, None), slice(2, 3)])
+def test_separators_behind_the_last_column_change_nothing(tmp_path, rows):
+    path = tmp_path / "manifest.csv"
+    write_manifest(cells(), path)
+    expected = read_manifest(path)
+    lines = path.read_text().splitlines()
+    lines[rows] = [line + "," for line in lines[rows]]
+    path.write_text("\n".join(lines) + "\n\n")
+    pd.testing.assert_frame_equal(read_manifest(path), expected)
+
+
+def test_surplus_fields_and_blank_lines_are_told_by_row(tmp_path):
+    path = tmp_path / "manifest.csv"
+    write_manifest(cells(), path)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:2], lines[2] + ",more", *lines[3:]]))
+    with pytest.raises(InputError, match=r"manifest\.csv row 3: has more fields .* 'more'"):
+        read_manifest(path)
+    path.write_text("\n".join([*lines[:2], "", *lines[2:]]))
+    with pytest.raises(InputError, match=r"manifest\.csv row 3: is blank; remove the line"):
+        read_manifest(path)
+
+
+def test_numbers_and_names_are_read_as_pandas_reads_them(tmp_path):
+    path = tmp_path / "manifest.csv"
+    boxes = {"box_x": [0.1, 1e-17, 12.30000000000001], "score": [0.30000000000000004, None, 1]}
+    write_manifest(cells().assign(**boxes, width=[10, None, 30], stain="HE"), path)
+    text = dict.fromkeys(TEXT_COLUMNS, str)
+    expected = pd.read_csv(path, dtype=text, keep_default_na=False)
+    pd.testing.assert_frame_equal(read_manifest(path), expected)

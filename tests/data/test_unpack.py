@@ -244,6 +244,15 @@ def test_a_damaged_archive_is_one_line(tmp_path: Path, suffix: str, damage: str)
     assert "\n" not in str(caught.value)
 
 
+def test_a_compression_that_is_not_known_is_one_line(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "a.zip", {"x": b"content"})
+    data = bytearray(archive.read_bytes())
+    data[8] = data[data.index(b"PK\x01\x02") + 10] = 9  # Deflate64, as Windows packs large files
+    archive.write_bytes(bytes(data))
+    with pytest.raises(InputError, match=r"a\.zip: is packed in a way .*; use `7z x` on it"):
+        unpack(archive, tmp_path / "out", BOUNDS)
+
+
 @pytest.mark.parametrize("name", ["Train.rar", "x.7z"])
 def test_foreign_archives_are_told_with_the_mend(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"Rar!")

@@ -171,6 +171,37 @@ def test_signs_tell_labels_apart(cells: pd.DataFrame, root: Path) -> None:
     assert "differ in spelling alone" in told(cells, root)[0]
 
 
+def test_labels_that_look_alike_are_one(cells: pd.DataFrame, root: Path) -> None:
+    cells["label"] = ["\u00c9os", "E\u0301os", "\u00c9os", "", "", ""]
+    (line,) = told(cells, root)
+    assert r"row 3: labels '\xc9os' and 'E\u0301os' differ in spelling alone" in line
+
+
+@pytest.mark.parametrize("other", ["lab/P", "Lab/p", "lab/ｐ"])
+def test_groups_that_look_alike_are_one(cells: pd.DataFrame, root: Path, other: str) -> None:
+    cells["group"] = ["lab/p", "lab/q", other, other, "lab/q", ""]
+    (line,) = told(cells, root)
+    assert "row 4: groups 'lab/p' and " in line
+    assert "differ in spelling alone; write one of them for one patient" in line
+
+
+def test_groups_in_two_forms_of_unicode_are_one(cells: pd.DataFrame, root: Path) -> None:
+    cells["group"] = ["jos\u00e9", "jose\u0301", "jose", "", "", ""]
+    (line,) = told(cells, root)
+    assert r"row 3: groups 'jos\xe9' and 'jose\u0301' differ in spelling alone" in line
+
+
+def test_cells_and_fields_that_differ_in_capitals_are_two(cells: pd.DataFrame, root: Path) -> None:
+    cells["cell_id"] = ["lab/a", "lab/A", "lab/b", "lab/c", "lab/d", "lab/e"]
+    cells["group"] = ["lab/a", "lab/A", "lab/F.png", "lab/f.png", "", "lab/q"]
+    boxes = dict.fromkeys(["box_x", "box_y"], 0.0) | dict.fromkeys(["box_width", "box_height"], 4.0)
+    boxed = cells.assign(field=["", "", "F.png", "f.png", "", ""], **boxes)
+    validate_manifest(boxed, root, jobs=1)
+    # Joined with others, as duplicates are, they keep the name.
+    boxed["group"] = ["lab/a", "lab/A", "lab/F.png", "lab/f.png", "lab/a", "lab/A"]
+    validate_manifest(boxed, root, jobs=1)
+
+
 def test_tables_without_rows_or_columns(cells: pd.DataFrame, root: Path) -> None:
     with pytest.raises(InputError, match="lists no cell"):
         validate_manifest(cells.iloc[:0], root)

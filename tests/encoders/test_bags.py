@@ -131,10 +131,52 @@ def test_a_folder_without_bags_is_one_line(tmp_path: Path) -> None:
         read_bags(tmp_path)
 
 
-def test_a_group_that_cannot_name_a_file_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("group", ["", "x" * 300])
+def test_a_group_that_cannot_name_a_file_leaves_nothing(tmp_path: Path, group: str) -> None:
     with pytest.raises(InputError, match="cannot name a file"):
-        write_bags(make_set(["ok", "../up"]), tmp_path / "b")
+        write_bags(make_set(["ok", group]), tmp_path / "b")
     assert not (tmp_path / "b").exists()
+
+
+def test_groups_that_no_file_can_be_named_after_come_back(tmp_path: Path) -> None:
+    groups = ["lab/p1", "lab/p 2", "lab%2Fp1", "../up", ".hidden", 'a:"b"\\c', "ends.", "ä/é"]
+    assert write_bags(make_set(groups), tmp_path / "b") == len(groups)
+    files = {path.name for path in (tmp_path / "b").iterdir()}
+    assert {"lab%2Fp1.h5", "lab%2Fp 2.h5", "lab%252Fp1.h5", "%2Ehidden.h5"} < files
+    assert as_mapping(read_bags(tmp_path / "b")) == as_mapping(make_set(groups))
+
+
+def test_imported_groups_go_through_bags_and_back(tmp_path: Path) -> None:
+    from PIL import Image
+    from typer.testing import CliRunner
+
+    from bloomdiff.cli import app
+    from bloomdiff.data.manifest import read_manifest
+    from bloomdiff.encoders import EncoderParams, embed_cells, load_encoder
+
+    def run(*words: str | Path) -> None:
+        done = CliRunner().invoke(app, [*map(str, words)])
+        assert done.exit_code == 0, done.output
+
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        path = tmp_path / "scans" / "mono" / f"patient{number % 2}_{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)).save(path)
+    data, made, back = tmp_path / "data", tmp_path / "made.parquet", tmp_path / "back.parquet"
+    run(
+        *("data", "import", "folder", tmp_path / "scans", "--out", data, "--source", "lab"),
+        *("--group", r"(patient\d+)", "--jobs", "1"),
+    )
+    encoder = load_encoder(EncoderParams(name="colour-histogram", views=0), cache_dir=tmp_path)
+    cells = read_manifest(data / "manifest.csv")
+    embed_cells(cells, data, encoder, cache_dir=tmp_path, jobs=1).save(made)
+    bags = tmp_path / "bags"
+    run("embeddings", "export", bags, "--to", "bags", "--embeddings", made)
+    run("embeddings", "import-bags", bags, "--out", back)
+    before, after = EmbeddingSet.load(made), EmbeddingSet.load(back)
+    assert as_mapping(after) == as_mapping(before)
+    assert set(after.group) == {"lab/patient0", "lab/patient1"}
 
 
 def test_one_cell_twice_is_refused(tmp_path: Path) -> None:
@@ -147,8 +189,74 @@ def test_one_cell_twice_is_refused(tmp_path: Path) -> None:
 def test_labels_by_patient(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_text("patient,label\np1,AML\n007,APL\n")
     assert read_bag_labels(tmp_path / "l.csv") == {"p1": "AML", "007": "APL"}
+    (tmp_path / "l.csv").write_text("patient, label\n p1, AML,\n007,APL,\n")
+    assert read_bag_labels(tmp_path / "l.csv") == {"p1": "AML", "007": "APL"}
     (tmp_path / "l.csv").write_text("who,what\n")
     with pytest.raises(InputError, match="give it the columns patient, label"):
         read_bag_labels(tmp_path / "l.csv")
     with pytest.raises(InputError, match="no such file"):
         read_bag_labels(tmp_path / "none.csv")
+
+
+def test_a_patient_listed_twice_is_refused_by_its_row(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("patient,label\np1,AML\n\np1 ,ALL\n")
+    with pytest.raises(InputError, match=r"l\.csv row 4: lists the patient 'p1' again"):
+        read_bag_labels(tmp_path / "l.csv")
+    (tmp_path / "l.csv").write_text("patient,label\np1,AML\np2,acute, myeloid\n")
+    with pytest.raises(InputError, match=r"l\.csv row 3: has more fields"):
+        read_bag_labels(tmp_path / "l.csv")
+
+
+def test_labels_that_match_no_bag_are_refused(tmp_path: Path) -> None:
+    foreign(tmp_path / "p1.h5", np.ones((2, 3), np.float32))
+    with pytest.raises(InputError, match=r"no bag of 2 labelled patient\(s\), the first 'P1\.h5'"):
+        read_bags(tmp_path, labels={"P1.h5": "AML", "p2": "AML", "p1": "AML"})
+
+
+def test_bags_without_a_label_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("p1", "p2", "p3"):
+        foreign(tmp_path / f"{name}.h5", np.ones((2, 3), np.float32))
+    read_bags(tmp_path)
+    assert not caplog.records
+    read_bags(tmp_path, labels={"p1": "AML"})
+    assert "2 bag(s) have no label, the first 'p2'" in caplog.text
+
+
+def test_labels_go_to_bags_written_here_by_their_group(tmp_path: Path) -> None:
+    write_bags(make_set(["lab/p1", "lab/p2"], label=["", "own"]), tmp_path / "b")
+    made = read_bags(tmp_path / "b", labels={"lab/p1": "AML", "lab/p2": "ALL"})
+    assert dict(zip(made.group, made.label, strict=True)) == {"lab/p1": "AML", "lab/p2": "own"}
+
+
+def test_suffixes_in_capitals_are_found(tmp_path: Path) -> None:
+    foreign(tmp_path / "p1.H5", np.ones((2, 3), np.float32))
+    foreign(tmp_path / "p2.HDF5", np.ones((2, 3), np.float32))
+    assert set(read_bags(tmp_path).group) == {"p1", "p2"}
+
+
+def test_what_is_not_one_a_vector_is_one_line(tmp_path: Path) -> None:
+    X = np.ones((3, 4), np.float32)
+    foreign(tmp_path / "a.h5", X, coords=np.zeros((3, 3), int))
+    foreign(tmp_path / "b.h5", X, coords=np.zeros((2, 2), int))
+    foreign(tmp_path / "c.h5", X, **{"cells/label": [b"a", b"b"]})
+    foreign(tmp_path / "d.h5", X, **{"cells/label": [1, 2, 3]})
+    foreign(tmp_path / "e.h5", X, **{"cells/label/x": [1]})
+    foreign(tmp_path / "f.h5", X, **{"cells/label": [b"a", b"b", b"\xff"]})
+    foreign(tmp_path / "g.h5", np.array([[b"1", b"2"]]))
+    foreign(tmp_path / "h.h5", np.full((2, 4), 1e300))
+    with pytest.raises(ProblemsError) as error:
+        read_bags(tmp_path)
+    told = [
+        "a.h5: 'coords' is int64 (3, 3), not numbers (3, 2)",
+        "b.h5: 'coords' is int64 (2, 2), not numbers (3, 2)",
+        "c.h5 cells/label: is <HDF5 dataset",
+        "d.h5 cells/label: holds int64, not texts",
+        "e.h5 cells/label: is <HDF5 group",
+        "f.h5 cells/label: is not in UTF-8",
+        "g.h5: 'features' holds |S1",
+        "h.h5 row 0: the vector is not finite",
+    ]
+    lines = str(error.value).splitlines()
+    assert len(lines) == len(told)
+    for line, piece in zip(lines, told, strict=True):
+        assert piece in line

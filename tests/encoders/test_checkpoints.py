@@ -46,6 +46,14 @@ def test_wrapper_prefix_and_heads_come_off(state, tmp_path: Path) -> None:
     assert state_digest(read_state(tmp_path / "c")) == state_digest(state)
 
 
+def test_a_head_comes_off_but_for_what_is_to_be_kept(state, tmp_path: Path) -> None:
+    heads = {"head.norm.weight": torch.ones(2), "head.weight": torch.ones(3)}
+    torch.save(state | heads, tmp_path / "c")
+    assert state_digest(read_state(tmp_path / "c")) == state_digest(state)
+    kept = read_state(tmp_path / "c", keep=["head.norm.weight"])
+    assert kept.keys() - state.keys() == {"head.norm.weight"}
+
+
 class Bomb:
     def __init__(self, marker: str) -> None:
         self.marker = marker

@@ -5,6 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
+import pytest
 import typer
 from typer.testing import CliRunner
 
@@ -12,6 +13,7 @@ from bloomdiff.cli import embeddings as embeddings_cli
 from bloomdiff.cli import encoders as encoders_cli
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.encoders import embed_cells
+from bloomdiff.errors import InputError
 
 
 def run(*arguments: str):
@@ -67,3 +69,22 @@ def test_export_and_import(images, stub, tmp_path: Path) -> None:
     back = EmbeddingSet.load(tmp_path / "back.parquet").select(made.cell_id)
     np.testing.assert_array_equal(back.X, made.X)
     pd.testing.assert_frame_equal(back.rows[made.rows.columns], made.rows, check_dtype=False)
+
+
+def test_bags_never_take_the_place_of_other_files(
+    images, stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells, root = images
+    embed_cells(cells, root, stub, cache_dir=tmp_path / "c", jobs=0).save(tmp_path / "x.parquet")
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "thesis.docx").write_text("mine")
+    monkeypatch.chdir(results)
+    given = ["--to", "bags", "--embeddings", str(tmp_path / "x.parquet")]
+    for out in (str(results), "."):
+        with pytest.raises(InputError, match=r"; name a new or empty folder$"):
+            run("embeddings", "export", out, *given)
+    assert [file.name for file in results.iterdir()] == ["thesis.docx"]
+    for _ in range(2):
+        run("embeddings", "export", str(results / "bags"), *given)
+    assert len(list((results / "bags").iterdir())) == 5

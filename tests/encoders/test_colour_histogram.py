@@ -29,7 +29,14 @@ def test_knows_nothing_of_shape(image, random) -> None:
 
 
 @pytest.mark.parametrize(
-    "knob", [{"pooling": "cls"}, {"layers": (1,)}, {"tta": "rotations"}, {"checkpoint": "x"}]
+    "knob",
+    [
+        {"pooling": "cls"},
+        {"layers": (1,)},
+        {"tta": "rotations"},
+        {"checkpoint": "x"},
+        {"precision": "int8"},
+    ],
 )
 def test_what_means_nothing_here_is_refused(knob: dict) -> None:
     with pytest.raises(ParameterError, match="means nothing here"):

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_vit import random_model, small_vit
 
-from bloomdiff.encoders import network, precision
+from bloomdiff.encoders import EncoderParams, network, precision
+from bloomdiff.encoders.transform import Transform
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (11, 28, 28, 3), dtype=np.uint8)
@@ -101,6 +102,28 @@ def test_whatever_changes_bits_changes_the_key(encoder, monkeypatch) -> None:
     assert len({e.key for e in (encoder, *others)}) == 6
     monkeypatch.setattr(precision, "has_bfloat16", lambda device: False)
     assert small_vit(engine="ray").key == encoder.key == small_vit(precision="auto").key
+
+
+@pytest.mark.parametrize("field", ["mean", "std"])
+def test_another_normalisation_has_another_key(field: str) -> None:
+    made = []
+    for value in (0.5, 0.4):
+        given = {"mean": [0.5] * 3, "std": [0.5] * 3, field: [value] * 3}
+        made.append(
+            network.NetworkEncoder(
+                "mean colour",
+                torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()),
+                digest="0" * 64,
+                transform=Transform(28),
+                features={},
+                params=EncoderParams(precision="float32", batch_size=4),
+                device="cpu",
+                **given,
+            )
+        )
+    one, two = made
+    assert (one.encode(IMAGES) != two.encode(IMAGES)).all()
+    assert one.key != two.key
 
 
 def test_bfloat16_is_close_and_chosen_only_in_hardware(encoder, monkeypatch) -> None:

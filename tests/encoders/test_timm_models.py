@@ -42,6 +42,56 @@ def test_any_model_runs_with_timms_own_data_config(resnet) -> None:
     np.testing.assert_allclose(encoder.encode([image]), features, atol=2e-4)
 
 
+def test_a_norm_that_timm_keeps_in_the_head_is_loaded(tmp_path: Path) -> None:
+    timm = import_timm()
+    torch.manual_seed(0)
+    model = timm.create_model("convnext_atto", pretrained=False).eval()
+    state = model.state_dict()
+    assert {"head.norm.weight", "head.fc.weight"} < state.keys()
+    torch.nn.init.uniform_(model.head.norm.weight)
+    # A projection head of self-supervised training still comes off.
+    torch.save({**state, "head.mlp.0.weight": torch.ones(2)}, tmp_path / "c.pth")
+    encoder = load(name="timm:convnext_atto", checkpoint=str(tmp_path / "c.pth"), image_size=64)
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    x = encoder.transform(image)
+    mean, std = (np.array(model.pretrained_cfg[key]) for key in ("mean", "std"))
+    x = torch.from_numpy((x / 255 - mean) / std).permute(2, 0, 1).float()
+    with torch.inference_mode():
+        features = model.forward_head(model.forward_features(x[None]), pre_logits=True)
+    np.testing.assert_allclose(encoder.encode([image]), features, atol=2e-4)
+    torch.save({k: v for k, v in state.items() if k != "head.norm.bias"}, tmp_path / "c.pth")
+    with pytest.raises(InputError, match=r"lacks 1 keys, the first 'head\.norm\.bias'"):
+        load(name="timm:convnext_atto", checkpoint=str(tmp_path / "c.pth"))
+
+
+@pytest.mark.parametrize("size", [48, 208])
+def test_positions_of_a_checkpoint_fit_another_image_size(tmp_path: Path, size: int) -> None:
+    timm = import_timm()
+    torch.manual_seed(0)
+    name, path = "vit_tiny_patch16_224", tmp_path / "v.pth"
+    model = timm.create_model(name, pretrained=False)
+    torch.save(model.state_dict(), path)
+    encoder = load(name=f"timm:{name}", checkpoint=str(path), image_size=size)
+    # What timm does with weights that it fetches itself.
+    overlay = {"file": str(path), "url": None, "hf_hub_id": None}
+    expected = timm.create_model(
+        name, pretrained=True, img_size=size, num_classes=0, pretrained_cfg_overlay=overlay
+    ).eval()
+    image = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    x = torch.from_numpy(encoder.transform(image)).permute(2, 0, 1)[None] / 255
+    with torch.inference_mode():
+        features = expected((x - 0.5) / 0.5)
+    np.testing.assert_allclose(encoder.encode([image]), features, atol=1e-4)
+
+
+def test_positions_that_are_no_square_are_refused(tmp_path: Path) -> None:
+    name, path = "vit_tiny_patch16_224", tmp_path / "v.pth"
+    state = import_timm().create_model(name, pretrained=False).state_dict()
+    torch.save({**state, "pos_embed": state["pos_embed"][:, :-1]}, path)
+    with pytest.raises(InputError, match=r"another architecture \(pos_embed is \(1, 196, 192\)"):
+        load(name=f"timm:{name}", checkpoint=str(path), image_size=112)
+
+
 def test_a_checkpoint_of_another_architecture_is_one_line(resnet) -> None:
     with pytest.raises(InputError, match=r"another architecture|lacks \d+ keys") as error:
         load(name="timm:resnet18", checkpoint=str(resnet[1]))

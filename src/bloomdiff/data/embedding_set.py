@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from bloomdiff.files import atomic_file
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.str_]
 _METADATA_KEY = b"bloomdiff"
+_READ_BYTES = 1 << 25  # of vectors that are read together
 
 
 @dataclass(frozen=True)
@@ -89,18 +91,17 @@ class _Set:
             row = int(np.flatnonzero(~np.isfinite(self.X).all(axis=1))[0])
             raise InputError(f"{path} row {row}", "the embedding is not finite", "embed it again")
         table = pa.Table.from_pandas(self.rows, preserve_index=False)
-        flat = pa.array(self.X.reshape(-1), type=pa.float32())
-        table = table.append_column("x", pa.FixedSizeListArray.from_arrays(flat, self.dim))
-        for key, more in self._more().items():
-            flat = pa.array(more.reshape(-1), type=pa.float32())
-            width = more.shape[1] * self.dim
+        for key, values in {"x": self.X, **self._more()}.items():
+            flat = pa.array(values.reshape(-1), type=pa.float32())
+            width = math.prod(values.shape[1:])
             table = table.append_column(key, pa.FixedSizeListArray.from_arrays(flat, width))
         meta = {"synthetic": self.synthetic, "sha256": self._digest(), "header": self.header}
         table = table.replace_schema_metadata(
             {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(meta, sort_keys=True)}
         )
+        text = [str(name) for name in self.rows.select_dtypes(exclude=["number", "bool"])]
         with atomic_file(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd", use_dictionary=_text(self.rows))
+            pq.write_table(table, temporary, compression="zstd", use_dictionary=text)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -119,8 +120,12 @@ class _Set:
         import pyarrow.parquet as pq
 
         try:
-            table = pq.read_table(path)
-            meta = json.loads(table.schema.metadata[_METADATA_KEY])
+            # Batch by batch, nothing read ahead: the vectors would be held twice.
+            with pq.ParquetFile(path, buffer_size=_READ_BYTES, pre_buffer=False) as file:
+                meta = json.loads(file.schema_arrow.metadata[_METADATA_KEY])
+                more = _vectors(file, ["x", *cls.others])
+                names = [name for name in file.schema_arrow.names if name not in more]
+                rows = file.read(names).to_pandas()
         except FileNotFoundError:
             raise InputError(str(path), "no such file", "run the stage that writes it") from None
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
@@ -134,10 +139,9 @@ class _Set:
             )
         if cls.synthetic and not meta["synthetic"]:
             raise InputError(str(path), "holds real cells, not synthetic rows", "name another set")
-        X = _floats(table.column("x"))
-        more = {key: _floats(table.column(key)) for key in cls.others if key in table.column_names}
-        rows = table.drop_columns(["x", *more]).to_pandas()
-        more = {key: values.reshape(len(X), -1, X.shape[1]) for key, values in more.items()}
+        n, d = (X := more.pop("x")).shape
+        # The number of views is counted, since no rows tell none.
+        more = {key: flat.reshape(n, flat.shape[1] // d, d) for key, flat in more.items()}
         loaded = cls(X, rows, meta["header"], **more)
         if loaded._digest() != meta["sha256"]:
             raise IntegrityError(
@@ -152,23 +156,25 @@ class _Set:
 
     def _digest(self) -> str:
         digest = hashlib.sha256(f"{self.X.shape}".encode())
-        digest.update(np.ascontiguousarray(self.X).tobytes())
-        for more in self._more().values():
-            digest.update(np.ascontiguousarray(more).tobytes())
+        for values in (self.X, *self._more().values()):
+            digest.update(np.ascontiguousarray(values).reshape(-1).data)
         digest.update(self.rows.to_csv(index=False).encode())
         digest.update(json.dumps(self.header, sort_keys=True).encode())
         return digest.hexdigest()
 
 
-def _floats(column: Any) -> Floats:
-    """A column of lists of one size as float32 `(n, size)`."""
-    column = column.combine_chunks()
-    flat = column.flatten().to_numpy(zero_copy_only=False)
-    return np.ascontiguousarray(flat.reshape(-1, column.type.list_size), dtype=np.float32)
-
-
-def _text(rows: pd.DataFrame) -> list[str]:
-    return [str(c) for c in rows.columns if not pd.api.types.is_numeric_dtype(rows[c])]
+def _vectors(file: Any, names: Sequence[str]) -> dict[str, Floats]:
+    """Those columns of lists that a Parquet file has, each as float32 `(n, size)`."""
+    n, schema = file.metadata.num_rows, file.schema_arrow
+    sizes = {name: schema.field(name).type.list_size for name in names if name in schema.names}
+    found = {name: np.empty((n, size), dtype=np.float32) for name, size in sizes.items()}
+    at, step = 0, max(1, _READ_BYTES // (4 * max(sum(sizes.values()), 1)))
+    for batch in file.iter_batches(step, columns=list(sizes)):
+        for name, values in found.items():
+            flat = batch.column(name).flatten().to_numpy(zero_copy_only=False)
+            values[at : at + len(batch)] = flat.reshape(len(batch), -1)
+        at += len(batch)
+    return found
 
 
 @dataclass(frozen=True)

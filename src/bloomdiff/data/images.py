@@ -7,6 +7,7 @@ greyscale, bilevel          the grey value in all three channels
 palette                     its colours
 alpha or transparent colour blended on white, the background of a bright-field slide
 16 bits a channel           the upper eight bits
+zero as white (TIFF)        inverted
 CMYK, YCbCr                 RGB by Pillow's formula; embedded colour profiles are not applied
 EXIF orientation            turned upright
 several frames or pages     refused
@@ -38,6 +39,7 @@ MAX_PIXELS = 80_000_000
 # Pillow also takes MPO for JPEG: what many phones write; its first frame is the photograph.
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 _JPEG, _APP1 = b"\xff\xd8\xff", b"\xff\xe1"
+_PHOTOMETRIC = 262  # TIFF's tag; 0: zero is white
 _filters = threading.Lock()  # the filters of warnings are the process's, not the thread's
 _CONVERTED = frozenset({"1", "L", "P", "RGB", "LA", "PA", "RGBA", "CMYK", "YCbCr"})
 
@@ -190,10 +192,7 @@ def _too_large(where: str) -> InputError:
 def _to_rgb(image: Image.Image, where: str) -> Pixels:
     mode = image.mode
     if mode.startswith("I;16"):
-        image.load()
-        image = ImageOps.exif_transpose(image)
-        grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
-        return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+        return _grey_of_sixteen_bits(image)
     if mode not in _CONVERTED:
         raise InputError(where, f"has pixels of mode {mode}", "save it with 8 or 16 bits a channel")
     image.load()
@@ -206,3 +205,18 @@ def _to_rgb(image: Image.Image, where: str) -> Pixels:
     if image.mode != "RGB":
         image = image.convert("RGB")
     return np.asarray(image)
+
+
+def _grey_of_sixteen_bits(image: Image.Image) -> Pixels:
+    """The upper eight bits, by the rules that Pillow keeps for eight bits only."""
+    image.load()
+    transparent = image.info.get("transparency")
+    white_is_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+    image = ImageOps.exif_transpose(image)
+    deep = np.asarray(image).astype(np.uint16)
+    grey = (deep >> 8).astype(np.uint8)
+    if white_is_zero:
+        grey = 255 - grey
+    if transparent is not None:
+        grey[deep == transparent] = 255
+    return np.repeat(grey[:, :, np.newaxis], 3, axis=2)

@@ -2,10 +2,16 @@
 
 Two files share these columns: ``data/manifest.csv``, which importers write beside the images and
 people may edit, and ``manifest/cells.parquet``, which the `prepare` stage writes after validation.
+Tables that people and spreadsheets wrote are read by `read_csv`, which tells what is odd in them by
+row: pandas alone takes the first column for row names where every row has a field too many, drops
+fields that it has no column for, and does not count blank lines, as spreadsheets do.
 """
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -53,20 +59,21 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The file is missing, cannot be parsed, or lacks a column.
+        The file is missing, cannot be parsed, or lacks a column; a row has more fields than there
+        are columns, or is blank.
     """
     path = Path(path)
     try:
         if path.suffix == ".parquet":
             table = pd.read_parquet(path)
         else:
-            text = dict.fromkeys(TEXT_COLUMNS, str)
-            table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values={})
+            table, rows = read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str))
+            _refuse_blank_lines(path, rows)
     except FileNotFoundError:
         raise InputError(
             str(path), "no such file", "import images with `bloomdiff data import`"
         ) from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         raise InputError(
             str(path), f"not a table ({str(error).splitlines()[0]})", "import the images again"
         ) from None
@@ -74,3 +81,96 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
     if missing:
         raise InputError(str(path), f"lacks the columns {', '.join(missing)}", "add them")
     return table
+
+
+def _refuse_blank_lines(path: Path, rows: Sequence[int]) -> None:
+    """Behind one, the rows that later messages name would not be those of the file."""
+    blank = next((at for at, row in enumerate(rows, start=2) if row != at), None)
+    if blank is not None:
+        raise InputError(f"{path} row {blank}", "is blank", "remove the line")
+
+
+def read_csv(
+    path: Path,
+    *,
+    separator: str = ",",
+    dtype: type[str] | Mapping[str, type[str]] = str,
+) -> tuple[pd.DataFrame, list[int]]:
+    """Read a table in UTF-8 whose first line names its columns, and number its rows.
+
+    Spaces around a column's name do not count, nor do empty fields behind the last column.
+
+    Parameters
+    ----------
+    path
+        The file.
+    separator
+        What separates the fields.
+    dtype
+        Of all columns, or of some of them; pandas guesses that of the others.
+
+    Returns
+    -------
+    tuple
+        The table, '' where a field is empty, and the row of each of its rows as spreadsheets show
+        them: the header is row 1, and blank lines are counted.
+
+    Raises
+    ------
+    InputError
+        Two columns of one name, or fields that belong to no column.
+    ValueError, OSError
+        The file cannot be read, or is no table.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        text = stream.read()
+    records = _records(text, separator)
+    top, header = next(records, (1, []))
+    names = [name.strip() for name in header]
+    while names and not names[-1]:
+        names.pop()
+    if not names:
+        raise ValueError("it names no columns")
+    twice = next((name for at, name in enumerate(names) if name and name in names[:at]), None)
+    if twice is not None:
+        raise InputError(
+            f"{path} row {top}", f"names the column {twice!r} twice", "rename or drop one of them"
+        )
+    numbers: list[int] = []
+    surplus: list[tuple[int, str]] = []
+    for row, fields in records:
+        numbers.append(row)
+        surplus += [(row, field) for field in fields[len(names) :] if field.strip()][:1]
+    if surplus:
+        row, field = surplus[0]
+        others = f", as have {len(surplus) - 1} other rows" if len(surplus) > 1 else ""
+        raise InputError(
+            f"{path} row {row}",
+            f"has more fields than the header has columns (the first is {field[:40]!r}){others}",
+            f"name their column, or put quotes around a field that holds {separator!r}",
+        )
+    table = pd.read_csv(
+        io.StringIO(text, newline=""),
+        sep=separator,
+        header=0,
+        names=[name or f"Unnamed: {at}" for at, name in enumerate(names)],
+        usecols=range(len(names)),
+        index_col=False,
+        dtype=dtype,
+        keep_default_na=False,
+    )
+    if len(table) != len(numbers):
+        raise ValueError("its quotes do not pair")
+    return table, numbers
+
+
+def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Every row that is not blank, with its number."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        for row, fields in enumerate(reader, start=1):
+            # A quoted empty field, the only one, is a row of a table of one column.
+            if len(fields) > 1 or (fields and not fields[0].isspace()):
+                yield row, fields
+    except csv.Error as error:
+        raise ValueError(str(error)) from None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,6 +16,7 @@ from bloomdiff.errors import BloomDiffError, InputError
 from bloomdiff.registry import nearest
 
 SPLITS = ("", "train", "val", "test")
+VERIFIED = "verified"  # an optional column: 'yes' where the label is an expert's own
 _WHOLE = r"^([1-9]\d*(\.0+)?)?$"  # pandas reads a column of whole numbers with gaps as floats
 _NUMBER = r"^(\d+(\.\d*)?([eE][+-]?\d+)?)?$"
 MOST_OFF = 1e-3  # from 1, of the sum of rounded probabilities
@@ -28,6 +30,7 @@ _MENDS = {
     "width": "write the width in pixels, or nothing",
     "height": "write the height in pixels, or nothing",
     "blake3": "write the digest of the pixels, or nothing",
+    VERIFIED: "write yes or nothing",
 }
 
 # The row's position in the table, or None for what belongs to no row; and what is wrong.
@@ -48,7 +51,7 @@ def where(manifest: Path, row: int) -> str:
 
 def as_text(cells: pd.DataFrame) -> pd.DataFrame:
     """Every column of the schema as text, '' for what is missing."""
-    columns = [name for name in (*CELL_COLUMNS, *BOX_COLUMNS) if name in cells.columns]
+    columns = [name for name in (*CELL_COLUMNS, *BOX_COLUMNS, VERIFIED) if name in cells.columns]
     return cells[columns].apply(lambda column: column.astype("str").where(column.notna(), ""))
 
 
@@ -64,8 +67,8 @@ def table_problems(
     manifest
         Its file, for the messages.
     classes
-        The known labels; where None, any that do not differ from another one in case and spaces
-        alone.
+        The known labels; where None, any that do not differ from another one in case, spaces and
+        Unicode form alone.
     """
     import pandera.pandas as pa
 
@@ -76,6 +79,7 @@ def table_problems(
         return [(None, InputError(str(manifest), "lists no cell", "import images"))]
     text = as_text(cells).reset_index(drop=True)
     found = _label_problems(text["label"], manifest, classes)
+    found += _group_problems(text, manifest)
     found += _opinion_problems(cells.reset_index(drop=True), manifest)
     try:
         _schema(text.columns).validate(text, lazy=True)
@@ -135,6 +139,7 @@ def _schema(columns: Iterable[str]) -> Any:
         "height": pa.Column(str, size),
         "blake3": pa.Column(str, digest),
         "field": pa.Column(str, trimmed),
+        VERIFIED: pa.Column(str, pa.Check.isin(("", "yes"), error="is not yes")),
     }
     return pa.DataFrameSchema({name: checks.get(name, pa.Column(str, number)) for name in columns})
 
@@ -157,19 +162,57 @@ def _label_problems(
             for name in present
             if name not in classes
         ]
-    alike: dict[str, list[str]] = defaultdict(list)
-    for name in present:
-        # Signs are kept: CD34+ and CD34- are two classes.
-        alike[re.sub(r"[\s_]+", " ", name.casefold()).strip()].append(name)
+    # Signs are kept: CD34+ and CD34- are two classes.
     return [
         (
             first[names[-1]],
             InputError(
                 where(manifest, first[names[-1]]),
-                f"labels {' and '.join(map(repr, names))} differ in spelling alone",
+                f"labels {_told(names)} differ in spelling alone",
                 f"write one of them, on import with --map {names[-1]}={names[0]}",
             ),
         )
-        for names in alike.values()
-        if len(names) > 1
+        for names in _alike(present, lambda name: re.sub(r"[\s_]+", " ", _folded(name)).strip())
     ]
+
+
+def _group_problems(text: pd.DataFrame, manifest: Path) -> list[Problem]:
+    """Patients or slides under two spellings, which would fall on both sides of a fold."""
+    group = text["group"]
+    # File systems that tell capitals apart may hold both A.png and a.png, two cells or fields.
+    files = {"", *text["cell_id"]}
+    if "field" in text.columns:
+        files |= set(text["source"] + "/" + text["field"])
+    first = group[~group.isin(files)].drop_duplicates()
+    row = dict(zip(first, first.index, strict=True))
+    return [
+        (
+            row[names[-1]],
+            InputError(
+                where(manifest, row[names[-1]]),
+                f"groups {_told(names)} differ in spelling alone",
+                "write one of them for one patient or slide",
+            ),
+        )
+        for names in _alike(row, lambda name: _folded(name).strip())
+    ]
+
+
+def _folded(name: str) -> str:
+    """A name without capitals, in one of the forms that Unicode has for what looks alike."""
+    return unicodedata.normalize("NFKC", name.casefold())
+
+
+def _alike(names: Iterable[str], key: Callable[[str], str]) -> list[list[str]]:
+    """Names that share a key, where there are several."""
+    sorted_in: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        sorted_in[key(name)].append(name)
+    return [same for same in sorted_in.values() if len(same) > 1]
+
+
+def _told(names: Iterable[str]) -> str:
+    """Names as Python writes them; letters that only look alike as their code points."""
+    names = list(names)
+    plain = len({unicodedata.normalize("NFKC", name) for name in names}) == len(names)
+    return " and ".join(map(repr if plain else ascii, names))

@@ -87,6 +87,10 @@ def unpack(archive: Path, target: Path, bounds: Bounds) -> int:
         if isinstance(error, OSError) and error.errno:
             raise InputError(str(target), f"cannot be written ({error})", "mend that") from None
         raise _damaged(archive, str(error)) from None
+    except NotImplementedError as error:  # zipfile's word for a compression that it lacks
+        raise InputError(
+            str(archive), f"is packed in a way not known here ({error})", "use `7z x` on it"
+        ) from None
     except Exception as error:  # zlib.error and lzma.LZMAError have no common base
         if type(error).__module__ in ("zlib", "_lzma", "lzma"):
             raise _damaged(archive, str(error)) from None

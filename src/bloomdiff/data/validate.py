@@ -32,8 +32,8 @@ def validate_manifest(
     root
         The folder that `path` is relative to.
     classes
-        The known labels; where None, any that do not differ from another one in case and spaces
-        alone.
+        The known labels; where None, any that do not differ from another one in case, spaces and
+        Unicode form alone.
     jobs
         Worker processes.
 

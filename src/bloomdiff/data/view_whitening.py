@@ -39,7 +39,8 @@ class ViewWhitening:
     Attributes
     ----------
     inwards, outwards
-        The map float32 `(d, d)` and its inverse. The mean variance of the views is kept.
+        The map float32 `(d, d)` and its inverse. Where the views vary by more than `RIDGE` of
+        their mean variance, they come near to it; elsewhere they stay below.
     fingerprint
         Groups of the cells whose views it was fitted on.
     """

@@ -8,27 +8,34 @@ Two layouts are read and written:
              features (A. Zhang et al., 2025, arXiv:2502.06750); some versions lead with an axis
              of length 1.
 
-The file's stem is the patient, and so the group: a bag never straddles folds. Bags written here
-carry besides the data set ``cells`` with the rows' identity, which other readers ignore.
+A bag is a patient, and so a group, which never straddles folds. The file's stem names it, with what
+no file system holds written as ``%2F``. Bags written here carry besides the HDF5 group ``cells``
+with the true name and the rows' identity, which other readers ignore.
 """
 
 from __future__ import annotations
 
 import json
+import logging
+import re
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet, Floats
+from bloomdiff.data.manifest import read_csv
+from bloomdiff.encoders.bag_file import IDENTITY, read_bag
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.files import atomic_dir
 
 Layout = Literal["marr", "trident"]
-IDENTITY = ("cell_id", "label", "split", "source")
 SUFFIXES = (".h5", ".hdf5")
+_UNHOLDABLE = r'[%/\\:*?"<>|\x00-\x1f\x7f]|^\.|[. ]$'
+_LONGEST = 200  # bytes of a stem: file systems end at 255, temporary names are longer
+
+logger = logging.getLogger(__name__)
 
 
 def write_bags(embeddings: EmbeddingSet, folder: str | Path, *, layout: Layout = "marr") -> int:
@@ -37,29 +44,36 @@ def write_bags(embeddings: EmbeddingSet, folder: str | Path, *, layout: Layout =
     Raises
     ------
     InputError
-        A group whose name cannot be a file's name.
+        A group without a name, or whose name is too long for a file's.
     """
     import h5py
 
     groups = embeddings.rows.groupby("group", sort=True).indices
-    for name in groups:
-        if Path(str(name)).name != str(name) or str(name).startswith("."):
-            raise InputError(f"group {name!r}", "cannot name a file", "rename it in the manifest")
+    stems = {str(name): _stem(str(name)) for name in groups}
     text = h5py.string_dtype()
     with atomic_dir(folder) as temporary:
         for name, index in groups.items():
             rows = embeddings.rows.iloc[index]
-            with h5py.File(temporary / f"{name}.h5", "w", track_order=True) as bag:
+            with h5py.File(temporary / f"{stems[str(name)]}.h5", "w", track_order=True) as bag:
                 features = bag.create_dataset("features", data=embeddings.X[index])
                 features.attrs["bloomdiff"] = json.dumps(embeddings.header, sort_keys=True)
                 if layout == "trident":
                     features.attrs["encoder"] = str(embeddings.header.get("encoder", ""))
                     _write_coords(bag, rows)
                 cells = bag.create_group("cells")
+                cells.attrs["group"] = str(name)
                 for column in IDENTITY:
                     if column in rows:
                         cells.create_dataset(column, data=rows[column].tolist(), dtype=text)
     return len(groups)
+
+
+def _stem(group: str) -> str:
+    """A file name's stem for any group, another one for each."""
+    stem = re.sub(_UNHOLDABLE, lambda sign: f"%{ord(sign.group()):02X}", group)
+    if not stem or len(stem.encode()) > _LONGEST:
+        raise InputError(f"group {group!r}", "cannot name a file", "rename it in the manifest")
+    return stem
 
 
 def _write_coords(bag: Any, rows: pd.DataFrame) -> None:
@@ -75,23 +89,37 @@ def find_bags(path: str | Path) -> list[Path]:
     path = Path(path)
     if path.is_file():
         return [path]
-    found = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and p.is_file())
+    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not found:
         raise InputError(str(path), "holds no feature bags (*.h5)", "name their folder")
     return found
 
 
 def read_bag_labels(path: str | Path) -> dict[str, str]:
-    """Read a CSV with the columns `patient` and `label` as class by bag stem."""
+    """Read a CSV with the columns `patient` and `label` as class by patient.
+
+    Raises
+    ------
+    InputError
+        The file is missing or no such table, or a patient is listed twice.
+    """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        return dict(zip(table["patient"], table["label"], strict=True))
+        table, rows = read_csv(Path(path))
+        patients, classes = (table[name].str.strip() for name in ("patient", "label"))
     except FileNotFoundError:
         raise InputError(str(path), "no such file", "mend the path") from None
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OSError) as error:
         raise InputError(
             str(path), f"no table of labels ({error})", "give it the columns patient, label"
         ) from None
+    twice = patients.duplicated().to_numpy().nonzero()[0]
+    if len(twice):
+        raise InputError(
+            f"{path} row {rows[twice[0]]}",
+            f"lists the patient {patients[twice[0]]!r} again",
+            "keep one row for each",
+        )
+    return dict(zip(patients, classes, strict=True))
 
 
 def read_bags(
@@ -106,13 +134,15 @@ def read_bags(
     encoder
         What made the vectors, where the bags do not say it themselves.
     labels
-        Class by bag stem, for bags that carry no labels of their own.
+        Class by patient (a bag's stem, or the group that it was written from), for bags that carry
+        no labels of their own.
 
     Raises
     ------
     InputError
-        No bags; a bag without `features`; vectors that are not finite; dimensions or encoders
-        that differ between bags. All bags at fault are told at once.
+        No bags; a bag without `features`; vectors that are not finite; coordinates or identities
+        that are not one a row; dimensions or encoders that differ between bags. All bags at fault
+        are told at once. Labels of patients that have no bag.
     """
     paths = find_bags(path)
     problems: list[BloomDiffError] = []
@@ -121,7 +151,7 @@ def read_bags(
     headers: list[dict[str, Any]] = []
     for bag in paths:
         try:
-            X, table, header = _read_bag(bag, labels or {})
+            X, table, header = read_bag(bag, labels or {})
             if parts and X.shape[1] != parts[0].shape[1]:
                 raise InputError(
                     str(bag),
@@ -146,55 +176,21 @@ def read_bags(
     twice = rows["cell_id"][rows["cell_id"].duplicated()]
     if len(twice):
         raise InputError(str(path), f"holds the cell {twice.iloc[0]!r} twice", "keep one of them")
+    if labels:
+        _compare_labels(labels, rows, path)
     return EmbeddingSet(np.concatenate(parts), rows, header)
 
 
-def _read_bag(path: Path, labels: dict[str, str]) -> tuple[Floats, pd.DataFrame, dict[str, Any]]:
-    import h5py
-
-    try:
-        with h5py.File(path) as bag:
-            if not isinstance(bag.get("features"), h5py.Dataset):
-                raise InputError(str(path), "has no data set 'features'", "name a feature bag")
-            features = bag["features"]
-            X = _matrix(features[()], path)
-            meta = features.attrs.get("bloomdiff")
-            header = json.loads(meta) if meta is not None else {}
-            table = _identity(path, len(X), labels)
-            for column in IDENTITY:
-                if f"cells/{column}" in bag:
-                    table[column] = bag[f"cells/{column}"].asstr()[()]
-            if "coords" in bag and bag["coords"].attrs.get("known", True):
-                coords = np.asarray(bag["coords"][()]).reshape(-1, 2)
-                table["box_x"], table["box_y"] = coords[:, 0], coords[:, 1]
-    except OSError as error:
-        reason = str(error).splitlines()[0][:80]
-        raise InputError(str(path), f"not an HDF5 file ({reason})", "fetch it again") from None
-    return X, table, header
-
-
-def _matrix(values: npt.NDArray[Any], path: Path) -> Floats:
-    if values.ndim == 3 and values.shape[0] == 1:
-        values = values[0]
-    if values.ndim != 2:
+def _compare_labels(labels: dict[str, str], rows: pd.DataFrame, path: str | Path) -> None:
+    """Refuse labels that no bag takes, and tell of bags that have none."""
+    groups = rows.groupby("group", sort=True)["label"]
+    strangers = [patient for patient in labels if patient not in groups.groups]
+    if strangers:
         raise InputError(
-            str(path), f"'features' is {values.shape}, not (cells, d)", "name a feature bag"
+            str(path),
+            f"holds no bag of {len(strangers)} labelled patient(s), the first {strangers[0]!r}",
+            "write the bags' names without suffix, or remove the rows",
         )
-    X = np.ascontiguousarray(values, np.float32)
-    if not np.isfinite(X).all():
-        row = int(np.flatnonzero(np.logical_not(np.isfinite(X).all(axis=1)))[0])
-        raise InputError(f"{path} row {row}", "the vector is not finite", "embed it again")
-    return X
-
-
-def _identity(path: Path, n: int, labels: dict[str, str]) -> pd.DataFrame:
-    width = len(str(max(n - 1, 0)))
-    return pd.DataFrame(
-        {
-            "cell_id": [f"{path.stem}/{row:0{width}d}" for row in range(n)],
-            "label": labels.get(path.stem, ""),
-            "group": path.stem,
-            "split": "",
-            "source": path.parent.name,
-        }
-    )
+    bare = [name for name, of_bag in groups if (of_bag == "").all()]
+    if bare:
+        logger.warning("%s: %d bag(s) have no label, the first %r", path, len(bare), bare[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,8 @@ _WRAPPERS = ("teacher", "model_ema", "state_dict_ema", "state_dict", "model")
 _PREFIXES = ("module.", "backbone.", "_orig_mod.")
 # What torch's reader says of a pickle that names something to call; 149 is opcode STACK_GLOBAL.
 _CALLS = ("GLOBAL", "operand 149")
-_HEADS = ("dino_head", "ibot_head", "head.", "mask_token")
+_HEADS = ("dino_head", "ibot_head", "mask_token")
+_HEAD = "head."  # a head as well in most networks; in some it holds their last norm
 
 
 def check_sha256(path: Path, expected: str) -> None:
@@ -37,11 +38,18 @@ def check_sha256(path: Path, expected: str) -> None:
         )
 
 
-def read_state(path: Path) -> State:
+def read_state(path: Path, *, keep: Collection[str] = ()) -> State:
     """Read a PyTorch or safetensors checkpoint as named tensors.
 
     A wrapper such as ``{"teacher": ...}`` is opened, prefixes such as ``backbone.`` are taken
     off, and projection heads and the mask token of self-supervised training are dropped.
+
+    Parameters
+    ----------
+    path
+        The file.
+    keep
+        Names below ``head.`` that are no head's, but the network's own.
 
     Raises
     ------
@@ -51,7 +59,7 @@ def read_state(path: Path) -> State:
     if not path.is_file():
         raise InputError(str(path), "no such checkpoint", "fetch it, or mend the path")
     raw = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    return _plain(raw, path)
+    return {k: v for k, v in _plain(raw, path).items() if k in keep or not k.startswith(_HEAD)}
 
 
 def _read_safetensors(path: Path) -> Any:

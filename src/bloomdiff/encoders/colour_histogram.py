@@ -57,7 +57,7 @@ class ColourHistogram(Encoder):
 def load(params: EncoderParams, device: str, cache_dir: Path) -> Encoder:
     """Return the histogram; parameters of networks are refused rather than ignored."""
     defaults = EncoderParams()
-    for knob in ("checkpoint", "pooling", "layers", "tta"):
+    for knob in ("checkpoint", "pooling", "layers", "tta", "precision"):
         if getattr(params, knob) != getattr(defaults, knob):
             raise ParameterError(
                 f"encoder 'colour-histogram' {knob}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,8 @@ def load_timm(params: EncoderParams, device: str, cache_dir: Path) -> Encoder:
         options = {}
         model = timm.create_model(model_name, pretrained=False, num_classes=0)
     if params.checkpoint:
-        state = _without_classifier(read_state(Path(params.checkpoint)), model)
+        state = read_state(Path(params.checkpoint), keep=model.state_dict())
+        state = _resampled(_without_classifier(state, model), model)
         load_strictly(model, state, params.checkpoint, model_name)
     else:
         model = fetch_pretrained(params.name, model_name, _what_to_fetch(model), **options)
@@ -78,6 +80,27 @@ def _without_classifier(state: State, model: Any) -> State:
     classifier = model.pretrained_cfg.get("classifier") or ()
     heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
     return {k: v for k, v in state.items() if k.rpartition(".")[0] not in heads}
+
+
+def _resampled(state: State, model: Any) -> State:
+    """The weights with positions for the model's grid, as timm makes them for weights it fetches.
+
+    Where positions are of another kind they stay, and strict loading tells of them.
+    """
+    from bloomdiff.encoders.timm_import import import_timm
+
+    layers, transformer = import_timm().layers, import_timm().models.VisionTransformer
+    given = state.get("pos_embed")
+    if not isinstance(model, transformer) or given is None or model.pos_embed is None:
+        return state
+    prefix = 0 if model.no_embed_class else model.num_prefix_tokens
+    patches = given.shape[1] - prefix if given.ndim == 3 else 0
+    if given.shape == model.pos_embed.shape or patches < 1 or math.isqrt(patches) ** 2 != patches:
+        return state
+    positions = layers.resample_abs_pos_embed(
+        given, new_size=model.patch_embed.grid_size, num_prefix_tokens=prefix
+    )
+    return {**state, "pos_embed": positions}
 
 
 def _what_to_fetch(model: Any) -> str:

@@ -30,7 +30,7 @@ def run(project: Project, run: StageRun) -> None:
         jobs=params.jobs,
         describe="fit_generator",
     )
-    with atomic_dir(project.generators) as folder:
+    with atomic_dir(project.generators, stale="*") as folder:
         for unit in units:
             shutil.copytree(done(unit) / "generator", folder.joinpath(*unit))
     finish(working)

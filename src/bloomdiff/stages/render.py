@@ -43,7 +43,7 @@ def run(project: Project, run: StageRun) -> None:
     fold = fold_names(project)[0]
     names = [name for own, name in synthetic_units(project) if own == fold]
     if not (params.render.enabled and names):
-        with atomic_dir(project.renders):
+        with atomic_dir(project.renders, stale="*"):
             write_json(project.render_report, {"enabled": False, "scores": []})
         return
     decoder = fitted(project, fold)
@@ -68,7 +68,7 @@ def run(project: Project, run: StageRun) -> None:
         name: SyntheticSet.load(done(("synthetic", fold, name)) / "set.parquet") for name in names
     }
     scores = judge(project, rows, real, sets)
-    with atomic_dir(project.renders) as folder:
+    with atomic_dir(project.renders, stale="*") as folder:
         for name in names:
             shutil.copy(done(("synthetic", fold, name)) / "set.parquet", folder / f"{name}.parquet")
         (folder / "contact_sheet.png").write_bytes(sheet(project, rows, real, sets))

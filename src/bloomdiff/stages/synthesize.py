@@ -43,7 +43,7 @@ def run(project: Project, run: StageRun) -> None:
         jobs=params.jobs,
         describe="synthesize",
     )
-    with atomic_dir(project.synthetic) as folder:
+    with atomic_dir(project.synthetic, stale="*") as folder:
         for fold, name in units:
             target = folder / fold / f"{name}.parquet"
             target.parent.mkdir(exist_ok=True)

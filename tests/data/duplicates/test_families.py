@@ -52,3 +52,31 @@ def test_without_pairs_groups_stay_and_cells_without_one_are_their_own():
 def test_joining_again_changes_nothing():
     cells = join_families(manifest([""] * 5), pairs_of([(0, 3), (3, 4)]))
     assert join_families(cells, pairs_of([(0, 3), (3, 4)])).equals(cells)
+
+
+def boxes(groups, fields, sources="lab") -> pd.DataFrame:
+    return manifest(groups).assign(field=fields, source=sources)
+
+
+def test_crops_of_one_field_share_a_group():
+    cells = boxes([""] * 6, ["f", "g", "f", "", "", "g"])
+    joined = join_families(cells, pairs_of([(0, 3)]))
+    assert joined["group"].tolist() == ["c00", "c01", "c00", "c00", "c04", "c01"]
+    assert join_families(joined, pairs_of([(0, 3)])).equals(joined)
+
+
+def test_a_field_in_two_given_groups_merges_them():
+    cells = boxes(["q", "", "p", "q", "r"], ["f", "f", "f", "", "g"])
+    joined = join_families(cells, pairs_of([]))
+    assert joined["group"].tolist() == ["c01", "c01", "c01", "c01", "r"]
+
+
+def test_groups_that_hold_whole_fields_keep_their_names():
+    cells = boxes(["lab/g", "lab/f", "lab/f", "p", "p"], ["g", "f", "f", "h", "i"])
+    assert join_families(cells, pairs_of([]))["group"].tolist() == cells["group"].tolist()
+
+
+def test_fields_of_two_sources_may_bear_one_name():
+    cells = boxes([""] * 4, ["f", "f", "f", None], ["a", "a", "b", "b"])
+    joined = join_families(cells, pairs_of([]))
+    assert joined["group"].tolist() == ["c00", "c00", "c02", "c03"]

@@ -96,10 +96,21 @@ def test_overlapping_crops_share_a_group_but_not_a_label(tmp_path):
 
 def test_boxes_of_one_field_are_not_compared(tmp_path):
     two_crops(tmp_path)
-    cells = table(tmp_path, {}).assign(field="f1")
+    cells = table(tmp_path, {}).assign(field="f1", source="lab")
     assert find_duplicates(cells, tmp_path, NEAR, jobs=1).empty
     assert len(find_duplicates(cells.assign(field=["f1", "f2"]), tmp_path, NEAR, jobs=1)) == 1
+    # Another source's field of that name is another photograph.
+    assert len(find_duplicates(cells.assign(source=["a", "b"]), tmp_path, NEAR, jobs=1)) == 1
     assert len(find_duplicates(cells.assign(field=""), tmp_path, NEAR, jobs=1)) == 1
+
+
+def test_boxes_of_one_field_share_a_group_though_they_are_not_compared(tmp_path):
+    two_crops(tmp_path)
+    cells = table(tmp_path, {"left": "monocyte", "right": "basophil"})
+    boxed = cells.assign(field="f1", source="lab")
+    for params in (DuplicateParams(), NEAR):
+        joined = group_duplicates(boxed, tmp_path, params, jobs=1)
+        assert joined["group"].tolist() == ["left", "left"]
 
 
 def test_a_second_photograph_is_found_behind_many_copies(tmp_path):

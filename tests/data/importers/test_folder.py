@@ -21,8 +21,34 @@ def test_folders_named_after_splits_are_the_official_split(tmp_path: Path, paint
     cells = load("folder", tmp_path / "lab")
     assert cells["label"].tolist() == ["a", "b", "a"]
     assert cells["split"].tolist() == ["train", "test", "val"]
-    paint(tmp_path / "lab" / "other" / "b" / "4.png")
-    assert set(load("folder", tmp_path / "lab", replace=True)["split"]) == {""}
+
+
+@pytest.mark.parametrize("folders", [("TRAIN", "TEST", "TEST_SIMPLE"), ("test", "EOS", "LYM")])
+def test_splits_beside_other_folders_are_refused(
+    tmp_path: Path, paint, load, folders: tuple[str, ...]
+) -> None:
+    for folder in folders:
+        paint(tmp_path / "lab" / folder / "b" / "1.png")
+    with pytest.raises(InputError, match=r"holds '(TEST_SIMPLE' beside TEST, TRAIN|EOS', 'LYM' b)"):
+        load("folder", tmp_path / "lab")
+    assert not (tmp_path / "out").exists()
+    pool = load("folder", tmp_path / "lab", {"unlabelled": True})
+    assert set(pool["label"]) == {""}
+
+
+def test_links_to_folders_are_followed_and_end(tmp_path: Path, paint, load) -> None:
+    lab, elsewhere = tmp_path / "lab", tmp_path / "elsewhere"
+    paint(lab / "EOS" / "1.png")
+    paint(elsewhere / "deep" / "2.png")
+    (lab / "LYM").symlink_to(elsewhere)
+    (lab / "MON").symlink_to(elsewhere / "deep")
+    (elsewhere / "back").symlink_to(lab)  # to a folder that leads here
+    (lab / "EOS" / "here").symlink_to(".")
+    (lab / "EOS" / "up").symlink_to(tmp_path)  # above the root
+    cells = load("folder", lab)
+    ids = ["lab/EOS/1.png", "lab/LYM/deep/2.png", "lab/MON/2.png"]
+    assert cells["cell_id"].tolist() == ids
+    assert cells["label"].tolist() == ["EOS", "LYM", "MON"]
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from bloomdiff.data.importers import (
     make_importer,
 )
 from bloomdiff.data.importers.paths import find_images
+from bloomdiff.data.importers.transaction import _settle
 from bloomdiff.data.manifest import read_manifest
 from bloomdiff.data.records import Box
 from bloomdiff.data.validate import validate_manifest
@@ -271,9 +274,15 @@ def test_every_importer_names_itself() -> None:
 
 
 def run_and_die(path: Path, out: Path, step: int) -> int:
-    """Import in a forked process that kills itself before its change number `step` to the disk.
+    """Import in a forked process that kills itself before its change number `step` to the disk."""
+    return die_at(step, lambda: import_cells("folder", path, out, jobs=1, replace=True))
 
-    Returns the number of changes that it made, where it lived to make them all.
+
+def die_at(step: int, work: Callable[[], Any], last: str = "") -> int:
+    """Do it in a forked process that kills itself before its change number `step` to the disk.
+
+    It does so too before a file called `last` is put in place out of another folder. Returns the
+    number of changes that it made, where it lived to make them all.
     """
     child = os.fork()
     if child == 0:
@@ -283,16 +292,19 @@ def run_and_die(path: Path, out: Path, step: int) -> int:
             def call(*args: Any, **options: Any) -> Any:
                 nonlocal changes
                 changes += 1
-                if changes == step:
+                paths = [Path(arg) for arg in args if isinstance(arg, str | Path)]
+                moves = len(paths) == 2 and len({path.parent for path in paths}) == 2
+                if changes == step or (moves and paths[1].name == last):
                     os.kill(os.getpid(), signal.SIGKILL)
                 return change(*args, **options)
 
             return call
 
-        for name in ("rename", "replace", "write_bytes", "unlink", "mkdir", "rmdir"):
-            setattr(Path, name, dying(getattr(Path, name)))
+        Path.write_bytes = dying(Path.write_bytes)  # type: ignore[method-assign]
+        for name in ("rename", "replace", "unlink", "mkdir", "rmdir"):  # of `shutil` too
+            setattr(os, name, dying(getattr(os, name)))
         try:
-            import_cells("folder", path, out, jobs=1, replace=True)
+            work()
         finally:
             os._exit(changes)
     _, status = os.waitpid(child, 0)
@@ -331,6 +343,35 @@ def test_killed_at_any_step_the_next_import_finishes(
         assert snapshot(out) == wanted, step
     assert outcomes[0]
     assert outcomes == sorted(outcomes, reverse=True)
+
+
+def test_killed_twice_the_old_import_is_whole(
+    lab: Path, other: Path, tmp_path: Path, paint, snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kill an import in its last step, then another at every step at which it undoes the first."""
+    monkeypatch.setattr(importing, "table_problems", lambda *_: [])
+    paint(lab / "monocyte" / "mine.png")
+    import_cells("folder", lab, tmp_path / "whole", source="lab", jobs=1)
+    old = snapshot(tmp_path / "whole")
+    killed = shutil.copytree(tmp_path / "whole", tmp_path / "killed")
+    work = partial(import_cells, "folder", other, source="lab", jobs=1, replace=True)
+    assert die_at(-1, partial(work, out=killed), last="manifest.csv") == -signal.SIGKILL
+    assert snapshot(killed) != old
+
+    steps = die_at(-1, partial(_settle, shutil.copytree(killed, tmp_path / "undone")))
+    assert snapshot(tmp_path / "undone") == old
+    assert steps > 10
+    for step in range(1, steps + 1):
+        out = shutil.copytree(killed, tmp_path / f"step{step}")
+        assert die_at(step, partial(work, out=out)) == -signal.SIGKILL
+        die_at(step, partial(_settle, out))
+        with pytest.raises(InputError, match="is there already"):
+            import_cells("folder", other, out, source="lab", jobs=1)
+        assert snapshot(out) == old, step
+    work(out=out)
+    assert {name for name in snapshot(out) if "images" in name} == {
+        f"images/lab/{name}" for name in snapshot(other)
+    }
 
 
 def test_the_pool_survives_kill_minus_nine(tmp_path: Path, paint, snapshot) -> None:

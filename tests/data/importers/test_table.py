@@ -116,3 +116,98 @@ def test_one_image_twice_is_refused(tmp_path: Path, paint, load) -> None:
     file = write(tmp_path / "t.csv", "path,label\na.png,x\na.png,y\n")
     with pytest.raises(InputError, match=r"a\.png: is the name of two cells"):
         load("csv", file)
+
+
+def test_spaces_around_the_names_of_columns_do_not_count(tmp_path: Path, paint, load) -> None:
+    paint(tmp_path / "a.png")
+    cells = load("csv", write(tmp_path / "t.csv", "path, label, group\na.png, mono, p1\n"))
+    assert cells[["label", "group"]].values.tolist() == [["mono", "t/p1"]]
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("path,Label,group", "'Label', which is not read as label; give --column label=Label if"),
+        ("path,label,GROUP", "'GROUP', which is not read as group; give --column group=GROUP if"),
+        ("path,label,Box X", "'Box X', which is not read as box_x; give --column 'box_x=Box X' if"),
+        ("path,label,box-width", "'box-width', which is not read as box_width"),
+    ],
+)
+def test_a_column_of_ours_but_for_its_spelling_is_refused(
+    tmp_path: Path, paint, load, header: str, told: str
+) -> None:
+    paint(tmp_path / "a.png")
+    file = write(tmp_path / "t.csv", f"{header}\na.png,1,2\n")
+    with pytest.raises(ParameterError) as caught:
+        load("csv", file)
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_was_mapped_may_be_spelled_like_ours(tmp_path: Path, paint, load) -> None:
+    paint(tmp_path / "a.png")
+    file = write(tmp_path / "t.csv", "path,Label,Type\na.png,mono,lym\n")
+    assert load("csv", file, {"columns": {"label": "Label"}})["label"].tolist() == ["mono"]
+    again = {"columns": {"label": " Type"}}
+    assert load("csv", file, again, replace=True)["label"].tolist() == ["lym"]
+
+
+def test_two_of_our_columns_may_be_one_of_theirs(tmp_path: Path, paint, load) -> None:
+    for name in ("a.png", "b.png"):
+        paint(tmp_path / name)
+    file = write(tmp_path / "t.csv", "path,Diagnosis\na.png,mono\nb.png,lym\n")
+    cells = load("csv", file, {"columns": {"label": "Diagnosis", "group": "Diagnosis"}})
+    assert cells["label"].tolist() == ["mono", "lym"]
+    assert cells["group"].tolist() == ["t/mono", "t/lym"]
+    file = write(tmp_path / "t.csv", "id\na.png\nb.png\n")
+    cells = load("csv", file, {"columns": {"path": "id", "group": "id"}}, replace=True)
+    assert cells["group"].tolist() == ["t/a.png", "t/b.png"]
+
+
+def test_separators_behind_the_last_column_change_nothing(tmp_path: Path, paint, load) -> None:
+    for name in ("a.png", "b.png"):
+        paint(tmp_path / name)
+    for number, rows in enumerate(
+        ["a.png,x,\nb.png,y,", "a.png,x\nb.png,y,,", "a.png,x,\nb.png,y"]
+    ):
+        file = write(tmp_path / "t.csv", f"path,label{',' * number}\n{rows}\n")
+        cells = load("csv", file, replace=True)
+        assert cells[["cell_id", "label"]].values.tolist() == [["t/a.png", "x"], ["t/b.png", "y"]]
+
+
+def test_a_field_too_many_is_one_line(tmp_path: Path, paint, load) -> None:
+    paint(tmp_path / "a.png")
+    file = write(tmp_path / "t.csv", "path,label\na.png,x\n\na.png,large, pale\na.png,a,b\n")
+    with pytest.raises(InputError) as caught:
+        load("csv", file)
+    assert "t.csv row 4: has more fields than the header has columns" in str(caught.value)
+    assert "(the first is ' pale'), as have 1 other rows" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_blank_lines_are_counted_as_rows(tmp_path: Path, paint, load) -> None:
+    paint(tmp_path / "a.png")
+    file = write(tmp_path / "t.csv", 'path,label\n\na.png,"two\nlines"\n  \nnope.png,x\n')
+    with pytest.raises(InputError, match=r"t\.csv row 5: no such image"):
+        load("csv", file)
+
+
+def test_a_column_twice_is_refused(tmp_path: Path, paint, load) -> None:
+    paint(tmp_path / "a.png")
+    file = write(tmp_path / "t.csv", "path,label, label\na.png,x,y\n")
+    with pytest.raises(InputError, match=r"t\.csv row 1: names the column 'label' twice"):
+        load("csv", file)
+
+
+def test_crops_of_one_field_share_a_group_whatever_the_rows_say(
+    tmp_path: Path, paint, load
+) -> None:
+    from bloomdiff.data.duplicates import DuplicateParams, group_duplicates
+
+    paint(tmp_path / "f.png", 60, 40)
+    text = "path,label,group,box_x,box_y,box_width,box_height\n"
+    text += "f.png,a,p1,10,10,20,20\nf.png,b,,12,11,20,20\n"
+    cells = load("csv", write(tmp_path / "t.csv", text))
+    assert cells["group"].tolist() == ["t/p1", "t/f.png"]
+    joined = group_duplicates(cells, tmp_path / "out", DuplicateParams(), jobs=1)
+    assert joined["group"].tolist() == ["t/f.png", "t/f.png"]

@@ -217,3 +217,84 @@ def test_bccd_tells_its_two_degenerate_boxes(
     assert len(told) == 2
     assert "BloodImage_00338.jpg: RBC box [504.0, 337.0, 504.0, 337.0] is degenerate" in told[0]
     assert "BloodImage_00343.jpg: RBC box [181.0, 329.0, 181.0, 329.0] is degenerate" in told[1]
+
+
+ENTITIES = (
+    '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>'
+    "<annotation><filename>&b;</filename></annotation>"
+)
+DECLARATION = '<?xml version="1.0" encoding="{}"?>'
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding"),
+    [
+        ("ISO-8859-1", "latin-1"),
+        ("windows-1252", "cp1252"),
+        ("gb2312", "gb2312"),
+        ("utf-8", "utf-8-sig"),
+        ("utf-16", "utf-16"),
+        ("utf-16", "utf-16-be"),
+        ("utf-16", "utf-8"),  # what a program writes that thinks in UTF-16
+        ("", "utf-8"),
+        ("", "utf-16-le"),
+    ],
+)
+def test_the_declared_encoding_is_obeyed(voc: Fields, load, declared: str, encoding: str) -> None:
+    label = "嗜酸" if encoding == "gb2312" else "Éosinophile"
+    voc.add("f0.png", (label, (1, 1, 9, 9)))
+    file = voc.root / "Annotations" / "f0.xml"
+    start = DECLARATION.format(declared) if declared else ""
+    text = start + annotation("f0.png", (label, (1, 1, 9, 9)))
+    file.write_bytes(text.encode(encoding))
+    assert load("voc", voc.root)["label"].tolist() == [label]
+
+
+@pytest.mark.parametrize("declared", ["ISO-8859-1", "utf-16", "utf-7", "cp037", ""])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16", "utf-16-le", "utf-16-be", "utf-7"]
+)
+def test_no_encoding_hides_entities(voc: Fields, load, declared: str, encoding: str) -> None:
+    voc.add("haha.png", ("WBC", (1, 1, 9, 9)))
+    start = DECLARATION.format(declared) if declared else ""
+    file = voc.root / "Annotations" / "haha.xml"
+    body = ENTITIES.encode(encoding)
+    file.write_bytes(
+        start.encode() + body if encoding == "utf-7" else (start + ENTITIES).encode(encoding)
+    )
+    with pytest.raises(
+        InputError, match=r"haha\.xml: (declares XML entities|is not XML|is not in)"
+    ):
+        load("voc", voc.root)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (annotation("f0.png", ("É", (1, 1, 9, 9))).encode("latin-1"), "is not in the encoding"),
+        (DECLARATION.format("klingon").encode() + b"<annotation/>", "unknown encoding: klingon"),
+        (DECLARATION.format("rot13").encode() + b"<annotation/>", "is not a text encoding"),
+    ],
+)
+def test_an_encoding_that_does_not_fit_is_one_line(
+    voc: Fields, load, data: bytes, told: str
+) -> None:
+    voc.add("f0.png", ("WBC", (1, 1, 9, 9)))
+    (voc.root / "Annotations" / "f0.xml").write_bytes(data)
+    with pytest.raises(InputError, match=rf"f0\.xml: .*{told}.*; mend the declaration"):
+        load("voc", voc.root)
+
+
+def test_suffixes_in_any_case_and_linked_folders(voc: Fields, load) -> None:
+    for name in ("a.png", "b.png"):
+        voc.add(name, ("WBC", (1, 1, 9, 9)))
+    (voc.root / "Annotations" / "b.xml").rename(voc.root / "Annotations" / "b.XML")
+    sets = voc.root.parent / "sets" / "Main"
+    sets.mkdir(parents=True)
+    (sets / "train.txt").write_text("a\n")
+    (sets / "test.txt").write_text("b\n")
+    (voc.root / "ImageSets").symlink_to(sets.parent)
+    assert load("voc", voc.root)["split"].tolist() == ["train", "test"]
+    (sets / "test.txt").write_bytes(b"\xc9\n")
+    with pytest.raises(InputError, match=r"test\.txt: is not UTF-8 .*; save it as UTF-8"):
+        load("voc", voc.root, replace=True)

@@ -118,3 +118,31 @@ def test_classes_must_be_named(tmp_path: Path, paint, load) -> None:
     write(tmp_path / "empty" / "classes.txt", "a")
     with pytest.raises(InputError, match="holds no image"):
         load("yolo", tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("data.yaml", "names: [Éos]".encode("latin-1"), r"data\.yaml: is not UTF-8"),
+        ("classes.txt", "Éos".encode("latin-1"), r"classes\.txt: is not UTF-8"),
+        ("data.yaml", b"names: 5", r"data\.yaml: names: is no list of class names"),
+        ("data.yaml", b"names: abc", r"data\.yaml: names: is no list of class names"),
+    ],
+)
+def test_class_names_that_cannot_be_read_are_one_line(
+    tmp_path: Path, paint, load, name: str, content: bytes, told: str
+) -> None:
+    paint(tmp_path / "set" / "x.png", 60, 40)
+    write(tmp_path / "set" / "x.txt", f"0 {BOX}")
+    (tmp_path / "set" / name).write_bytes(content)
+    with pytest.raises(InputError, match=told):
+        load("yolo", tmp_path / "set")
+
+
+def test_suffixes_in_any_case(tmp_path: Path, paint, load) -> None:
+    root = tmp_path / "set"
+    write(root / "data.YAML", "names: [a, b]")
+    for number, suffix in enumerate(("txt", "TXT")):
+        paint(root / "images" / f"{number}.png", 60, 40)
+        write(root / "labels" / f"{number}.{suffix}", f"{number} {BOX}")
+    assert load("yolo", root)["label"].tolist() == ["a", "b"]

@@ -14,6 +14,9 @@ from bloomdiff.errors import InputError, raise_all
 def join_families(cells: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     """Merge the groups of duplicates: `group` becomes the union of given groups and families.
 
+    Groups that share a field of view are merged as well: its crops may overlap, and were stained
+    and lit as one.
+
     Parameters
     ----------
     cells
@@ -36,10 +39,32 @@ def join_families(cells: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     names = np.unique(given.to_numpy(dtype=str))
     group = pd.Series(np.searchsorted(names, given.to_numpy(dtype=str)), index=cells["cell_id"])
     links = np.stack([group[pairs["cell_a"]].to_numpy(), group[pairs["cell_b"]].to_numpy()], axis=1)
-    family = components(links, len(names))
+    shared = _of_one_field(cells, group.to_numpy())
+    family = components(np.concatenate([links, shared]), len(names))
     # Names are sorted, so the first member of each family has its first name.
     _, first = np.unique(family, return_index=True)
     return cells.assign(group=names[first[family[group.to_numpy()]]].astype(object))
+
+
+def _of_one_field(cells: pd.DataFrame, group: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Links `(m, 2)` between the groups of each field of view."""
+    field = field_numbers(cells)
+    inside = pd.Series(group[field >= 0])
+    first = inside.groupby(field[field >= 0]).transform("first").to_numpy(dtype=np.intp)
+    return np.stack([first, inside.to_numpy(dtype=np.intp)], axis=1)
+
+
+def field_numbers(cells: pd.DataFrame) -> npt.NDArray[np.intp]:
+    """Number of each cell's field of view, `(n,)`; -1 for a cell that was cut out of none.
+
+    Two sources may give two fields one name.
+    """
+    if "field" not in cells.columns:
+        return np.full(len(cells), -1, np.intp)
+    # Where sets with and without fields were joined, the latter's are missing.
+    field = cells["field"].fillna("").astype(str).to_numpy()
+    number = cells.groupby(["source", field], sort=False, dropna=False).ngroup()
+    return np.where(field == "", -1, number.to_numpy(np.intp))
 
 
 def components(links: npt.NDArray[np.intp], n: int) -> npt.NDArray[np.intp]:

@@ -16,7 +16,7 @@ from bloomdiff.data.duplicates.candidates import (
     near_by_embedding,
     visual_words,
 )
-from bloomdiff.data.duplicates.families import components, join_families
+from bloomdiff.data.duplicates.families import components, field_numbers, join_families
 from bloomdiff.data.duplicates.features import extract_features
 from bloomdiff.data.duplicates.registration import Registration, register
 from bloomdiff.data.embedding_set import EmbeddingSet, Labels
@@ -182,11 +182,12 @@ def _by_embedding(ids: Labels, embeddings: EmbeddingSet, params: DuplicateParams
 
 
 def _of_two_fields(pairs: set[Pair], cells: pd.DataFrame) -> set[Pair]:
-    """Leave out boxes of one field of view: two cells, however much of it both show."""
-    if "field" not in cells.columns:
-        return pairs
-    field = cells["field"].to_numpy()
-    return {p for p in pairs if field[p[0]] != field[p[1]] or field[p[0]] == ""}
+    """Leave out boxes of one field of view: two cells, however much of it both show.
+
+    They need no comparing, since they share a group by their field.
+    """
+    field = field_numbers(cells)
+    return {p for p in pairs if field[p[0]] != field[p[1]] or field[p[0]] < 0}
 
 
 def _compare(

@@ -34,7 +34,7 @@ class FolderImporter(Importer):
     """Reads ``PATH/<class>/.../image``, or ``PATH/train|val|test/<class>/.../image``.
 
     The folders above the classes count as the official split where every image lies below one
-    that is named so.
+    that is named so. Where only some are, they could be either, and are refused.
     """
 
     name = "folder"
@@ -55,6 +55,14 @@ class FolderImporter(Importer):
             if suffix not in SUFFIXES:
                 self.remark(f"{path}: {count} {suffix} file(s) are no images and were left out")
         names = ["/".join(file.parts[len(path.parts) :]) for file in files]
+        tops = {name.split("/")[0] for name in names if "/" in name}
+        odd = sorted(top for top in tops if top.lower() not in SPLITS)
+        if odd and len(odd) < len(tops) and not self.params.unlabelled:
+            raise InputError(
+                str(path),
+                f"holds {', '.join(map(repr, odd))} beside {', '.join(sorted(tops - set(odd)))}",
+                "move what is no split elsewhere, or rename the classes that are named like one",
+            )
         split = all(name.split("/")[0].lower() in SPLITS for name in names)
         problems: list[BloomDiffError] = []
         records: list[Record] = []

@@ -36,14 +36,18 @@ Regex = Annotated[str, AfterValidator(_check_regex)]
 
 
 def find_files(path: Path, suffix: str) -> list[Path]:
-    """Every file with that suffix below a folder, sorted by path; hidden ones are skipped."""
+    """Every file with that suffix below a folder, sorted by path; hidden ones are skipped.
+
+    The suffix is given in lower case and found in any. Links to folders are followed, but not back
+    into a folder that leads to them.
+    """
     found: list[str] = []
-    for folder, below, names in os.walk(path):
-        below[:] = [name for name in below if not _hidden(name)]
+    for folder, below, names in os.walk(path, followlinks=True):
+        below[:] = [name for name in below if not _hidden(name) and not _loops(path, folder, name)]
         found += [
             os.path.join(folder, name)
             for name in names
-            if name.endswith(suffix) and not _hidden(name)
+            if name.lower().endswith(suffix) and not _hidden(name)
         ]
     # The order of paths, folder by folder, without a `Path` to compare at every step.
     return [Path(name) for name in sorted(found, key=lambda name: name.split(os.sep))]
@@ -54,8 +58,25 @@ def find_images(path: Path) -> list[Path]:
     return [file for file in find_files(path, "") if is_image(file)]
 
 
+def read_lines(file: Path) -> list[str]:
+    """Lines of a text file in UTF-8; another encoding is an `InputError`."""
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(str(file), f"is not UTF-8 ({error})", "save it as UTF-8") from None
+
+
 def _hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"  # what archives made on a Mac carry
+
+
+def _loops(root: Path, folder: str, name: str) -> bool:
+    """Whether a folder is a link to one that holds the link, or the way to it from the root."""
+    if not os.path.islink(os.path.join(folder, name)):
+        return False
+    target = Path(folder, name).resolve()
+    way = [Path(folder), *Path(folder).parents][: len(Path(folder).parts) - len(root.parts) + 1]
+    return any(step.resolve().is_relative_to(target) for step in way)
 
 
 def split_of(path: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import shlex
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -11,7 +13,7 @@ from pydantic import Field
 from bloomdiff.data.importers.base import IMPORTERS, Importer
 from bloomdiff.data.importers.boxes import BoxParams, check_opinion
 from bloomdiff.data.importers.paths import SPLITS, find_group
-from bloomdiff.data.manifest import PROBABILITY
+from bloomdiff.data.manifest import PROBABILITY, read_csv
 from bloomdiff.data.records import Box, Record
 from bloomdiff.data.schema import is_inside
 from bloomdiff.errors import BloomDiffError, InputError, ParameterError, raise_all
@@ -32,8 +34,9 @@ class TableParams(BoxParams):
     Attributes
     ----------
     columns
-        Our name of a column to the table's. Columns of the same name need no entry; only `path`
-        must be there. Without `label` (or where it is empty) a cell is unlabelled; with the four
+        Our name of a column to the table's. Columns of the same name need no entry; a name that
+        is ours but for capitals, spaces, dashes or underscores is refused; only `path` must be
+        there. Without `label` (or where it is empty) a cell is unlabelled; with the four
         columns of a box, cells are cut out of the image. `score` is a detector's, and columns
         named ``p.<class>`` are its class probabilities.
     images
@@ -58,7 +61,7 @@ class TableImporter(Importer):
 
     def records(self, path: Path) -> Iterator[Record]:
         """Yield one record a row, those of one image together."""
-        table = self._read(path)
+        table, numbers = self._read(path)
         root = self.params.images or path.parent
         # Rows of one field follow one another; otherwise the order stays.
         order = table["path"].map({name: at for at, name in enumerate(table["path"].unique())})
@@ -69,26 +72,21 @@ class TableImporter(Importer):
         for row, *texts in table.itertuples(name=None):
             values = dict(zip(names, texts, strict=True))
             try:
-                records.append(self._record(f"{path} row {row + 2}", row, values, root))
+                records.append(self._record(f"{path} row {numbers[row]}", row, values, root))
             except InputError as error:
                 problems.append(error)
         raise_all(problems)
         yield from records
 
-    def _read(self, path: Path) -> pd.DataFrame:
+    def _read(self, path: Path) -> tuple[pd.DataFrame, list[int]]:
+        """The columns that we know, under our names, and each row's number in the file."""
         import pandas as pd
 
         try:
-            table = pd.read_csv(
-                path,
-                sep=self.params.separator,
-                dtype=str,
-                keep_default_na=False,
-                encoding="utf-8-sig",
-            )
+            table, numbers = read_csv(path, separator=self.params.separator)
         except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
             raise InputError(str(path), f"is no table ({error})", "give a CSV file") from None
-        names = {ours: self.params.columns.get(ours, ours) for ours in get_args(Column)}
+        names = {ours: self.params.columns.get(ours, ours).strip() for ours in get_args(Column)}
         for ours, theirs in names.items():
             needed = ours == "path" or ours in self.params.columns
             if needed and theirs not in table.columns:
@@ -96,15 +94,17 @@ class TableImporter(Importer):
                 raise ParameterError(
                     str(path), f"has no column {theirs!r} for {ours}", f"give --column; {told}"
                 )
-        present = {theirs: ours for ours, theirs in names.items() if theirs in table.columns}
-        proba = [name for name in table.columns if name.startswith(PROBABILITY)]
-        table = table[[*present, *proba]].rename(columns=present)
-        missing = [name for name in _BOX if name not in table.columns]
+        present = {ours: theirs for ours, theirs in names.items() if theirs in table.columns}
+        raise_all(list(_slips(path, table.columns.tolist(), present)))
+        missing = [name for name in _BOX if name not in present]
         if missing and len(missing) < len(_BOX):
             raise InputError(
                 str(path), f"has a part of a box: no {', '.join(missing)}", "give all four columns"
             )
-        return table.apply(lambda column: column.str.strip())
+        present |= {name: name for name in table.columns if name.startswith(PROBABILITY)}
+        # Two of ours may be read from one of theirs, as where a slide has one cell.
+        texts = {ours: table[theirs].str.strip() for ours, theirs in present.items()}
+        return pd.DataFrame(texts), numbers
 
     def _record(self, where: str, row: int, values: dict[str, str], root: Path) -> Record:
         name = values["path"].replace("\\", "/")
@@ -133,6 +133,28 @@ class TableImporter(Importer):
             score=score,
             proba=proba,
         )
+
+
+def _slips(
+    path: Path, columns: list[str], present: Mapping[Column, str]
+) -> Iterator[BloomDiffError]:
+    """Columns that nothing reads, though but for the spelling they bear a name of ours.
+
+    Passed over, a column of groups would leave every cell a group of its own, and patients on both
+    sides of a fold.
+    """
+    absent = {_plain(ours): ours for ours in get_args(Column) if ours not in present}
+    for name in columns:
+        if name not in present.values() and (ours := absent.get(_plain(name))):
+            yield ParameterError(
+                str(path),
+                f"has a column {name!r}, which is not read as {ours}",
+                f"give --column {shlex.quote(f'{ours}={name}')} if it is, or rename it",
+            )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", name.casefold())
 
 
 def _opinion(where: str, values: dict[str, str]) -> tuple[float | None, dict[str, float] | None]:

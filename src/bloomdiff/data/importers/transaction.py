@@ -109,12 +109,15 @@ def _settle(out: Path) -> None:
     """Undo imports that were interrupted, and clear away what finished ones left."""
     for folder in sorted(out.glob(f"{_PREFIX}*")):
         if (folder / MANIFEST).exists():
+            # Every step may be the last of this attempt, and the first of the next.
             source = (folder / _SOURCE).read_text(encoding="utf-8")
-            if not (folder / "new" / source).exists():
-                shutil.rmtree(out / "images" / source)
+            new, target = folder / "new" / source, out / "images" / source
+            if target.exists() and not new.exists():
+                _move(target, new)
             retired = folder / "retired"
             for path in [p for p in retired.rglob("*") if p.is_file()]:
                 _move(path, out / path.relative_to(retired))
+            (folder / MANIFEST).unlink()  # undone: from here on it is only cleared away
         shutil.rmtree(folder, ignore_errors=True)
 
 

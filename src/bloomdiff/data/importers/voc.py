@@ -6,8 +6,10 @@ Layout and elements: Everingham et al., "The Pascal Visual Object Classes (VOC) 
 
 from __future__ import annotations
 
+import codecs
 import csv
 import math
+import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from bloomdiff.data.images import SUFFIXES
 from bloomdiff.data.importers.base import IMPORTERS, Importer
 from bloomdiff.data.importers.boxes import BoxParams, Detection, FieldOfView, check_opinion
-from bloomdiff.data.importers.paths import find_files, split_of
+from bloomdiff.data.importers.paths import find_files, read_lines, split_of
 from bloomdiff.data.records import Box, Record
 from bloomdiff.errors import BloomDiffError, InputError, ParameterError, raise_all
 from bloomdiff.registry import nearest
@@ -100,12 +102,17 @@ class VocImporter(Importer):
 
 
 def _read(file: Path, root: Path, splits: dict[str, str]) -> FieldOfView:
-    text = file.read_text(encoding="utf-8", errors="replace")
+    try:
+        text = _decode(file.read_bytes())
+    except (UnicodeError, LookupError) as error:
+        raise InputError(
+            str(file), f"is not in the encoding that it declares ({error})", "mend the declaration"
+        ) from None
     if "<!DOCTYPE" in text or "<!ENTITY" in text:  # entities can be made to grow without bound
         raise InputError(str(file), "declares XML entities", "remove the DOCTYPE")
     try:
         annotation = ET.fromstring(text)
-    except ET.ParseError as error:
+    except (ET.ParseError, UnicodeError) as error:
         raise InputError(str(file), f"is not XML ({error})", "restore the file") from None
     image = _find_image(file, annotation.findtext("filename") or "")
     objects = []
@@ -131,6 +138,28 @@ def _read(file: Path, root: Path, splits: dict[str, str]) -> FieldOfView:
         # Some tools write no size, or zeros.
         size=(int(size[0]), int(size[1])) if all(side > 0 for side in size) else None,
     )
+
+
+# How files begin that are not told by a declaration in plain ASCII; an UTF-16 one needs no mark.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (b"<\0", "utf-16-le"),
+    (b"\0<", "utf-16-be"),
+)
+_DECLARED = re.compile(rb"""\s*<\?xml[^>]*\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)["']""")
+
+
+def _decode(data: bytes) -> str:
+    """The text of an XML file: what is searched for entities is what is parsed."""
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return data.decode(encoding)
+    found = _DECLARED.match(data)
+    encoding = found[1].decode() if found else "utf-8"
+    # A declaration that can be read byte by byte is not in UTF-16, though many programs say so.
+    return data.decode("utf-8" if encoding.lower().startswith("utf-16") else encoding)
 
 
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
@@ -167,12 +196,14 @@ def _find_image(file: Path, filename: str) -> Path:
 
 def _image_sets(path: Path) -> dict[str, str]:
     """Field to split, by ``ImageSets/Main/{train,val,test}.txt``."""
-    splits: dict[str, str] = {}
-    for split in ("train", "val", "test"):
-        for file in path.glob(f"**/ImageSets/Main/{split}.txt"):
-            for line in file.read_text(encoding="utf-8").splitlines():
-                splits[line.strip()] = split
-    return splits
+    files = [f for f in find_files(path, ".txt") if f.parts[-3:-1] == ("ImageSets", "Main")]
+    return {
+        line.strip(): split
+        for split in ("train", "val", "test")
+        for file in files
+        if file.name == f"{split}.txt"
+        for line in read_lines(file)
+    }
 
 
 def _read_types(path: Path) -> dict[str, list[str]]:

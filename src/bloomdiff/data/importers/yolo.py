@@ -13,7 +13,7 @@ from typing import Any
 
 from bloomdiff.data.importers.base import IMPORTERS, Importer
 from bloomdiff.data.importers.boxes import BoxParams, Detection, FieldOfView, check_opinion
-from bloomdiff.data.importers.paths import find_files, find_images, split_of
+from bloomdiff.data.importers.paths import find_files, find_images, read_lines, split_of
 from bloomdiff.data.records import Box, Record
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.files import read_yaml
@@ -40,13 +40,14 @@ class YoloImporter(Importer):
         images = find_images(root)
         if not images:
             raise InputError(str(path), "holds no image", "give the folder with images and labels")
-        label_files = {image: _label_file(image, root) for image in images}
+        texts = {file.with_suffix(".txt"): file for file in find_files(root, ".txt")}  # or .TXT
+        label_files = {image: texts.get(_label_file(image, root)) for image in images}
         orphans = set(_files_in_labels(root)) - set(label_files.values())
         problems: list[BloomDiffError] = [
             InputError(str(file), "has no image", "restore it or drop the labels")
             for file in sorted(orphans)
         ]
-        bare = sum(not file.is_file() for file in label_files.values())
+        bare = list(label_files.values()).count(None)
         if bare == len(images):
             raise InputError(str(path), "holds no label file", "put them into labels/")
         if bare:
@@ -54,7 +55,7 @@ class YoloImporter(Importer):
         fields: list[FieldOfView] = []
         for image, file in label_files.items():
             name = image.relative_to(root).as_posix()
-            objects = _read(file, classes, problems) if file.is_file() else []
+            objects = _read(file, classes, problems) if file else []
             fields.append(FieldOfView(image, name, objects, split_of(name)))
         raise_all(problems)
         for field in fields:
@@ -65,7 +66,8 @@ def _class_names(path: Path) -> dict[int, str]:
     """Class index to name, by ``data.yaml`` or a list of names."""
     if path.is_dir():
         found = [*find_files(path, ".yaml"), *find_files(path, ".yml")]
-        lists = [*path.rglob("classes.txt"), *find_files(path, ".names")]
+        texts = find_files(path, ".txt")
+        lists = [f for f in texts if f.name == "classes.txt"] + find_files(path, ".names")
     else:
         found, lists = [path], []
     for file in found:
@@ -73,7 +75,7 @@ def _class_names(path: Path) -> dict[int, str]:
         if isinstance(content, dict) and "names" in content:
             return _from_yaml(file, content["names"])
     for file in sorted(lists):
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_lines(file)
         return {index: line.strip() for index, line in enumerate(lines) if line.strip()}
     raise InputError(
         str(path), "does not name its classes", "add a data.yaml with `names`, or a classes.txt"
@@ -81,8 +83,10 @@ def _class_names(path: Path) -> dict[int, str]:
 
 
 def _from_yaml(file: Path, names: Any) -> dict[int, str]:
-    pairs = names.items() if isinstance(names, dict) else enumerate(names or ())
     try:
+        if isinstance(names, str):  # whose letters would be taken for classes
+            raise TypeError
+        pairs = names.items() if isinstance(names, dict) else enumerate(names or ())
         return {int(index): str(name).strip() for index, name in pairs}
     except (TypeError, ValueError):
         raise InputError(f"{file}: names", "is no list of class names", "write one") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,9 +151,7 @@ def write_phantom(out: str | Path, params: PhantomParams, *, seed: int, jobs: in
     class_counts(params)
     _refuse_foreign(out)
     images = out / "images" / SOURCE
-    for left_over in images.parent.glob(f".{SOURCE}-*"):  # of a run that was killed
-        shutil.rmtree(left_over)
-    with atomic_dir(images) as folder:
+    with atomic_dir(images, stale="*") as folder:
         for label in TYPES:
             (folder / label).mkdir()
         rows = list(

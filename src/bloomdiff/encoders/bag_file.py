@@ -1,0 +1,119 @@
+"""One feature bag: vectors, and who they are as far as the file says it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bloomdiff.data.embedding_set import Floats
+from bloomdiff.errors import InputError
+
+# Data sets of the HDF5 group `cells`, which bags written here carry.
+IDENTITY = ("cell_id", "label", "split", "source")
+
+
+def read_bag(path: Path, labels: dict[str, str]) -> tuple[Floats, pd.DataFrame, dict[str, Any]]:
+    """Read a bag of either layout: its vectors, who they are, and the header, {} without one.
+
+    Parameters
+    ----------
+    path
+        The file.
+    labels
+        Class by patient, for a bag that carries no labels of its own.
+
+    Raises
+    ------
+    InputError
+        The file is no feature bag, or what lies beside the vectors is not one a vector.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path) as bag:
+            if not isinstance(bag.get("features"), h5py.Dataset):
+                raise InputError(str(path), "has no data set 'features'", "name a feature bag")
+            features = bag["features"]
+            X = _matrix(features[()], path)
+            meta = features.attrs.get("bloomdiff")
+            header = json.loads(meta) if meta is not None else {}
+            cells = bag.get("cells")
+            table = _identity(
+                path, len(X), cells if isinstance(cells, h5py.Group) else None, labels
+            )
+            coords = bag.get("coords")
+            if isinstance(coords, h5py.Dataset) and coords.attrs.get("known", True):
+                table["box_x"], table["box_y"] = _coords(coords[()], len(X), path).T
+    except OSError as error:
+        reason = str(error).splitlines()[0][:80]
+        raise InputError(str(path), f"not an HDF5 file ({reason})", "fetch it again") from None
+    return X, table, header
+
+
+def _matrix(values: npt.NDArray[Any], path: Path) -> Floats:
+    if values.ndim == 3 and values.shape[0] == 1:
+        values = values[0]
+    if values.ndim != 2:
+        raise InputError(
+            str(path), f"'features' is {values.shape}, not (cells, d)", "name a feature bag"
+        )
+    if values.dtype.kind not in "fiu":
+        raise InputError(str(path), f"'features' holds {values.dtype}", "name a feature bag")
+    with np.errstate(over="ignore"):  # it is told below
+        X = np.ascontiguousarray(values, np.float32)
+    if not np.isfinite(X).all():
+        row = int(np.flatnonzero(np.logical_not(np.isfinite(X).all(axis=1)))[0])
+        raise InputError(f"{path} row {row}", "the vector is not finite", "embed it again")
+    return X
+
+
+def _coords(values: npt.NDArray[Any], n: int, path: Path) -> npt.NDArray[Any]:
+    if values.ndim == 3 and values.shape[0] == 1:
+        values = values[0]
+    if values.shape != (n, 2) or values.dtype.kind not in "fiu":
+        raise InputError(
+            str(path),
+            f"'coords' is {values.dtype} {values.shape}, not numbers ({n}, 2)",
+            "give each vector its left and top, or remove them",
+        )
+    return values
+
+
+def _identity(path: Path, n: int, cells: Any, labels: dict[str, str]) -> pd.DataFrame:
+    """Who the rows are, as far as the HDF5 group `cells` says it."""
+    group = path.stem if cells is None else str(cells.attrs.get("group", path.stem))
+    width = len(str(max(n - 1, 0)))
+    table = pd.DataFrame(
+        {
+            "cell_id": [f"{path.stem}/{row:0{width}d}" for row in range(n)],
+            "label": "",
+            "group": group,
+            "split": "",
+            "source": path.parent.name,
+        }
+    )
+    for column in IDENTITY:
+        if cells is not None and column in cells:
+            table[column] = _texts(cells[column], n, f"{path} cells/{column}")
+    if (table["label"] == "").all():
+        table["label"] = labels.get(group, "")
+    return table
+
+
+def _texts(dataset: Any, n: int, where: str) -> npt.NDArray[np.object_]:
+    import h5py
+
+    mend = "write a text for each vector"
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape != (n,):
+        raise InputError(where, f"is {dataset}, not texts ({n},)", mend)
+    if h5py.check_string_dtype(dataset.dtype) is None:
+        raise InputError(where, f"holds {dataset.dtype}, not texts", mend)
+    try:
+        return np.asarray(dataset.asstr()[()], dtype=object)
+    except UnicodeDecodeError:
+        raise InputError(where, "is not in UTF-8", mend) from None

@@ -1,0 +1,167 @@
+"""Files and folders that are whole or absent, and never put in place of what is not ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bloomdiff.errors import InputError
+from bloomdiff.files import atomic_dir, read_yaml, sha256_file
+
+CHANGES = ("rename", "unlink", "rmdir", "mkdir")
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A folder with a stranger's file and one that `put` writes anew."""
+    put(tmp_path / "results", "old", stale="*")
+    (tmp_path / "results" / "thesis.docx").write_text("mine")
+    return tmp_path / "results"
+
+
+def put(path: Path, text: str, stale: str = "") -> None:
+    with atomic_dir(path, stale=stale) as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "b").write_text(text)
+        (folder / "a").write_text(text)
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {
+        p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+def die_at(step: int, work: Callable[[], None]) -> int:
+    """Do it in a forked process that is killed before its change number `step` to the disk.
+
+    Returns the number of changes that it made, where it lived to make them all.
+    """
+    child = os.fork()
+    if child == 0:
+        done = 0
+
+        def dying(change: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **options: Any) -> Any:
+                nonlocal done
+                done += 1
+                if done == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return change(*args, **options)
+
+            return call
+
+        for name in CHANGES:
+            setattr(os, name, dying(getattr(os, name)))
+        try:
+            work()
+        finally:
+            os._exit(done)
+    _, status = os.waitpid(child, 0)
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def test_a_file_that_is_not_written_anew_survives(results: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"results/thesis\.docx: would be lost; name a new or empty folder"
+    ):
+        put(results, "new")
+    assert files(results) == {"a": "old", "deep/b": "old", "thesis.docx": "mine"}
+    assert list(results.parent.iterdir()) == [results]
+
+
+def test_files_of_the_same_names_and_stale_ones_are_replaced(results: Path) -> None:
+    (results / "empty").mkdir()
+    put(results, "new", stale="*.docx")
+    assert files(results) == {"a": "new", "deep/b": "new"}
+    assert not (results / "empty").exists()
+    put(results, "newer")
+    assert files(results) == {"a": "newer", "deep/b": "newer"}
+    assert list(results.parent.iterdir()) == [results]
+
+
+@pytest.mark.parametrize("path", [".", "..", "../..", "../results"])
+def test_the_working_directory_and_its_parents_are_refused(
+    results: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(results)
+    with pytest.raises(InputError, match=r"is or holds the folder you work in; name a new or"):
+        put(Path(path), "new", stale="*")
+    assert files(results)["thesis.docx"] == "mine"
+    put(Path("below"), "new")
+    assert files(results / "below") == {"a": "new", "deep/b": "new"}
+
+
+def test_a_file_is_refused_and_a_link_kept(results: Path) -> None:
+    with pytest.raises(InputError, match="is not a folder"):
+        put(results / "thesis.docx", "new", stale="*")
+    link = results.parent / "link"
+    link.symlink_to(results)
+    put(link, "new", stale="*")
+    assert link.is_symlink()
+    assert files(results) == {"a": "new", "deep/b": "new"}
+
+
+def test_a_block_that_fails_leaves_the_old_folder(results: Path) -> None:
+    before = files(results)
+    with pytest.raises(TypeError):
+        put(results, 1, stale="*")  # type: ignore[arg-type]
+    assert files(results) == before
+    assert list(results.parent.iterdir()) == [results]
+
+
+def test_killed_at_any_step_one_folder_is_whole_and_the_next_call_clears_up(tmp_path: Path) -> None:
+    put(tmp_path / "whole" / "x", "old")
+    steps = die_at(-1, lambda: put(tmp_path / "whole" / "x", "new"))
+    old, new = ({"a": text, "deep/b": text} for text in ("old", "new"))
+    gone = 0
+    for step in range(1, steps + 1):
+        path = tmp_path / str(step) / "x"
+        put(path, "old")
+        assert die_at(step, lambda path=path: put(path, "new")) == -signal.SIGKILL
+        if not path.exists():  # between the renames
+            gone += 1
+            kept = [folder for folder in path.parent.glob(".x-*/*") if folder.is_dir()]
+            assert sorted(map(str, map(files, kept))) == sorted([str(new), str(old)])
+        else:
+            assert files(path) in (old, new)
+        # One that fails leaves one whole folder and nothing else, as does one that is killed.
+        copy = shutil.copytree(path.parent, tmp_path / f"{step}-again")
+        with pytest.raises(TypeError):
+            put(path, 1)  # type: ignore[arg-type]
+        assert files(path) in (old, new)
+        assert list(path.parent.iterdir()) == [path]
+        for again in range(1, 4):
+            die_at(again, lambda copy=copy: put(copy / "x", "new"))
+        put(copy / "x", "new")
+        assert files(copy / "x") == new
+        assert list(copy.iterdir()) == [copy / "x"]
+    assert gone == 1
+
+
+def test_a_folder_that_is_being_written_is_let_be(tmp_path: Path) -> None:
+    with atomic_dir(tmp_path / "x") as folder:
+        (folder / "a").write_text("slow")
+        put(tmp_path / "x", "quick")
+        put(tmp_path / "x-y", "other")
+        assert (folder / "a").exists()
+        (folder / "deep").mkdir()
+        (folder / "deep" / "b").write_text("slow")
+    assert files(tmp_path / "x") == {"a": "slow", "deep/b": "slow"}
+
+
+def test_yaml_that_is_not_in_utf8_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes("class: Éos".encode("latin-1"))
+    with pytest.raises(InputError, match=r"params\.yaml: is not UTF-8 .*; save it as UTF-8"):
+        read_yaml(tmp_path / "params.yaml")
+
+
+def test_digest_of_a_missing_file_names_it(tmp_path):
+    with pytest.raises(InputError, match=r"cells\.parquet: no such file; run the stage"):
+        sha256_file(tmp_path / "cells.parquet")
