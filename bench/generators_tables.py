@@ -84,7 +84,7 @@ def _training(records: list[Result]) -> list[str]:
 
 
 def _sampling(records: list[Result]) -> list[str]:
-    runs = _part(records, "sampling")
+    runs = sorted(_part(records, "sampling"), key=lambda r: r["params"]["sampling_steps"])
     if not runs:
         return []
     most = np.asarray(runs[-1]["frechet"])
@@ -93,12 +93,13 @@ def _sampling(records: list[Result]) -> list[str]:
         " | within the frequent classes |"
     ]
     lines += ["|---|---|---|---|---|"]
-    enough = runs[-1]
+    # From the most steps down to the first that are worse: fewer may seem enough by chance.
+    enough, worse = runs[-1], False
     for r in reversed(runs):
         distance = np.asarray(r["frechet"])
         p = 1.0 if r is runs[-1] else float(ttest_rel(distance, most, alternative="greater").pvalue)
         # Draws of one seed share their noise, so that even a tiny difference is seen as one.
-        worse = p < 0.05 and distance.mean() > 1.01 * most.mean()
+        worse = worse or (p < 0.05 and distance.mean() > 1.01 * most.mean())
         enough = r if not worse else enough
         lines.insert(
             2,

@@ -83,6 +83,12 @@ def test_same_seed_same_trials_another_seed_others(storage, tmp_path, template, 
     assert study(elsewhere, 3, seed=4).best_params != study(storage, 3).best_params
 
 
+def test_what_is_drawn_does_not_depend_on_the_name(storage, undisturbed):
+    settings = {"seed": 3, "directions": {"value": "maximize"}, "fingerprint": "data"}
+    other = run_study("another", objective, storage=storage, n_trials=16, **settings)
+    assert_same(other, undisturbed)
+
+
 def test_a_finished_study_adds_nothing(storage):
     def forbidden(trial):
         raise AssertionError("a finished study ran a trial")

@@ -1,16 +1,26 @@
 import io
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 
 from bloomdiff.errors import InputError
+from bloomdiff.experiments import parents
+from bloomdiff.experiments.runs_table import sweep_scores
+from bloomdiff.experiments.studies import run_study
+from bloomdiff.experiments.studies.storage import open_storage
+from bloomdiff.experiments.studies.study import RUN
 from bloomdiff.experiments.tracking import ChildRun, pipeline_run
+from bloomdiff.experiments.tracking_restored import log_restored
+from bloomdiff.experiments.trial_runs import TrialRuns
 
 DVC_YAML = """
 stages:
@@ -180,6 +190,67 @@ def test_what_a_killed_process_left_open_is_closed(root, client, executions):
         assert client.get_run(run_id).info.status == "KILLED"
 
 
+KILLED_STAGE = """
+import os, signal, sys
+from pathlib import Path
+from bloomdiff.experiments import parents
+from bloomdiff.experiments.tracking import pipeline_run
+
+parents.pipeline_owner = lambda: sys.argv[2]
+with pipeline_run(Path(sys.argv[1]), stage="embed", experiment="test") as run:
+    print(run.run_id, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_stage_killed_under_a_living_dvc_leaves_no_finished_execution(root, client, executions):
+    """`dvc repro --keep-going` runs the next stage, which takes up the parent."""
+    with stage(root, "prepare") as first:
+        assert client.get_run(first.run_id).data.tags["stage.prepare"] == "open"
+    command = [sys.executable, "-c", KILLED_STAGE, str(root), parents.pipeline_owner()]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert done.stdout.strip() == first.run_id
+    with stage(root, "report") as last:
+        assert last.run_id == first.run_id
+    found = client.get_run(first.run_id)
+    outcomes = {key: value for key, value in found.data.tags.items() if key[:6] == "stage."}
+    assert outcomes == {
+        "stage.prepare": "finished",
+        "stage.embed": "killed",
+        "stage.report": "finished",
+    }
+    assert found.info.status == "KILLED"
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage:UserWarning")
+def test_the_run_of_a_trial_whose_node_died_is_closed(root, client, executions, tmp_path):
+    """Nobody here can ask after a process of another machine; its trial's heartbeat tells."""
+    path = tmp_path / "server.db"
+    storage = f"sqlite+pysqlite:///{path}"  # treated as a server's, with heartbeats
+    opened = open_storage(storage, heartbeat=1)
+    study = optuna.create_study(study_name="s", storage=opened)
+    with stage(root, "tune classifier") as run:
+        log = TrialRuns(run, {})
+        begun = [log.begin("s", 0), log.begin("s", 1), 32 * "0"]  # the last is of another store
+        for run_id in begun:
+            dead = study.ask()
+            dead.set_user_attr(RUN, run_id)
+            opened.record_heartbeat(dead._trial_id)
+        for run_id in begun[:2]:
+            client.set_tag(run_id, "process", "elsewhere:1:0.00")
+        log.end(begun[1], "COMPLETE", {}, {})  # died between telling MLflow and Optuna
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE trial_heartbeats SET heartbeat = '2000-01-01 00:00:00'")
+        settings = {"seed": 0, "directions": {"x": "minimize"}, "fingerprint": "d", "heartbeat": 1}
+        run_study("s", lambda trial: 0.0, storage=storage, n_trials=3, log=log, **settings)
+    assert [client.get_run(run_id).info.status for run_id in begun[:2]] == ["KILLED", "FINISHED"]
+    again = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    states = [client.get_run(trial.user_attrs[RUN]).info.status for trial in again]
+    assert states == ["FINISHED"] * 3
+
+
 # ------------------------------------------------------------------ the table for reports
 def write_project(root, sweep):
     (root / "dvc.yaml").write_text(DVC_YAML)
@@ -232,6 +303,44 @@ def test_table_shows_the_latest_execution_of_equal_inputs(root, executions):
         executions.start()
     read = pd.read_csv(io.StringIO(export(root)))
     assert read["metrics.macro_f1"].dropna().tolist() == [0.75]
+
+
+def sweep(value):
+    """One run of a sweep, with all that is read back."""
+    params = {"fold": "f0", "generator": "none", "ratio": "0", "seed": 0, "n_train": 9, "n": 9}
+    params |= {"allocation": "balance", "classifier": "knn"}
+    return ChildRun("none", params, {"macro_f1": value}, {"kind": "sweep", "stage": "classify"})
+
+
+def restored(root, setting, value):
+    """Tell the store that DVC restored the sweep of this setting."""
+    write_project(root, setting)
+    (root / "scores").mkdir(exist_ok=True)
+    entry = f"{{params: {{params.yaml: {{sweep: {setting}}}}}, outs: [{{path: scores}}]}}"
+    (root / "dvc.lock").write_text(f"stages: {{classify: {entry}}}\n")
+    assert log_restored(root, "test", lambda _: [sweep(value)]) == ["classify"]
+
+
+def test_the_sweep_that_is_compared_is_the_one_behind_todays_outputs(root, client, executions):
+    def told():
+        experiment = client.get_experiment_by_name("test").experiment_id
+        return sweep_scores(client, experiment, root, "macro_f1")["macro_f1"].tolist()
+
+    write_project(root, 1)
+    with stage(root) as run:
+        run.log_children([sweep(0.25)])
+    restored(root, 2, 0.5)
+    assert told() == [0.5]  # although another was run, not restored
+    write_project(root, 1)
+    assert told() == [0.25]  # although another is newer
+    write_project(root, 3)
+    assert told() == [0.5]  # nobody made this one: the newest of both kinds
+    executions.start()
+    write_project(root, 4)
+    with stage(root) as run:
+        run.log_children([sweep(0.75)])
+    write_project(root, 3)
+    assert told() == [0.75]
 
 
 def test_table_leaves_out_unfinished_stages(root, executions):

@@ -38,6 +38,20 @@ def test_a_perfect_and_a_biased_count() -> None:
     assert biased["within_limits"] < 0.5
 
 
+@pytest.mark.parametrize("n", [100, 200])
+def test_a_second_perfect_count_lies_within_in_some_85_per_cent(n: int) -> None:
+    """The limits cover the share behind a count in 95 % of cases; both counts vary about that."""
+    rng = np.random.default_rng(1)
+    shares = np.array([0.45, 0.3, 0.15, 0.07, 0.03])
+    smears = np.repeat([f"{k:03d}" for k in range(400)], n)
+    one, other = rng.choice(5, p=shares, size=(2, 400 * n))
+    records = differential_counts(one, other, smears, list("abcde"))
+    assert differential_summary(records)["within_limits"] == pytest.approx(0.85, abs=0.03)
+    truth = np.resize(shares, len(records))
+    covered = [r["low"] <= p <= r["high"] for r, p in zip(records, truth, strict=True)]
+    assert np.mean(covered) >= 0.95
+
+
 def test_errors_of_cells_that_cancel_leave_the_count_right() -> None:
     truth = np.repeat([0, 1], 50)
     records = differential_counts(truth, 1 - truth, np.array(["s"] * 100), ["a", "b"])

@@ -6,7 +6,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from bloomdiff.metrics import blocks
 from bloomdiff.metrics.blocks import Block, scan
-from bloomdiff.metrics.neighbours import nearest
+from bloomdiff.metrics.neighbours import nearest, nearest_elsewhere
 
 
 @settings(max_examples=30, deadline=None)
@@ -86,3 +86,28 @@ def test_float32_blocks_give_exact_neighbours(monkeypatch: pytest.MonkeyPatch) -
     distance, index = nearest(X, X, k=5, same=True)
     np.testing.assert_allclose(distance, expected[0], rtol=1e-9)
     assert (index == expected[1]).all()
+
+
+def test_neighbours_elsewhere_are_those_among_the_other_groups() -> None:
+    rng = np.random.default_rng(4)
+    X, groups = rng.normal(size=(60, 5)), rng.choice(list("abc"), size=60)
+    Y, others = rng.normal(size=(40, 5)), rng.choice(list("abd"), size=40)
+    far = ((X[:, None] - Y[None]) ** 2).sum(axis=2) ** 0.5
+    far[groups[:, None] == others[None]] = np.inf
+    distance, index = nearest_elsewhere(X, groups, Y, others, k=3)
+    assert (index == np.argsort(far, axis=1)[:, :3]).all()
+    np.testing.assert_allclose(distance, np.sort(far, axis=1)[:, :3])
+    distance, index = nearest_elsewhere(
+        X[:2], np.array(["a", "b"]), X[:2], np.array(["a", "b"]), k=2
+    )
+    assert index.tolist() == [[1, -1], [0, -1]]
+    assert np.isinf(distance[:, 1]).all()
+
+
+def test_where_each_point_is_a_group_it_alone_is_left_out() -> None:
+    X = np.random.default_rng(5).normal(size=(50, 4))
+    names = np.arange(50).astype(str)
+    for one, other in zip(
+        nearest_elsewhere(X, names, X, names, k=4), nearest(X, X, k=4, same=True), strict=True
+    ):
+        assert (one == other).all()

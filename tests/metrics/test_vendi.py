@@ -18,9 +18,16 @@ def test_counts_different_points() -> None:
     assert vendi_score(np.zeros((5, 3))) == 1
 
 
-def test_first_order_draws_spread_as_true_resamples_do() -> None:
+def test_points_at_the_origin_do_not_count() -> None:
+    X = np.random.default_rng(1).normal(size=(50, 6))
+    assert vendi_score(np.vstack([X, np.zeros((50, 6))])) == pytest.approx(vendi_score(X))
+
+
+@pytest.mark.parametrize("zeros", [0, 150])
+def test_first_order_draws_spread_as_true_resamples_do(zeros: int) -> None:
     rng = np.random.default_rng(0)
     X = rng.exponential(size=(400, 5)) - 0.5
+    X[:zeros] = 0
     value, influence = _with_influences(X)
     counts = bootstrap_counts(400, 200, rng)
     draws = value + resampled_means(influence, counts)

@@ -102,6 +102,7 @@ def test_costs_deferral_and_differentials():
         ]
     )
     section = differential_section(shares, "1")
+    assert "has about 85 % inside" in section.lead
     assert "Over 7 slides" in section.lead
     assert section.rows[0][2] == "95.0 [85.0, 100.0]"
     few = differential_section(pd.DataFrame(), "1")

@@ -1,6 +1,7 @@
 """The two tuning stages and `bloomdiff tune`, which share one implementation."""
 
 import optuna
+import pandas as pd
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -12,7 +13,7 @@ from bloomdiff.experiments.studies import run_study
 from bloomdiff.experiments.tracking_client import client_of
 from bloomdiff.files import read_yaml
 from bloomdiff.params import load_params
-from bloomdiff.stages import run_stage
+from bloomdiff.stages import run_stage, tuning
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.tuning import tune_now
 
@@ -120,6 +121,15 @@ def test_only_what_is_named_is_tuned_and_trials_add_up(project):
     (study,) = studies_of(project).values()
     assert study.study_name.startswith("classifier-knn-r0f1-")
     assert len(study.trials) == 3
+
+
+def test_an_edit_of_the_code_begins_a_new_study_with_the_same_draws(project, monkeypatch):
+    wanted = {"folds": ["r0f0"], "names": ["knn"], "n_trials": 3}
+    ((_, before),) = tune_now(project, "classifier", **wanted)
+    monkeypatch.setattr(tuning, "source_digest", lambda: "of other code")
+    ((_, after),) = tune_now(project, "classifier", **wanted)
+    assert [len(study.trials) for study in studies_of(project).values()] == [3, 3]
+    pd.testing.assert_frame_equal(before.trials, after.trials)
 
 
 @pytest.mark.parametrize(("what", "named"), [("folds", "r9f9"), ("names", "nothing")])

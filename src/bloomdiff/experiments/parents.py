@@ -16,6 +16,7 @@ PARENT = "mlflow.parentRunId"
 WRITER = "process"
 TRIAL, CURVE = "trial", "curve"
 FINISHED, RESTORED = "finished", "restored"
+OPEN, KILLED = "open", "killed"
 PAGE = 1000
 
 
@@ -38,15 +39,28 @@ def search(client: Any, experiment_id: str, filter_string: str) -> list[Any]:
 
 
 def close_orphans(client: Any, experiment_id: str) -> None:
-    """Mark as KILLED every run that is open although its writer died."""
+    """Mark as KILLED every run that is open although its writer died, and the stages open in it.
+
+    A parent whose execution goes on is taken up again thereafter; what became of its stages stays.
+    """
     for run in search(client, experiment_id, "attributes.status = 'RUNNING'"):
         writer = run.data.tags.get(WRITER)
         if writer is not None and not is_alive(writer):
+            for key, outcome in run.data.tags.items():
+                if key.startswith("stage.") and outcome == OPEN:
+                    client.set_tag(run.info.run_id, key, KILLED)
             client.set_terminated(run.info.run_id, "KILLED")
 
 
+def close_lost(client: Any, run_id: str) -> None:
+    """Mark a run as KILLED whose writer is known to be gone, unless it ended or is not here."""
+    run = _find(client, run_id)
+    if run is not None and run.info.status == "RUNNING":
+        client.set_terminated(run_id, "KILLED")
+
+
 def parent_of_execution(client: Any, experiment_id: str, folder: Path, stage: str) -> str:
-    """Id of the open parent run of this execution, created or taken up.
+    """Id of the open parent run of this execution, created or taken up, with the stage open in it.
 
     A stage that the parent has seen already belongs to a new execution, since an execution runs
     each stage once.
@@ -69,10 +83,12 @@ def parent_of_execution(client: Any, experiment_id: str, folder: Path, stage: st
     if entry is not None and entry["experiment"] == experiment_id:
         run = _find(client, entry["run"])
         if run is not None and f"stage.{stage}" not in run.data.tags:
+            client.set_tag(entry["run"], f"stage.{stage}", OPEN)
             client.set_tag(entry["run"], WRITER, this_process())
             client.update_run(entry["run"], status="RUNNING")
             return str(entry["run"])
-    run = client.create_run(experiment_id, run_name="pipeline", tags={WRITER: this_process()})
+    tags = {WRITER: this_process(), f"stage.{stage}": OPEN}
+    run = client.create_run(experiment_id, run_name="pipeline", tags=tags)
     run_id = str(run.info.run_id)
     known[owner] = {"run": run_id, "experiment": experiment_id}
     write_json(path, known)

@@ -63,20 +63,30 @@ def runs_table(client: Any, experiment_id: str, root: Path, *, without: str) -> 
 def behind(client: Any, experiment_id: str, root: Path, stage: str) -> Any:
     """The latest parent run that finished `stage` on today's inputs, or found it restored."""
     wanted = f"tags.`inputs.{stage}` = '{inputs_digest(root, stage)}'"
-    for how in (FINISHED, RESTORED):
-        query = f"{wanted} and tags.`stage.{stage}` = '{how}'"
-        if parents := search(client, experiment_id, query):
-            return parents[-1]
-    return None
+    return _latest(client, experiment_id, stage, f" and {wanted}")
 
 
-def sweep_scores(client: Any, experiment_id: str, metric: str) -> pd.DataFrame:
-    """The scores of the latest sweep in the store, one row a run.
+def _latest(client: Any, experiment_id: str, stage: str, condition: str = "") -> Any:
+    """The newest parent run with the outputs of `stage`, made or restored; None without any."""
+    parents = [
+        run
+        for how in (RESTORED, FINISHED)
+        for run in search(client, experiment_id, f"tags.`stage.{stage}` = '{how}'{condition}")
+    ]
+    return max(parents, key=lambda run: run.info.start_time, default=None)
+
+
+def sweep_scores(client: Any, experiment_id: str, root: Path, metric: str) -> pd.DataFrame:
+    """The scores of the sweep behind today's outputs, one row a run.
+
+    Where the store does not know that one, the scores of the newest sweep that it knows.
 
     Parameters
     ----------
     client, experiment_id
         The open store.
+    root
+        The project.
     metric
         Of the runs, such as `macro_f1`, or `macro_f1_knn` for another classifier.
 
@@ -92,13 +102,11 @@ def sweep_scores(client: Any, experiment_id: str, metric: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    for how in (FINISHED, RESTORED):
-        parents = search(client, experiment_id, f"tags.`stage.classify` = '{how}'")
-        if parents:
-            break
-    else:
+    parent = behind(client, experiment_id, root, "classify")
+    parent = parent or _latest(client, experiment_id, "classify")
+    if parent is None:
         raise InputError("the tracker", "holds no finished sweep", "run `dvc repro` first")
-    query = f"tags.`{PARENT}` = '{parents[-1].info.run_id}' and tags.kind = 'sweep'"
+    query = f"tags.`{PARENT}` = '{parent.info.run_id}' and tags.kind = 'sweep'"
     runs = search(client, experiment_id, query)
     known = sorted({name for run in runs for name in run.data.metrics})
     if metric not in known:

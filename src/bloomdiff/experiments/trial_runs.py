@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bloomdiff.experiments.parents import TRIAL
+from bloomdiff.experiments.parents import TRIAL, close_lost
 from bloomdiff.experiments.tracking import StageRun
+from bloomdiff.experiments.tracking_client import client_of
 
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
 
@@ -42,3 +43,7 @@ class TrialRuns:
             tags={"optuna.state": state},
             status=_STATUS[state],
         )
+
+    def lost(self, run_id: str) -> None:
+        """Close the run of a trial that another process began and will never end."""
+        close_lost(client_of(self._run.handle.uri), run_id)

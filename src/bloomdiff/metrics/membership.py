@@ -105,13 +105,12 @@ class _Attack:
 
     @classmethod
     def on(cls, comparison: SetComparison, *, calibrate: bool) -> _Attack:
-        """The attack on a comparison; half of the held-out rows may serve as reference."""
+        """The attack on a comparison; half of the held-out slides may serve as reference."""
         reference = comparison.reference
         members, others = comparison.from_train[0], comparison.from_test[0]
         if not calibrate:
             return cls(-members, -others, reference.test_counts)
-        order = reference.rng(23).permutation(len(reference.test))
-        population, judged = np.array_split(order, 2)
+        population, judged = reference.test_halves
         points = reference.test[population]
         return cls(
             calibrated(members, nearest(reference.train, points)[0][:, 0]),
@@ -121,6 +120,8 @@ class _Attack:
 
 
 def _auc_score(comparison: SetComparison, *, calibrate: bool) -> Score:
+    if calibrate and comparison.reference.n_test_groups < 2:
+        return Score(float("nan"), note="too few: needs 2 slides, has 1")
     attack, reference = _Attack.on(comparison, calibrate=calibrate), comparison.reference
     value = auc(attack.members, attack.others)
     drawn = bootstrap_counts(len(attack.members), reference.n_bootstrap, reference.rng(24))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from bloomdiff.metrics.blocks import Block, Doubles, Indices, exact_d2, scan
+
+Labels = npt.NDArray[np.str_]
 
 
 class NearestNeighbours:
@@ -65,3 +68,26 @@ def nearest(X: Doubles, Y: Doubles, *, k: int = 1, same: bool = False) -> tuple[
     found = NearestNeighbours(X, Y, k, same=same)
     scan(X, Y, [found], same=same)
     return np.sqrt(found.d2), found.index
+
+
+def nearest_elsewhere(
+    X: Doubles, groups: Labels, Y: Doubles, groups_of_Y: Labels, *, k: int = 1
+) -> tuple[Doubles, Indices]:
+    """As `nearest`, among the points of `Y` that are of another group than the point of `X`.
+
+    Parameters
+    ----------
+    X, Y
+        Points `(n, d)` and `(m, d)`.
+    groups, groups_of_Y
+        Group of each, `(n,)` and `(m,)`; no group holds all of `Y`.
+    k
+        Neighbours; where the other groups have fewer, the rest are infinite and -1.
+    """
+    distance = np.full((len(X), k), np.inf)
+    index = np.full((len(X), k), -1, dtype=np.intp)
+    for group in np.unique(groups):
+        own, others = np.flatnonzero(groups == group), np.flatnonzero(groups_of_Y != group)
+        distance[own], found = nearest(X[own], Y[others], k=k)
+        index[own] = np.where(found < 0, -1, others[found])
+    return distance, index

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bloomdiff.metrics.blocks import Doubles, Singles, scan
+from bloomdiff.metrics.blocks import Doubles, Indices, Singles, scan
 from bloomdiff.metrics.bootstrap import bootstrap_counts
 from bloomdiff.metrics.frechet import Moments
 from bloomdiff.metrics.kernels import (
@@ -21,6 +21,7 @@ from bloomdiff.metrics.kernels import (
 )
 from bloomdiff.metrics.neighbours import NearestNeighbours, nearest
 from bloomdiff.metrics.points import ZScore, as_points, same_dimension
+from bloomdiff.metrics.sampling import group_halves
 
 Labels = npt.NDArray[np.str_]
 Sums = dict[KernelName, KernelSums]
@@ -128,6 +129,16 @@ class Reference:
     def n_test_groups(self) -> int:
         """Slides or patients among the held-out rows, each row one where none are told."""
         return len(self.test if self.test_groups is None else np.unique(self.test_groups))
+
+    @cached_property
+    def test_halves(self) -> tuple[Indices, Indices]:
+        """The held-out rows cut by whole slides, of two at least: a population, and rows to judge.
+
+        No training row has a slide-mate in the population. Were a judged row to have one, it would
+        seem more ordinary than any training row, and an honest generator would be accused.
+        """
+        rows = np.arange(len(self.test)).astype(str)
+        return group_halves(rows if self.test_groups is None else self.test_groups, self.rng(23))
 
     @cached_property
     def test_counts(self) -> Singles:

@@ -42,6 +42,32 @@ def stratified_rows(y: Labels, y_like: Labels, at_most: int, rng: np.random.Gene
     return np.sort(np.concatenate(chosen))
 
 
+def group_halves(groups: Labels, rng: np.random.Generator) -> tuple[Indices, Indices]:
+    """Cut rows by whole groups into two parts, as near to halves as the groups allow.
+
+    Parameters
+    ----------
+    groups
+        Group of each row `(n,)`, at least two of them.
+    rng
+        Shuffles the groups.
+
+    Returns
+    -------
+    tuple of ndarray
+        Positions of the rows of either part, group by group.
+    """
+    _, first, units = np.unique(groups, return_index=True, return_inverse=True)
+    # Counted as they come, not by name: what the groups are called decides nothing.
+    units = np.argsort(np.argsort(first))[units]
+    shuffled = rng.permutation(len(first))
+    ends = np.bincount(units)[shuffled].cumsum()[:-1]
+    # Of an odd number of rows the first part has one more than the second.
+    cut = int(ends[np.abs(2 * ends - len(groups) - 1).argmin()])
+    order = np.argsort(np.argsort(shuffled)[units], kind="stable")
+    return order[:cut], order[cut:]
+
+
 def class_gaussian(X: Doubles, y: Labels, y_wanted: Labels, rng: np.random.Generator) -> Doubles:
     """Rows of a Gaussian per class with the shrunk covariance of all classes, `(n, d)`.
 

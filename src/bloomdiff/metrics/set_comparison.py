@@ -15,7 +15,7 @@ import numpy.typing as npt
 from bloomdiff.metrics.blocks import Doubles, Indices, Singles, scan
 from bloomdiff.metrics.bootstrap import bootstrap_counts
 from bloomdiff.metrics.manifold import BallMembership
-from bloomdiff.metrics.neighbours import NearestNeighbours, nearest
+from bloomdiff.metrics.neighbours import NearestNeighbours, nearest, nearest_elsewhere
 from bloomdiff.metrics.points import as_points, same_dimension
 from bloomdiff.metrics.reference import (
     Labels,
@@ -128,7 +128,9 @@ class SetComparison:
 class UnseenRows(SetComparison):
     """The held-out rows themselves in the place of synthetic ones: no generator has seen them.
 
-    A row is not its own neighbour. Only what asks for nearest rows makes sense here.
+    A row is not its own neighbour, nor are the other rows of its slide: a generator fitted on
+    other slides draws no slide-mates of a held-out row. Only what asks for nearest rows makes
+    sense here.
     """
 
     def __init__(self, reference: Reference) -> None:
@@ -140,12 +142,36 @@ class UnseenRows(SetComparison):
         return self.reference.test_counts
 
     @cached_property
+    def _slides(self) -> Labels | None:
+        """Slides of the held-out rows; None where they are single rows, or all rows are of one."""
+        groups = 2 <= self.reference.n_test_groups < len(self.reference.test)
+        return self.reference.test_groups if groups else None
+
+    @cached_property
     def to_test(self) -> tuple[Doubles, Indices]:
-        """Distances and rows `(t, k)` of the nearest other held-out rows."""
-        return nearest(self.synthetic, self.synthetic, k=self.reference.k, same=True)
+        """Distances and rows `(t, k)` of the nearest other held-out rows, slide-mates left out."""
+        points, slides, k = self.synthetic, self._slides, self.reference.k
+        if slides is None:
+            return nearest(points, points, k=k, same=True)
+        return nearest_elsewhere(points, slides, points, slides, k=k)
 
     @cached_property
     def from_test(self) -> tuple[Doubles, Indices]:
         """The same, one neighbour a row: `(t,)` and `(t,)`."""
         distance, index = self.to_test
+        return distance[:, 0], index[:, 0]
+
+    @cached_property
+    def from_train(self) -> tuple[Doubles, Indices]:
+        """Distances `(m,)` of the training rows to their nearest held-out rows, and these.
+
+        Each leaves out a slide as well, drawn for it: with more rows to choose from than held-out
+        rows have it would be nearer to one, and seem known.
+        """
+        train, slides = self.reference.train, self._slides
+        if slides is None:
+            return super().from_train
+        # Of those whose rows the calibrated attack judges, so that the two sides are alike there.
+        drawn = self.reference.rng(26).choice(self.reference.test_halves[1], size=len(train))
+        distance, index = nearest_elsewhere(train, slides[drawn], self.synthetic, slides)
         return distance[:, 0], index[:, 0]

@@ -37,16 +37,19 @@ def vendi_score(X: npt.NDArray[Any]) -> float:
 def _with_influences(X: Doubles) -> tuple[float, Doubles]:
     """The score, and its influence function at each point `(n,)`."""
     norms = np.linalg.norm(X, axis=1, keepdims=True)
+    counts = norms[:, 0] > 0
+    n = max(1, int(counts.sum()))
     unit = X / np.where(norms > 0, norms, 1.0)
     # The d × d matrix has the non-zero eigenvalues of the n × n kernel.
-    eigenvalues, axes = np.linalg.eigh(unit.T @ unit / len(X))
+    eigenvalues, axes = np.linalg.eigh(unit.T @ unit / n)
     kept = eigenvalues > 1e-12
     logs = np.log(eigenvalues[kept])
     entropy = -float(eigenvalues[kept] @ logs)
     score = float(np.exp(entropy))
     spectrum = (unit @ axes[:, kept]) ** 2
     influence: Doubles = -score * (spectrum @ (logs + 1))
-    return score, influence - influence.mean()
+    # A resample's score, too, is one of the points that count, of which it has more or fewer.
+    return score, np.where(counts, influence - influence.sum() / n, 0.0) * (len(X) / n)
 
 
 @metric("vendi_score", "Vendi score", better="higher", family="coverage")

@@ -22,7 +22,7 @@ from bloomdiff.params import TuneParams
 from bloomdiff.stages.inputs import fold_names
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.tuned import entry
-from bloomdiff.stages.work import finish, key_of, run_units
+from bloomdiff.stages.work import finish, key_of, run_units, source_digest
 
 
 @dataclass(frozen=True)
@@ -221,11 +221,13 @@ def _log_page(
 def study_name(project: Project, task: TuningTask) -> str:
     """Name a study after all that its trials depend on, except how many of them there shall be.
 
-    A larger `n_trials` thereby resumes the same study, and any other change begins a new one.
+    A larger `n_trials` thereby resumes the same study, and any other change begins a new one, an
+    edit of the package's code among them. What is drawn does not depend on the name.
     """
     settings = task.settings.model_dump(mode="json", exclude={"n_trials", "enabled", "storage"})
     inputs = [sha256_file(project.embeddings), sha256_file(project.folds)]
-    parts = [settings, project.params.seed, *inputs, dict(task.values), *task.depends]
+    given = [settings, project.params.seed, *inputs, dict(task.values), *task.depends]
+    parts = [source_digest(), *given]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return f"{task.kind}-{task.name}-{task.fold}-{digest[:12]}"
 

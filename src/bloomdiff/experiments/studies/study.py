@@ -38,6 +38,10 @@ class TrialLog(Protocol):
         """Tell how it ended: `COMPLETE`, `PRUNED` or `FAIL`."""
         ...
 
+    def lost(self, run_id: str) -> None:
+        """Tell that the process of a trial died before it could tell how the trial ended."""
+        ...
+
 
 class _SurplusError(Exception):
     """A trial that another worker's trials made needless before it began."""
@@ -106,7 +110,12 @@ def run_study(
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    opened = open_storage(str(storage), heartbeat=heartbeat)
+
+    def lost(trial: Any) -> None:
+        if log is not None and RUN in trial.user_attrs:
+            log.lost(trial.user_attrs[RUN])
+
+    opened = open_storage(str(storage), heartbeat=heartbeat, lost=lost)
     sampler = DrawSampler(seed, {k: v for k, v in (first or {}).items() if v is not None})
     study = optuna.create_study(
         study_name=name,
