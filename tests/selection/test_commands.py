@@ -51,6 +51,15 @@ def test_queue_labels_back_and_the_next_queue(project):
     assert not set(then) & set(asked[:4])
 
 
+def test_a_class_of_ones_own_is_offered_and_comes_back(project):
+    call("-n", "3", "--class", "fern_cell", "--format", "csv", "--jobs", "1")
+    table = pd.read_csv("selection/table/queue.csv")
+    table.assign(label="fern_cell").to_csv("selection/table/queue.csv", index=False)
+    assert "3 labels" in call("import", "selection/table", "--format", "csv").stdout
+    call("-n", "3", "--jobs", "1")
+    assert "fern_cell" in Queue.load("selection/queue.parquet").classes[:4]
+
+
 def test_nothing_is_half_written(project):
     before = (project / "data" / "manifest.csv").read_bytes()
     call("-n", "6", "--format", "csv", "--jobs", "1")
@@ -76,6 +85,9 @@ def test_nothing_is_half_written(project):
         (["--set", "gama=3"], "did you mean 'gamma'?"),
         (["--format", "xlsx"], "format 'xlsx': unknown name"),
         (["--minutes", "-1"], "limits: minutes: is -1.0; input should be greater than 0"),
+        (["--min-cosine", "99.5"], "min_cosine: is 99.5; give a number above 0, at most 1"),
+        (["--min-iou", "nan"], "min_iou: is nan; give a number above 0, at most 1"),
+        (["--class", " blast"], "class ' blast': is no name of a class"),
         (["--embeddings", "gone.parquet"], "gone.parquet: no such file"),
         (["--data", "gone"], "gone/manifest.csv: no such file"),
     ],

@@ -10,6 +10,7 @@ from lab import CLASSES, FIELD, make, truth_of
 from PIL import Image
 
 from bloomdiff.data.manifest import read_manifest, write_manifest
+from bloomdiff.data.vocabulary import VOCABULARY
 from bloomdiff.errors import BloomDiffError, InputError
 from bloomdiff.selection.exchange import FORMATS, Sheet, apply_answers, read_answers
 from bloomdiff.selection.limits import Limits
@@ -40,6 +41,20 @@ def write(name, sheet, folder):
     path = folder / FORMATS[name].file
     FORMATS[name]().write(sheet, path)
     return path
+
+
+@pytest.mark.parametrize("name", ["csv", "label-studio"])
+def test_files_of_others_in_a_queues_folder_are_not_lost(name, lab, tmp_path):
+    folder, _, queue = lab
+    path = write(name, Sheet.of(queue, folder), tmp_path)
+    if name == "csv":
+        (path / "thumbnails" / "00099.png").write_bytes(b"of a longer queue")
+    write(name, Sheet.of(queue, folder), tmp_path)
+    assert not (path / "thumbnails" / "00099.png").exists()
+    (path / "thesis.docx").write_text("mine")
+    with pytest.raises(InputError, match=r"thesis\.docx: would be lost; name a new or empty"):
+        write(name, Sheet.of(queue, folder), tmp_path)
+    assert (path / "thesis.docx").read_text() == "mine"
 
 
 def annotate(name, path, label=truth_of, skip=()):
@@ -187,7 +202,7 @@ def test_label_studio_tasks_follow_the_documented_schema(sheet, tmp_path):
     view = ET.parse(path / "label_config.xml").getroot()
     control = view.find("Choices" if sheet.whole else "RectangleLabels")
     assert control.get("name") == "class"
-    assert {c.get("value") for c in control} - {"unlabelled"} == set(CLASSES)
+    assert {c.get("value") for c in control} - {"unlabelled"} == {*CLASSES, *VOCABULARY}
     names = {e.get("name") for e in view.iter() if e.get("name")}
     for task in tasks:
         assert task["data"]["image"].startswith("/data/local-files/?d=")

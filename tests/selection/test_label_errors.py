@@ -67,6 +67,24 @@ def test_near_identical_cells_with_two_labels_are_a_conflict(blobs):
     assert "which is labelled other" in conflicts["reason"].iloc[0]
 
 
+def test_of_many_identical_cells_each_is_told_with_a_few():
+    y = [f"class {i % 10}" for i in range(600)]
+    table = contradictions(labelled(np.ones((600, 4)), y), seed=0, min_cosine=0.995)
+    conflicts = table[table["reason"].str.startswith("conflict")]
+    assert conflicts["cell_id"].value_counts().tolist() == [3] * 600
+    assert (conflicts["label"] != conflicts["rather"]).all()
+
+
+def test_the_most_alike_cells_are_told_first():
+    angle = np.asarray([0, 0.05, 0.04, 0.03, 0.02, 0.01])
+    X = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    table = contradictions(labelled(X, ["a", *"bbbbb"]), seed=0, min_cosine=0.9)
+    told = table[table["reason"].str.startswith("conflict")]["reason"].str.extract(
+        r"with (cell-\d)"
+    )
+    assert told[0].tolist() == ["cell-5", "cell-4", "cell-3", *["cell-0"] * 5]
+
+
 def test_few_labels_are_no_trouble():
     assert contradictions(labelled([[1, 2]], ["a"]), seed=0, min_cosine=0.9).empty
     assert contradictions(labelled([[1, 2], [3, 9]], ["a", "b"]), seed=0, min_cosine=0.99).empty

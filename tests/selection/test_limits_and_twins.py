@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,8 +13,13 @@ def place(field="", slide="", patient="", predicted=""):
     return {"field": field, "slide": slide, "patient": patient, "class": predicted}
 
 
+def table(places):
+    return pd.DataFrame(places, columns=["field", "slide", "patient", "class"], dtype=str)
+
+
 def fill(limits, places):
-    gate = Gate(Limits(**limits))
+    made = Limits(**limits)
+    gate = Gate(made, made.longest(table(places)))
     taken = []
     for i, one in enumerate(places):
         if gate.admits(one):
@@ -53,6 +59,58 @@ def test_minutes_are_cells_and_fields_opened():
     assert taken == [0, 1]
     assert gate.minutes == 3
     assert gate.is_full
+
+
+@pytest.mark.parametrize(
+    ("limits", "longest"),
+    [
+        ({"objects": 5}, 5),
+        ({"objects": 90}, 12),
+        ({"objects": 90, "fields": 1}, 8),  # the fullest, and two cells without a field
+        ({"objects": 90, "fields": 2, "per_field": 3}, 8),
+        ({"objects": 90, "minutes": 4, "minutes_per_object": 0.5}, 7),  # one field is opened
+        ({"objects": 90, "minutes": 0.4, "minutes_per_object": 0.1, "minutes_per_field": 0}, 4),
+        ({"objects": 90, "minutes": 1, "minutes_per_object": 0, "minutes_per_field": 1}, 8),
+        ({"objects": 90, "minutes": 0.1}, 0),
+        ({"objects": 90, "per_slide": 2}, 6),
+        ({"objects": 90, "per_patient": 3}, 3),
+    ],
+)
+def test_the_longest_queue_opens_the_fullest_fields(limits, longest):
+    places = [place(field, f"slide {field}", "p") for field in "aaaaaabbbb"]
+    assert Limits(**limits).longest(table([*places, *[place("", "", "p")] * 2])) == longest
+
+
+def test_the_share_of_a_class_is_of_the_queue_that_the_budgets_allow():
+    places = [place(predicted=c) for c in "xxxxxxyyyyyyzzzzzzwwwwww"]
+    limits = {"objects": 24, "minutes": 4, "minutes_per_object": 0.5, "per_class": 0.25}
+    _, taken = fill(limits, places)
+    assert [places[i]["class"] for i in taken] == list("xxyyzzww")
+
+
+@pytest.mark.parametrize("share", [0.29, 0.57, 0.58])
+def test_a_share_of_a_hundred_is_a_whole_number(share):
+    gate = Gate(Limits(objects=100, per_class=share), 100)
+    for _ in range(100):
+        if gate.admits(place(predicted="x")):
+            gate.take(place(predicted="x"))
+    assert gate.count == round(100 * share)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    names=st.lists(st.tuples(*[st.sampled_from(["", "a", "b", "c"])] * 4), min_size=1),
+    caps=st.tuples(*[st.none() | st.integers(1, 3)] * 4),
+    minutes=st.none() | st.floats(0.1, 4),
+    share=st.none() | st.floats(0.1, 1),
+)
+def test_what_is_shut_out_is_what_is_not_admitted(names, caps, minutes, share):
+    limits = dict(zip(("fields", "per_field", "per_slide", "per_patient"), caps, strict=True))
+    places = [place(*one) for one in names]
+    gate, _ = fill(limits | {"minutes": minutes, "per_class": share, "objects": 50}, places)
+    if not gate.is_full:
+        admitted = [gate.admits(one) for one in places]
+        assert gate.shuts_out(table(places)).tolist() == [not one for one in admitted]
 
 
 @settings(max_examples=50, deadline=None)

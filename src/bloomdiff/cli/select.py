@@ -55,6 +55,10 @@ def queue(
     per_class: Annotated[
         float | None, typer.Option(help="Largest share of one predicted class.")
     ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar="NAME", help="Offer a class that no cell has; repeatable."),
+    ] = None,
     min_cosine: Annotated[float, typer.Option(help="Embeddings alike from here on.")] = 0.995,
     min_iou: Annotated[float, typer.Option(help="Boxes of one cell from here on.")] = 0.5,
     look: Annotated[
@@ -70,9 +74,10 @@ def queue(
     from bloomdiff.cli.data import _values
     from bloomdiff.data.embedding_set import EmbeddingSet
     from bloomdiff.data.manifest import read_manifest
-    from bloomdiff.selection.exchange import FORMATS, Sheet
+    from bloomdiff.selection.exchange import FORMATS, Sheet, write_formats
     from bloomdiff.selection.limits import Limits
     from bloomdiff.selection.plan import Plan, build_queue
+    from bloomdiff.selection.pool import is_open
     from bloomdiff.selection.queue import Queue
     from bloomdiff.validation import validated
 
@@ -94,12 +99,14 @@ def queue(
         validated(Limits, limits, "limits"),
         min_cosine,
         min_iou,
+        tuple(classes or ()),
     )
-    makers = [FORMATS[name]() for name in formats or ()]
+    makers = [FORMATS[name]() for name in dict.fromkeys(formats or ())]
     file = out / QUEUE.name
     before = Queue.load(file) if file.exists() and not fresh else None
+    cells = read_manifest(data / "manifest.csv")
     made = build_queue(
-        read_manifest(data / "manifest.csv"),
+        cells,
         EmbeddingSet.load(embeddings),
         plan,
         unverified=tuple(unverified or ()),
@@ -109,11 +116,14 @@ def queue(
         before=before,
         jobs=jobs,
     )
-    sheet = Sheet.of(made, data, fields)
+    done = cells[~is_open(cells, made.unverified)]
+    settled = dict(zip(done["cell_id"], done["label"], strict=True))
+    sheet = Sheet.of(made, data, fields, settled)
+    # The queue last: what it asks for is in every format.
+    lines = write_formats(sheet, makers, out)
     made.save(file)
-    for maker in makers:
-        maker.write(sheet, out / maker.file)
-        typer.echo(f"{maker.name}: {out / maker.file}")
+    for line in lines:
+        typer.echo(line)
     _summarise(made, file)
 
 
@@ -131,16 +141,29 @@ def import_(
     ] = False,
 ) -> None:
     """Put the expert's labels into a new version of the manifest; all of them or none."""
+    from contextlib import nullcontext
+
     from bloomdiff.data.manifest import read_manifest, write_manifest
     from bloomdiff.selection.exchange import apply_answers, read_answers
+    from bloomdiff.selection.lock import manifest_lock
+    from bloomdiff.selection.pool import is_open
     from bloomdiff.selection.queue import Queue
 
     manifest = data / "manifest.csv"
-    labels = read_answers(answers, kind, Queue.load(queue_file))
-    cells = apply_answers(read_manifest(manifest), labels, manifest, overwrite=overwrite)
-    write_manifest(cells, out or manifest)
-    left = int((cells["label"] == "").sum())
-    typer.echo(f"{len(labels)} labels: {out or manifest}; {left} cells without a label")
+    sent = Queue.load(queue_file)
+    labels = read_answers(answers, kind, sent)
+    with manifest_lock(manifest) if out is None else nullcontext():
+        cells = apply_answers(
+            read_manifest(manifest),
+            labels,
+            manifest,
+            unverified=sent.unverified,
+            overwrite=overwrite,
+        )
+        write_manifest(cells, out or manifest)
+    left = int(is_open(cells, sent.unverified).sum())
+    whose = "an expert's label" if sent.unverified else "a label"
+    typer.echo(f"{len(labels)} labels: {out or manifest}; {left} cells without {whose}")
 
 
 @app.command()

@@ -68,8 +68,12 @@ class Situation:
 
     @property
     def can_classify(self) -> bool:
-        """Whether there are class probabilities: given ones, or two labelled classes."""
-        return self.given is not None or len(np.unique(self.y)) > 1
+        """Whether there are probabilities of two classes or more, given or by a probe.
+
+        Those of a single class tell no cell from another.
+        """
+        given = 0 if self.given is None else self.given.shape[1]
+        return given > 1 or len(np.unique(self.y)) > 1
 
     @cached_property
     def proba(self) -> Doubles:

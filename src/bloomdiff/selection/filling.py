@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from bloomdiff.errors import ParameterError
-from bloomdiff.selection.core import Choice, select
-from bloomdiff.selection.geometry import Doubles, Index
+from bloomdiff.selection.core import Choice, _situation, select
+from bloomdiff.selection.geometry import Doubles, Floats, Index
 from bloomdiff.selection.limits import Gate, Limits
 from bloomdiff.selection.pool import Pool
 from bloomdiff.selection.twins import TwinFilter
@@ -70,7 +72,8 @@ def fill(
     unfit
         Why each cell is unfit for labelling, '' where it is fit: unfit ones come last.
     head
-        Cells that were asked for before, in their order.
+        Cells that were asked for before, in their order: they come first among the fit and among
+        the unfit.
 
     Raises
     ------
@@ -83,21 +86,33 @@ def fill(
             f"the pool has {len(pool.cells)} cells",
             f"ask for at most {len(pool.cells)}",
         )
-    gate, filled, out = Gate(limits), Filled(), Counter[str]()
+    gate = Gate(limits, limits.longest(pool.place[~blocked]))
+    filled, out = Filled(), Counter[str]()
     out["like a labelled cell"] = int(blocked.sum())
     poor = np.asarray([bool(reason) for reason in unfit])
     state = (pool, gate, twins, filled, out)
-    if head:
+    asked: list[tuple[Choice, int, int]] = []
+    # A cell that was asked for may since have got a labelled twin.
+    if head := [i for i in head if not blocked[i]]:
         order = _rank(pool, strategy, params, seed, np.asarray(head), [], len(head))
         place = {i: at for at, i in enumerate(np.asarray(head)[order.index])}
-        for i in head:
-            _offer(*state, order, place[i], i, unfit[i])
+        asked = [(order, place[i], i) for i in head]
+    shut = _Shut(pool, gate, seed)
     for stage in (~poor, poor):
+        for choice, at, i in asked:
+            if stage[i]:
+                _offer(*state, choice, at, i, unfit[i])
         free = stage & ~blocked
         free[head] = False
         rounds = 0
         while not gate.is_full and free.any():
             rows = np.flatnonzero(free)
+            beyond = shut.among(rows)
+            out["over a limit"] += int(beyond.sum())
+            free[rows[beyond]] = False
+            if beyond.all():
+                break
+            rows = rows[~beyond]
             wanted = limits.objects - gate.count
             n = min(len(rows), max(MIN_RANKED, int(np.ceil(SPARE * wanted))))
             ranked = _rank(pool, strategy, params, seed + rounds, rows, filled.index, n)
@@ -112,6 +127,29 @@ def fill(
     return filled
 
 
+class _Shut:
+    """Knows the cells that no round can let in any more: to rank them again would be in vain."""
+
+    def __init__(self, pool: Pool, gate: Gate, seed: int) -> None:
+        self._pool, self._gate, self._seed = pool, gate, seed
+
+    def among(self, rows: Index) -> npt.NDArray[np.bool_]:
+        """Which of these cells of the pool are shut out `(n,)`."""
+        place = self._pool.place.iloc[rows]
+        if self._gate.exhausted("class"):
+            place = place.assign(**{"class": self._predicted.iloc[rows]})
+        return self._gate.shuts_out(place)
+
+    @cached_property
+    def _predicted(self) -> pd.Series[str]:
+        """Likeliest class of each cell of the pool, as every round's ranking tells it."""
+        everything = np.arange(len(self._pool.cells))
+        X, known = _known(self._pool, everything)
+        situation = _situation(X, seed=self._seed, X_pending=None, **known)
+        names = np.asarray(situation.classes)[situation.proba.argmax(axis=1)]
+        return pd.Series(names, index=self._pool.place.index, dtype=str)
+
+
 def _rank(
     pool: Pool,
     strategy: str,
@@ -121,24 +159,35 @@ def _rank(
     pending: list[int],
     n: int,
 ) -> Choice:
+    X, known = _known(pool, rows)
+    return select(
+        X,
+        strategy=strategy,
+        params=params,
+        n=n,
+        seed=seed,
+        X_pending=pool.in_units[pending],
+        **known,
+    )
+
+
+def _known(pool: Pool, rows: Index) -> tuple[Floats, dict[str, Any]]:
+    """Some of the pool, and what is known of them, as `select` takes it."""
     proba: Doubles | None = None if pool.scores.proba is None else pool.scores.proba[rows]
     classes = None
     if proba is not None:
         found = sorted(set(pool.labelled.label.tolist()) - set(pool.scores.classes))
         proba = np.concatenate([proba, np.zeros((len(proba), len(found)))], axis=1)
         classes = [*pool.scores.classes, *found]
-    return select(
-        pool.in_units[rows],
-        X_labelled=pool.labelled_in_units,
-        y_labelled=pool.labelled.label,
-        strategy=strategy,
-        params=params,
-        n=n,
-        seed=seed,
-        proba=proba,
-        classes=classes,
-        X_pending=pool.in_units[pending],
-    )
+    X = pool.in_units
+    # Of a large pool a copy counts.
+    X = X if np.array_equal(rows, np.arange(len(X))) else X[rows]
+    return X, {
+        "X_labelled": pool.labelled_in_units,
+        "y_labelled": pool.labelled.label,
+        "proba": proba,
+        "classes": classes,
+    }
 
 
 def _offer(

@@ -16,6 +16,7 @@ from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.selection.geometry import Doubles, Index, blocks, unit
 
 FOLDS = 5
+PARTNERS = 3  # near-identical cells of other labels that are told of one cell
 
 
 def likely_wrong(y: Index, proba: Doubles) -> tuple[Index, Index]:
@@ -81,7 +82,8 @@ def out_of_fold(labelled: EmbeddingSet, *, seed: int) -> tuple[Index, Index, Dou
 def contradictions(labelled: EmbeddingSet, *, seed: int, min_cosine: float) -> pd.DataFrame:
     """Labels to look at again: `cell_id, label, rather, confidence, reason`.
 
-    First near-identical cells with two labels, then likely wrong labels by confident learning.
+    First near-identical cells with two labels, each with the `PARTNERS` most alike, then likely
+    wrong labels by confident learning.
     """
     rows: list[tuple[str, str, str, float, str]] = []
     ids, label = labelled.cell_id, labelled.label
@@ -99,10 +101,22 @@ def contradictions(labelled: EmbeddingSet, *, seed: int, min_cosine: float) -> p
 
 
 def _twins(labelled: EmbeddingSet, min_cosine: float) -> list[tuple[int, int]]:
-    """Pairs of near-identical rows with different labels, each in both orders."""
-    U, label = unit(labelled.X), labelled.label
+    """Rows with the `PARTNERS` most alike rows of other labels, the most alike first.
+
+    A cluster of n identical rows has n² pairs: all of them would tell no more.
+    """
+    U = unit(labelled.X)
+    _, code = np.unique(labelled.label, return_inverse=True)
     pairs: list[tuple[int, int]] = []
     for rows in blocks(len(U), len(U)):
-        alike = (U[rows] @ U.T >= min_cosine) & (label[rows, None] != label[None])
-        pairs += [(int(i) + rows.start, int(j)) for i, j in zip(*np.nonzero(alike), strict=True)]
-    return pairs
+        cosine = U[rows] @ U.T
+        cosine[code[rows, None] == code[None]] = -np.inf
+        at = np.flatnonzero(cosine.max(axis=1) >= min_cosine)
+        cosine = cosine[at]
+        for _ in range(PARTNERS):
+            other = cosine.argmax(axis=1)
+            near = cosine[np.arange(len(at)), other] >= min_cosine
+            found = zip(at[near] + rows.start, other[near], strict=True)
+            pairs += [(int(i), int(j)) for i, j in found]
+            cosine[np.arange(len(at)), other] = -np.inf
+    return sorted(pairs, key=lambda pair: pair[0])

@@ -6,6 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -24,7 +27,8 @@ class Limits(BaseModel):
     per_field, per_slide, per_patient
         Cells from one field, slide (the manifest's `group`) and patient (its column `patient`).
     per_class
-        Largest share of the queue that one predicted class may have, in (0, 1].
+        Largest share that one predicted class may have, in (0, 1], of the longest queue that the
+        other limits allow of the pool; see `longest`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,12 +43,58 @@ class Limits(BaseModel):
     per_patient: int | None = Field(default=None, ge=1)
     per_class: float | None = Field(default=None, gt=0, le=1)
 
+    def longest(self, place: pd.DataFrame) -> int:
+        """Cells that a queue can hold at most, if it opens the fullest fields first.
+
+        Parameters
+        ----------
+        place
+            `field, slide, patient` of each cell of the pool; '' where there is none.
+        """
+        at_most = [self.objects, self._affordable(place["field"])]
+        for what, cap in (("slide", self.per_slide), ("patient", self.per_patient)):
+            alone, sizes = _sizes(place[what], cap)
+            at_most.append(alone + int(sizes.sum()))
+        return min(at_most)
+
+    def _affordable(self, field: pd.Series[str]) -> int:
+        """Cells that the fields and the minutes allow."""
+        alone, sizes = _sizes(field, self.per_field)
+        opened = np.arange(len(sizes) + 1)
+        cells = alone + np.concatenate([[0], np.cumsum(sizes)])
+        if self.fields is not None:
+            opened, cells = opened[: self.fields + 1], cells[: self.fields + 1]
+        if self.minutes is not None:
+            left = self.minutes - self.minutes_per_field * opened + 1e-9
+            cells, left = cells[left >= 0], left[left >= 0]
+            if self.minutes_per_object:
+                cells = np.minimum(cells, left // self.minutes_per_object)
+        return int(cells.max())
+
+
+def _sizes(name: pd.Series[str], cap: int | None) -> tuple[int, npt.NDArray[np.int64]]:
+    """Cells without a name, and cells of each name up to a cap, the largest first."""
+    named = name[name != ""]
+    sizes = np.asarray(named.value_counts(), dtype=np.int64)
+    return len(name) - len(named), np.minimum(sizes, len(name) if cap is None else cap)
+
 
 @dataclass
 class Gate:
-    """Lets cells into a queue as long as every limit holds."""
+    """Lets cells into a queue as long as every limit holds.
+
+    Attributes
+    ----------
+    limits
+        The limits.
+    longest
+        Cells that the queue can hold at most: `per_class` is a share of these.
+    count, seen
+        Cells let in, and how many of each field, slide, patient and predicted class.
+    """
 
     limits: Limits
+    longest: int
     count: int = 0
     seen: dict[str, Counter[str]] = field(
         default_factory=lambda: {k: Counter() for k in ("field", "slide", "patient", "class")}
@@ -70,27 +120,55 @@ class Gate:
 
         An empty name is none: it has no cap.
         """
-        limits, seen = self.limits, self.seen
+        seen = self.seen
         opens = bool(place["field"]) and place["field"] not in seen["field"]
-        cost = limits.minutes_per_object + limits.minutes_per_field * opens
-        caps: dict[str, float | None] = {
+        within = all(
+            not place[what] or seen[what][place[what]] < cap for what, cap in self._caps.items()
+        )
+        return within and not self.is_full and (self._may_open or not opens)
+
+    def shuts_out(self, place: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Which cells can never come in any more `(n,)`: what a queue holds, it keeps.
+
+        Parameters
+        ----------
+        place
+            Some of `field, slide, patient, class` of each cell; '' where there is none.
+        """
+        out = np.zeros(len(place), dtype=bool)
+        for what in place:
+            if names := self.exhausted(str(what)):
+                out |= place[what].isin(names).to_numpy()
+        if not self._may_open:
+            out |= ~place["field"].isin(["", *self.seen["field"]]).to_numpy()
+        return out
+
+    def exhausted(self, what: str) -> list[str]:
+        """Fields, slides, patients or classes of which no cell more may come in."""
+        cap = self._caps.get(what)
+        return [] if cap is None else [n for n, count in self.seen[what].items() if count >= cap]
+
+    @property
+    def _caps(self) -> dict[str, int]:
+        """Cells that may come from one field, slide, patient and predicted class."""
+        limits, share = self.limits, self.limits.per_class
+        caps = {
             "field": limits.per_field,
             "slide": limits.per_slide,
             "patient": limits.per_patient,
-            # At least one cell of each class, or a small queue could not begin.
-            "class": None
-            if limits.per_class is None
-            else max(1, int(limits.per_class * limits.objects)),
+            # A share of 0.29 of 100 is 29, whatever its product is in binary. At least one cell
+            # of each class, or a small queue could not begin.
+            "class": None if share is None else max(1, int(share * self.longest + 1e-9)),
         }
-        within = all(
-            cap is None or not place[what] or seen[what][place[what]] < cap
-            for what, cap in caps.items()
-        )
-        return (
-            within
-            and self.count < limits.objects
-            and not (opens and limits.fields is not None and len(seen["field"]) >= limits.fields)
-            and (limits.minutes is None or self.minutes + cost <= limits.minutes + 1e-9)
+        return {what: cap for what, cap in caps.items() if cap is not None}
+
+    @property
+    def _may_open(self) -> bool:
+        """Whether a cell that opens a field may come in."""
+        limits = self.limits
+        cost = limits.minutes_per_object + limits.minutes_per_field
+        return (limits.fields is None or len(self.seen["field"]) < limits.fields) and (
+            limits.minutes is None or self.minutes + cost <= limits.minutes + 1e-9
         )
 
     def take(self, place: dict[str, str]) -> None:

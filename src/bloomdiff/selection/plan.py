@@ -11,14 +11,13 @@ import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.schema import table_problems
-from bloomdiff.errors import raise_all
+from bloomdiff.errors import ParameterError, raise_all
 from bloomdiff.selection.filling import Filled, fill
-from bloomdiff.selection.geometry import unit
 from bloomdiff.selection.label_errors import contradictions
 from bloomdiff.selection.limits import Limits
 from bloomdiff.selection.pool import Pool, id_digest
 from bloomdiff.selection.quality import judge
-from bloomdiff.selection.queue import Queue
+from bloomdiff.selection.queue import UNLABELLED, Queue
 from bloomdiff.selection.scores import Scores
 from bloomdiff.selection.twins import TwinFilter, repeats_of
 
@@ -36,7 +35,14 @@ class Plan:
     limits
         Budgets and caps.
     min_cosine, min_iou
-        From which on two cells are taken for one.
+        From which on two cells are taken for one; above 0, at most 1.
+    classes
+        Classes that nobody has found yet and the expert may choose, besides the vocabulary's.
+
+    Raises
+    ------
+    ParameterError
+        A value out of range, or a class without a name.
     """
 
     strategy: str = "expected-gain"
@@ -45,6 +51,16 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
     min_cosine: float = 0.995
     min_iou: float = 0.5
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("min_cosine", "min_iou"):
+            value = getattr(self, name)
+            if not 0 < value <= 1:
+                raise ParameterError(name, f"is {value}", "give a number above 0, at most 1")
+        for name in self.classes:
+            if name != name.strip() or name in ("", UNLABELLED):
+                raise ParameterError(f"class {name!r}", "is no name of a class", "name another")
 
 
 def build_queue(
@@ -70,7 +86,8 @@ def build_queue(
     plan
         Strategy, limits and seed.
     unverified
-        Sources whose labels a detector gave: their cells belong to the pool.
+        Sources whose labels a detector gave: their cells belong to the pool until an expert's
+        label comes back.
     scores_file
         Table of scores and class probabilities of the pool, see `read_scores`.
     images
@@ -90,12 +107,13 @@ def build_queue(
         scores that are none; each line names the object.
     """
     raise_all([problem for _, problem in table_problems(cells, manifest)])
-    pool = Pool.of(cells, embeddings, unverified, scores_file, manifest)
+    pool = Pool.of(cells, embeddings, unverified, scores_file, manifest, plan.classes)
+    del embeddings  # the pool has its own rows: where the caller keeps none, they are freed
     unfit = [""] * len(pool.cells)
     if images is not None:
         unfit = judge([images / path for path in pool.cells["path"]], jobs=jobs)
     twins = TwinFilter(
-        unit(pool.X),
+        pool.X,
         pool.place["field"].tolist(),
         pool.boxes,
         min_cosine=plan.min_cosine,
@@ -103,7 +121,7 @@ def build_queue(
     )
     twins.remember_boxes(*pool.labelled_boxes)
     blocked = np.zeros(len(pool.cells), dtype=bool)
-    blocked[repeats_of(unit(pool.X), unit(pool.labelled.X), min_cosine=plan.min_cosine)] = True
+    blocked[repeats_of(pool.X, pool.labelled.X, min_cosine=plan.min_cosine)] = True
     head = [] if before is None else _still_open(before, pool)
     filled = fill(
         pool,
@@ -117,7 +135,8 @@ def build_queue(
         head=head,
     )
     review = contradictions(pool.labelled, seed=plan.seed, min_cosine=plan.min_cosine)
-    return Queue(_table(pool, filled, pool.scores, before), review, _header(pool, plan, filled))
+    header = _header(pool, plan, filled) | {"unverified": sorted(unverified)}
+    return Queue(_table(pool, filled, pool.scores, before), review, header)
 
 
 def _still_open(before: Queue, pool: Pool) -> list[int]:
@@ -134,6 +153,8 @@ def _table(pool: Pool, filled: Filled, scores: Scores, before: Queue | None) -> 
         name for name in ("field", "box_x", "box_y", "box_width", "box_height") if name in rows
     ]
     table = table.join(rows[keep])
+    for name in ("width", "height"):  # the manifest need not tell them
+        table[name] = pd.to_numeric(table[name], errors="coerce")
     table["predicted"] = filled.predicted
     table["confidence"] = filled.confidence
     table["detector_score"] = scores.score[filled.index]
@@ -141,10 +162,12 @@ def _table(pool: Pool, filled: Filled, scores: Scores, before: Queue | None) -> 
     for name, values in sorted(filled.parts.items()):
         table[f"part:{name}"] = values
     if before is not None and len(before.table):
-        # What was asked before keeps the words that it was asked with.
+        # What was asked before keeps the words that it was asked with, unless it is unfit now and
+        # was not then, or the other way round.
         old = before.table.set_index("cell_id")
+        was = table["cell_id"].map(old["code"])
+        known = was.notna() & ((was == "unfit") == (table["code"] == "unfit"))
         for column in [c for c in old.columns if c in table and c not in ("rank", *keep)]:
-            known = table["cell_id"].isin(old.index)
             table.loc[known, column] = old.loc[table.loc[known, "cell_id"], column].to_numpy()
     return table
 

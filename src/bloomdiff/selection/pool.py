@@ -9,12 +9,14 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.fingerprint import Fingerprint
+from bloomdiff.data.schema import VERIFIED
 from bloomdiff.data.view_whitening import ViewWhitening
-from bloomdiff.data.vocabulary import VOCABULARY
+from bloomdiff.data.vocabulary import VOCABULARY, known_name
 from bloomdiff.errors import InputError, ParameterError
 from bloomdiff.registry import nearest
 from bloomdiff.selection.geometry import Doubles, Floats
@@ -49,7 +51,7 @@ class Pool:
     encoder
         Name of the encoder.
     class_names
-        Classes that an annotator may choose from.
+        Classes that an annotator may choose from: the known ones first.
     """
 
     cells: pd.DataFrame
@@ -71,6 +73,7 @@ class Pool:
         unverified: tuple[str, ...],
         scores_file: Path | None,
         manifest: Path,
+        more_classes: tuple[str, ...] = (),
     ) -> Pool:
         """Divide a manifest; see `build_queue`."""
         sources = sorted(set(cells["source"]))
@@ -78,7 +81,7 @@ class Pool:
             raise ParameterError(
                 f"source {unknown[0]!r}", "is not in the manifest", nearest(unknown[0], sources)
             )
-        open_ = ((cells["label"] == "") | cells["source"].isin(unverified)).to_numpy()
+        open_ = is_open(cells, unverified)
         if not open_.any():
             raise InputError(
                 str(manifest),
@@ -94,7 +97,7 @@ class Pool:
         pool = embeddings.select(rows["cell_id"].to_numpy(dtype=str))
         names = set(cells.loc[cells["label"] != "", "label"])
         if scores_file is None:
-            scores = Scores.imported(rows)
+            scores = Scores.imported(rows, names)
         else:
             scores = read_scores(scores_file, rows["cell_id"].tolist(), names)
         boxed = known[known["field"] != ""] if "field" in known else known.iloc[:0]
@@ -109,8 +112,7 @@ class Pool:
             labelled_boxes=(fields, _boxes(boxed)),
             scores=scores,
             encoder=str(embeddings.header.get("encoder", "")),
-            # With fewer than two classes known, any of the vocabulary may be meant.
-            class_names=sorted({*names, *scores.classes, *(VOCABULARY if len(names) < 2 else ())}),
+            class_names=offered({*names, *scores.classes}, more_classes),
         )
 
     @cached_property
@@ -131,6 +133,32 @@ class Pool:
         """Groups that the choice saw: whoever judges it must not test on them."""
         groups = [name for name in self.cells["group"] if name]
         return Fingerprint.of([*groups, *(name for name in self.labelled.group if name)])
+
+
+def is_open(cells: pd.DataFrame, unverified: Iterable[str] = ()) -> npt.NDArray[np.bool_]:
+    """Which rows of a manifest wait for an expert's label `(n,)`.
+
+    Parameters
+    ----------
+    cells
+        The manifest.
+    unverified
+        Sources whose labels a detector gave, but for those that an expert has verified since.
+    """
+    doubtful = cells["source"].isin(list(unverified))
+    if VERIFIED in cells:
+        doubtful &= cells[VERIFIED] != "yes"
+    return ((cells["label"] == "") | doubtful).to_numpy(dtype=np.bool_)
+
+
+def offered(known: Iterable[str], more: Iterable[str] = ()) -> list[str]:
+    """Classes to choose from: those that are known, `more`, and the rest of the vocabulary.
+
+    A cell may well be of a class that nobody has found yet, or no cell at all.
+    """
+    names = list(dict.fromkeys([*sorted(known), *more]))
+    told = {known_name(name) for name in names}
+    return [*names, *(name for name in VOCABULARY if name not in told)]
 
 
 def _place(rows: pd.DataFrame) -> pd.DataFrame:

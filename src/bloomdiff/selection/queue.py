@@ -13,6 +13,8 @@ from bloomdiff.errors import InputError
 from bloomdiff.files import atomic_file
 
 QUEUE_COLUMNS = ("rank", "cell_id", "path", "group", "predicted", "confidence", "code", "reason")
+UNLABELLED = "unlabelled"
+"""Class of a cell that nobody has labelled yet, in formats where each box needs one."""
 _METADATA_KEY = b"bloomdiff.queue"
 
 
@@ -41,8 +43,13 @@ class Queue:
 
     @property
     def classes(self) -> list[str]:
-        """Class names that the annotator may choose from."""
+        """Class names that the annotator may choose from, the known ones first."""
         return list(self.header["classes"])
+
+    @property
+    def unverified(self) -> list[str]:
+        """Sources whose labels counted as a detector's."""
+        return list(self.header.get("unverified", ()))
 
     def save(self, path: str | Path) -> None:
         """Write one Parquet file, atomically; equal queues give equal bytes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +38,10 @@ class Scores:
     classes: tuple[str, ...]
 
     @classmethod
-    def imported(cls, cells: pd.DataFrame) -> Scores:
+    def imported(cls, cells: pd.DataFrame, known: set[str]) -> Scores:
         """What the manifest's rows `cells` carry, as `table_problems` has checked it.
+
+        Classes are named as in `read_scores`.
 
         Class probabilities count where every cell has them: a pool in part judged by a detector
         and in part by nobody would be ranked by two measures.
@@ -50,9 +53,9 @@ class Scores:
             score = pd.to_numeric(cells[SCORE_COLUMN], errors="coerce").to_numpy(dtype=np.float64)
         if not names or np.isnan(values).all(axis=1).any():
             return cls(score, None, ())
-        proba = np.nan_to_num(values)
-        classes = tuple(name.removeprefix(PROBABILITY) for name in names)
-        return cls(score, proba / proba.sum(axis=1, keepdims=True), classes)
+        classes = [name.removeprefix(PROBABILITY) for name in names]
+        proba, ours = _together(np.nan_to_num(values), classes, known)
+        return cls(score, proba / proba.sum(axis=1, keepdims=True), ours)
 
 
 def read_scores(path: Path, cell_ids: list[str], known: set[str]) -> Scores:
@@ -65,7 +68,8 @@ def read_scores(path: Path, cell_ids: list[str], known: set[str]) -> Scores:
     cell_ids
         The pool's cells; every one needs a row.
     known
-        Class names of the manifest, beside those of the vocabulary.
+        Class names of the manifest, beside those of the vocabulary. A column named by a published
+        code counts as the class that it stands for, by the manifest's name for it.
 
     Raises
     ------
@@ -105,8 +109,28 @@ def read_scores(path: Path, cell_ids: list[str], known: set[str]) -> Scores:
     raise_all(problems[:MOST_PROBLEMS])
     part = values.iloc[at]
     score = part["score"].to_numpy() if "score" in part else np.full(len(at), np.nan)
-    proba = part[classes].to_numpy(dtype=np.float64) if classes else None
-    return Scores(np.asarray(score, dtype=np.float64), proba, tuple(map(str, classes)))
+    score = np.asarray(score, dtype=np.float64)
+    if not classes:
+        return Scores(score, None, ())
+    proba, names = _together(part[classes].to_numpy(dtype=np.float64), classes, known)
+    return Scores(score, proba, names)
+
+
+def _together(
+    proba: Doubles, columns: Sequence[str], known: set[str]
+) -> tuple[Doubles, tuple[str, ...]]:
+    """Columns `(n, k)` under the classes' own names; those of one class are added up."""
+    # Names in use win: a manifest may hold a class and its code apart.
+    in_use = {known_name(name) or name: name for name in sorted(known)} | {n: n for n in known}
+    ours = []
+    for name in columns:
+        named = name if name in known else known_name(name) or name
+        ours.append(in_use.get(named, named))
+    names = list(dict.fromkeys(ours))
+    out = np.zeros((len(proba), len(names)))
+    for column, name in enumerate(ours):
+        out[:, names.index(name)] += proba[:, column]
+    return out, tuple(names)
 
 
 def _class_problems(path: Path, table: pd.DataFrame, known: set[str]) -> list[BloomDiffError]:

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from bloomdiff.selection.geometry import Doubles, Floats, Index, nearest
+from bloomdiff.selection.geometry import Doubles, Floats, Index, blocks, nearest, unit
 
 
 def iou(box: Doubles, others: Doubles) -> Doubles:
@@ -23,8 +23,8 @@ class TwinFilter:
 
     Parameters
     ----------
-    directions
-        Embeddings of the pool at length 1, float32 `(n, d)`.
+    X
+        Embeddings of the pool, float32 `(n, d)`.
     field
         Field of view of each cell `(n,)`; '' where there is none.
     boxes
@@ -35,30 +35,37 @@ class TwinFilter:
 
     def __init__(
         self,
-        directions: Floats,
+        X: Floats,
         field: list[str],
         boxes: Doubles,
         *,
         min_cosine: float,
         min_iou: float,
     ) -> None:
-        self._U, self._field, self._boxes = directions, field, boxes
+        self._X, self._field, self._boxes = X, field, boxes
         self._min_cosine, self._min_iou = min_cosine, min_iou
         self._rows: list[Floats] = []
         self._in_field: defaultdict[str, list[Doubles]] = defaultdict(list)
 
     def repeats(self, i: int) -> bool:
         """Whether a cell that was taken before shows the same as cell `i` of the pool."""
-        if self._rows and float((np.stack(self._rows) @ self._U[i]).max()) >= self._min_cosine:
+        if (
+            self._rows
+            and float((np.stack(self._rows) @ self._direction(i)).max()) >= self._min_cosine
+        ):
             return True
         boxes = self._in_field[self._field[i]] if self._field[i] else []
         return bool(boxes) and bool((iou(self._boxes[i], np.stack(boxes)) >= self._min_iou).any())
 
     def take(self, i: int) -> None:
         """Remember cell `i` of the pool."""
-        self._rows.append(self._U[i])
+        self._rows.append(self._direction(i))
         if self._field[i]:
             self._in_field[self._field[i]].append(self._boxes[i])
+
+    def _direction(self, i: int) -> Floats:
+        """Embedding of cell `i` at length 1: those of the whole pool would be a second pool."""
+        return unit(self._X[i : i + 1])[0]
 
     def remember_boxes(self, field: list[str], boxes: Doubles) -> None:
         """Remember labelled boxes as well."""
@@ -67,7 +74,11 @@ class TwinFilter:
                 self._in_field[name].append(box)
 
 
-def repeats_of(directions: Floats, known: Floats, *, min_cosine: float) -> Index:
+def repeats_of(X: Floats, known: Floats, *, min_cosine: float) -> Index:
     """Rows of the pool `(n, d)` that are all but identical with a known row, positions `(k,)`."""
-    d2, _ = nearest(directions, known)  # of rows of length 1: 2 - 2 cosine
-    return np.flatnonzero(1 - d2 / 2 >= min_cosine)
+    U = unit(known)
+    alike = np.zeros(len(X), dtype=bool)
+    for rows in blocks(len(X), max(X.shape[1], len(U))):
+        d2, _ = nearest(unit(X[rows]), U)  # of rows of length 1: 2 - 2 cosine
+        alike[rows] = 1 - d2 / 2 >= min_cosine
+    return np.flatnonzero(alike)

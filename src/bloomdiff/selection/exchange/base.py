@@ -3,152 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from bloomdiff.errors import InputError, raise_all
+from bloomdiff.errors import InputError
+from bloomdiff.files import atomic_dir, atomic_file
 from bloomdiff.registry import Registry
-from bloomdiff.selection.queue import Queue
-
-UNLABELLED = "unlabelled"
-"""Class of a cell that nobody has labelled yet, in formats where each box needs one."""
-BoxEdges = tuple[float, float, float, float]  # x, y, width, height in pixels
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A cell as the annotator sees it.
-
-    Attributes
-    ----------
-    cell_id, rank, predicted, confidence, reason
-        From the queue.
-    image
-        Path of the image that shows it: its field of view, or its own crop.
-    size
-        Width and height of that image in pixels.
-    box
-        Where it lies there.
-    crop
-        Path of its own crop.
-    """
-
-    cell_id: str
-    rank: int
-    predicted: str
-    confidence: float
-    reason: str
-    image: str
-    size: tuple[int, int]
-    box: BoxEdges
-    crop: str
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """All the cells of a queue, and the classes to choose from.
-
-    Attributes
-    ----------
-    cells
-        In the order of the queue.
-    classes
-        Sorted.
-    whole
-        Whether every image is the crop of one cell: classes are given to images, not boxes.
-    crops
-        Folder that `Shown.crop` is relative to.
-    """
-
-    cells: list[Shown]
-    classes: list[str]
-    whole: bool
-    crops: Path
-
-    def by_image(self) -> Iterator[tuple[str, list[Shown]]]:
-        """Images in the order of their first cell, with their cells."""
-        groups: dict[str, list[Shown]] = {}
-        for cell in self.cells:
-            groups.setdefault(cell.image, []).append(cell)
-        yield from groups.items()
-
-    @classmethod
-    def of(cls, queue: Queue, data: Path, fields: Path | None = None) -> Sheet:
-        """Lay a queue out, on crops, or on fields of view where their folder is given.
-
-        Raises
-        ------
-        InputError
-            A cell has no field, its field's image is missing, or its box lies outside of it; all
-            of them are told.
-        """
-        rows = queue.table.to_dict(orient="records")
-        sizes: dict[str, tuple[int, int]] = {}
-        cells, problems = [], []
-        for row in rows:
-            image, size = row["path"], (int(row["width"]), int(row["height"]))
-            box: BoxEdges = (0.0, 0.0, float(size[0]), float(size[1]))
-            if fields is not None:
-                try:
-                    image = _field_of(row)
-                    if image not in sizes:
-                        sizes[image] = _size(fields / image)
-                    size = sizes[image]
-                    x, y, w, h = (float(row[f"box_{k}"]) for k in ("x", "y", "width", "height"))
-                    box = (x, y, w, h)
-                    check_box(f"cell {row['cell_id']!r}", box, size)
-                except InputError as error:
-                    problems.append(error)
-                    continue
-            cells.append(
-                Shown(
-                    row["cell_id"],
-                    int(row["rank"]),
-                    row["predicted"],
-                    float(row["confidence"]),
-                    row["reason"],
-                    image,
-                    size,
-                    box,
-                    row["path"],
-                )
-            )
-        raise_all(problems)
-        return cls(cells, sorted(queue.classes), fields is None, data)
-
-
-def _field_of(row: dict[Hashable, Any]) -> str:
-    field = row.get("field")
-    if not isinstance(field, str) or not field:
-        raise InputError(
-            f"cell {row['cell_id']!r}", "was not cut from a field of view", "leave --fields out"
-        )
-    return field
-
-
-def _size(path: Path) -> tuple[int, int]:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, UnidentifiedImageError):
-        raise InputError(str(path), "is no readable image", "name the folder of fields") from None
-
-
-def check_box(where: str, box: BoxEdges, size: tuple[int, int]) -> None:
-    """Refuse a box that is no rectangle inside an image of that width and height.
-
-    Half a pixel outside is the rounding of annotation tools.
-    """
-    x, y, width, height = box
-    told = f"box {[round(v, 2) for v in box]}"
-    if not (width > 0 and height > 0):
-        raise InputError(where, f"{told} has no positive size", "mend the box")
-    if x < -0.5 or y < -0.5 or x + width > size[0] + 0.5 or y + height > size[1] + 0.5:
-        raise InputError(where, f"{told} leaves the {size[0]}x{size[1]} image", "mend the box")
+from bloomdiff.selection.exchange.sheet import BoxEdges, Sheet
+from bloomdiff.selection.queue import UNLABELLED
 
 
 @dataclass(frozen=True)
@@ -183,17 +47,41 @@ class Format(ABC):
         Name in the registry.
     file
         Name of the file, or of the folder, that is written.
+    folder
+        Whether it is a folder.
+    stale
+        Glob of the files of an older folder that the new one need not have.
     answers
         Whether labels come back in it.
+    most
+        Cells that it shows at most; None for all of them.
     """
 
     name: ClassVar[str]
     file: ClassVar[str]
+    folder: ClassVar[bool] = False
+    stale: ClassVar[str] = ""
     answers: ClassVar[bool] = True
+    most: ClassVar[int | None] = None
 
     @abstractmethod
+    def fill(self, sheet: Sheet, temporary: Path, path: Path) -> None:
+        """Write the queue into an empty file or folder that will take the place of `path`.
+
+        Raises
+        ------
+        InputError
+            An image is damaged, or `path` holds what must not be lost.
+        """
+
+    def opened(self, path: Path) -> AbstractContextManager[Path]:
+        """The empty file or folder, put in place of `path` if the block succeeds."""
+        return atomic_dir(path, stale=self.stale) if self.folder else atomic_file(path)
+
     def write(self, sheet: Sheet, path: Path) -> None:
         """Write the queue to `path`, atomically."""
+        with self.opened(path) as temporary:
+            self.fill(sheet, temporary, path)
 
     def read(self, path: Path) -> list[Answer]:
         """Labels in a file that came back; cells that nobody labelled are left out.

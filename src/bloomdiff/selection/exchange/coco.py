@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
-from bloomdiff.files import write_json
-from bloomdiff.selection.exchange.base import (
-    FORMATS,
-    UNLABELLED,
-    Answer,
-    Format,
-    Sheet,
-    check_box,
-    is_empty,
-    read_text,
-)
+from bloomdiff.files import to_json
+from bloomdiff.selection.exchange.base import FORMATS, Answer, Format, is_empty, read_text
+from bloomdiff.selection.exchange.sheet import Sheet, check_box
+from bloomdiff.selection.queue import UNLABELLED
 
 
 class _Image(BaseModel):
@@ -58,7 +52,7 @@ class Coco(Format):
     name = "coco"
     file = "coco.json"
 
-    def write(self, sheet: Sheet, path: Path) -> None:
+    def fill(self, sheet: Sheet, temporary: Path, path: Path) -> None:
         """Write images, categories and boxes."""
         categories = [UNLABELLED, *sheet.classes]
         images: list[dict[str, Any]] = []
@@ -95,7 +89,7 @@ class Coco(Format):
             ],
             "annotations": annotations,
         }
-        write_json(path, content)
+        temporary.write_text(to_json(content), encoding="utf-8")
 
     def read(self, path: Path) -> list[Answer]:
         """Read categories and boxes."""
@@ -116,7 +110,15 @@ class Coco(Format):
         names = {category.id: category.name for category in coco.categories}
         images = {image.id: image for image in coco.images}
         answers: list[Answer] = []
-        problems: list[BloomDiffError] = []
+        problems: list[BloomDiffError] = [
+            InputError(f"{path}: {what} {number}", "is there twice", "give each an id of its own")
+            for what, ids in (
+                ("category", [category.id for category in coco.categories]),
+                ("image", [image.id for image in coco.images]),
+            )
+            for number, count in Counter(ids).items()
+            if count > 1
+        ]
         seen: set[int] = set()
         for one in coco.annotations:
             where = f"{path}: annotation {one.id}"

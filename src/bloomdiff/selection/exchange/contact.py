@@ -5,16 +5,21 @@ from __future__ import annotations
 import base64
 import html
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bloomdiff.data.images import Pixels, encode_png, read_rgb
-from bloomdiff.files import atomic_file
-from bloomdiff.selection.exchange.base import FORMATS, Format, Sheet, Shown
+from bloomdiff.selection.exchange.base import FORMATS, Format
+from bloomdiff.selection.exchange.sheet import Sheet, Shown
+
+if TYPE_CHECKING:
+    from PIL import ImageDraw
 
 SIDE = 112  # pixels of a thumbnail
 COLUMNS = 8
 CAPTION = 44  # pixels below a thumbnail
+FOOT = 20  # pixels of the last line
 MOST_CELLS = 400  # of a contact sheet: more make a picture that no viewer opens
 
 
@@ -31,6 +36,15 @@ def thumbnail(rgb: Pixels, side: int = SIDE) -> Pixels:
     return out
 
 
+def shortened(text: str, pen: ImageDraw.ImageDraw, width: int) -> str:
+    """The text, or as much of its beginning as `width` pixels hold, with dots behind it."""
+    if pen.textlength(text) <= width:
+        return text
+    while text and pen.textlength(f"{text}...") > width:
+        text = text[:-1]
+    return f"{text}..."
+
+
 def guess(cell: Shown) -> str:
     """Predicted class with its probability; '' where none is predicted."""
     return f"{cell.predicted} {cell.confidence:.2f}" if cell.predicted else ""
@@ -38,19 +52,24 @@ def guess(cell: Shown) -> str:
 
 @FORMATS.register("png")
 class ContactSheet(Format):
-    """A picture of the first `MOST_CELLS` cells with rank, prediction and kind of reason."""
+    """A picture of the first `MOST_CELLS` cells with rank, kind of reason and prediction.
+
+    What it leaves out is told in its last line.
+    """
 
     name = "png"
     file = "contact_sheet.png"
     answers = False
+    most = MOST_CELLS
 
-    def write(self, sheet: Sheet, path: Path) -> None:
+    def fill(self, sheet: Sheet, temporary: Path, path: Path) -> None:
         """Draw the sheet."""
         from PIL import Image, ImageDraw
 
         cells = sheet.cells[:MOST_CELLS]
         rows = -(-len(cells) // COLUMNS)
-        size = (COLUMNS * (SIDE + 8), rows * (SIDE + CAPTION))
+        whole = 0 < len(cells) == len(sheet.cells)
+        size = (COLUMNS * (SIDE + 8), rows * (SIDE + CAPTION) + (0 if whole else FOOT))
         picture = Image.new("RGB", size, "white")
         pen = ImageDraw.Draw(picture)
         for number, cell in enumerate(cells):
@@ -59,9 +78,14 @@ class ContactSheet(Format):
             small = thumbnail(read_rgb(sheet.crops / cell.crop))
             picture.paste(Image.fromarray(small), (x, y))
             pen.text((x, y + SIDE + 2), f"{cell.rank}  {cell.reason.partition(':')[0]}", "black")
-            pen.text((x, y + SIDE + 16), guess(cell)[:18], "gray")
-        with atomic_file(path) as temporary:
-            picture.save(temporary)
+            if cell.predicted:
+                name = shortened(cell.predicted, pen, SIDE + 6)
+                pen.text((x, y + SIDE + 15), name, "gray")
+                pen.text((x, y + SIDE + 28), f"{cell.confidence:.2f}", "gray")
+        if not whole:
+            told = f"the first {len(cells)} of {len(sheet.cells)} cells" if cells else "no cell"
+            pen.text((4, size[1] - FOOT + 4), told, "black")
+        picture.save(temporary)
 
 
 STYLE = (
@@ -79,7 +103,7 @@ class ContactPage(Format):
     file = "contact_sheet.html"
     answers = False
 
-    def write(self, sheet: Sheet, path: Path) -> None:
+    def fill(self, sheet: Sheet, temporary: Path, path: Path) -> None:
         """Write the page."""
         parts = [
             "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
@@ -96,5 +120,4 @@ class ContactPage(Format):
                 f"<figcaption>{cell.rank}. {html.escape(guess(cell))}<br>"
                 f"<small>{html.escape(cell.reason)}</small></figcaption></figure>"
             )
-        with atomic_file(path) as temporary:
-            temporary.write_text("".join([*parts, "</body></html>\n"]), encoding="utf-8")
+        temporary.write_text("".join([*parts, "</body></html>\n"]), encoding="utf-8")

@@ -7,17 +7,9 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
-from bloomdiff.files import atomic_file
-from bloomdiff.selection.exchange.base import (
-    FORMATS,
-    UNLABELLED,
-    Answer,
-    Format,
-    Sheet,
-    check_box,
-    is_empty,
-    read_text,
-)
+from bloomdiff.selection.exchange.base import FORMATS, Answer, Format, is_empty, read_text
+from bloomdiff.selection.exchange.sheet import Sheet, check_box
+from bloomdiff.selection.queue import UNLABELLED
 
 ATTRIBUTES = ("cell_id", "predicted", "reason")
 
@@ -29,7 +21,7 @@ class Cvat(Format):
     name = "cvat"
     file = "cvat.xml"
 
-    def write(self, sheet: Sheet, path: Path) -> None:
+    def fill(self, sheet: Sheet, temporary: Path, path: Path) -> None:
         """Write labels with their attributes, images and boxes."""
         root = ET.Element("annotations")
         ET.SubElement(root, "version").text = "1.1"
@@ -68,8 +60,7 @@ class Cvat(Format):
                 for key in ATTRIBUTES:
                     ET.SubElement(box, "attribute", name=key).text = str(getattr(cell, key))
         ET.indent(root)
-        with atomic_file(path) as temporary:
-            ET.ElementTree(root).write(temporary, encoding="utf-8", xml_declaration=True)
+        ET.ElementTree(root).write(temporary, encoding="utf-8", xml_declaration=True)
 
     def read(self, path: Path) -> list[Answer]:
         """Read labels and boxes."""
@@ -83,9 +74,17 @@ class Cvat(Format):
         if root.tag != "annotations" or root.findtext("version") != "1.1":
             raise InputError(str(path), "is not CVAT for images 1.1", "export it in that format")
         answers: list[Answer] = []
-        problems: list[BloomDiffError] = []
+        problems: list[BloomDiffError] = [
+            InputError(
+                f"{path}: track {track.get('id') or ''}",
+                f"{track.get('label')!r} belongs to a video",
+                "export it as CVAT for images 1.1, with a box in each image",
+            )
+            for track in root.iter("track")
+        ]
         for image in root.iter("image"):
             name = image.get("name") or ""
+            problems += _no_boxes(path, name, image)
             for number, box in enumerate(image.iter("box"), start=1):
                 where = f"{path}: image {name!r} box {number}"
                 try:
@@ -104,6 +103,19 @@ def _answer(where: str, name: str, image: ET.Element, box: ET.Element) -> list[A
     cell = next((a.text or "" for a in box.iter("attribute") if a.get("name") == "cell_id"), "")
     label = (box.get("label") or "").strip()
     return [] if is_empty(label) else [Answer(where, label, cell, name, edges)]
+
+
+def _no_boxes(path: Path, name: str, image: ET.Element) -> list[BloomDiffError]:
+    """What carries a label in other shapes than boxes."""
+    return [
+        InputError(
+            f"{path}: image {name!r} {shape.tag} {number}",
+            f"{shape.get('label')!r} is on no box",
+            "give the label to the cell's box",
+        )
+        for number, shape in enumerate(image, start=1)
+        if shape.tag not in ("box", "track") and not is_empty((shape.get("label") or "").strip())
+    ]
 
 
 def _number(where: str, element: ET.Element, key: str) -> float:

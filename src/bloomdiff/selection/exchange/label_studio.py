@@ -15,19 +15,10 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
-from bloomdiff.files import atomic_dir, write_json
-from bloomdiff.selection.exchange.base import (
-    FORMATS,
-    UNLABELLED,
-    Answer,
-    BoxEdges,
-    Format,
-    Sheet,
-    Shown,
-    check_box,
-    is_empty,
-    read_text,
-)
+from bloomdiff.files import to_json
+from bloomdiff.selection.exchange.base import FORMATS, Answer, Format, is_empty, read_text
+from bloomdiff.selection.exchange.sheet import BoxEdges, Sheet, Shown, check_box
+from bloomdiff.selection.queue import UNLABELLED
 
 LOCAL_FILES = "/data/local-files/?d="
 """Label Studio serves its local storage under this address."""
@@ -44,16 +35,16 @@ class LabelStudio(Format):
 
     name = "label-studio"
     file = "label-studio"
+    folder = True
 
-    def write(self, sheet: Sheet, path: Path) -> None:
+    def fill(self, sheet: Sheet, temporary: Path, path: Path) -> None:
         """Write tasks and labelling interface."""
         tasks = [
             _task(sheet, number, name, cells)
             for number, (name, cells) in enumerate(sheet.by_image(), start=1)
         ]
-        with atomic_dir(path) as folder:
-            write_json(folder / TASKS, tasks)
-            (folder / CONFIG).write_text(label_config(sheet), encoding="utf-8")
+        (temporary / TASKS).write_text(to_json(tasks), encoding="utf-8")
+        (temporary / CONFIG).write_text(label_config(sheet), encoding="utf-8")
 
     def read(self, path: Path) -> list[Answer]:
         """Read an export of kind JSON, or `TASKS` in a folder."""
@@ -64,6 +55,9 @@ class LabelStudio(Format):
             raise InputError(str(file), f"is not JSON ({error})", "export it again") from None
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
             raise InputError(str(file), "is not a list of tasks", "export it as JSON, not JSON-MIN")
+        # JSON-MIN has the labels beside the data; nothing in it would count as an annotation.
+        if tasks and not any("data" in task for task in tasks):
+            raise InputError(str(file), "holds no task's data", "export it as JSON, not JSON-MIN")
         answers: list[Answer] = []
         problems: list[BloomDiffError] = []
         for number, task in enumerate(tasks):
@@ -72,7 +66,7 @@ class LabelStudio(Format):
                 answers += _answers(where, task)
             except InputError as error:
                 problems.append(error)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
                 told = f"lacks what a task has ({error})"
                 problems.append(InputError(where, told, "export it as JSON"))
         raise_all(problems)
@@ -141,10 +135,10 @@ def _region(sheet: Sheet, cell: Shown) -> dict[str, Any]:
 
 def _answers(where: str, task: dict[str, Any]) -> list[Answer]:
     """Labels of the newest annotation that was submitted; none where there is none."""
+    data = task["data"]
     done = [one for one in task.get("annotations", []) if not one.get("was_cancelled")]
     if not done:
         return []
-    data = task["data"]
     image = unquote(str(data["image"]).partition("?d=")[2] or str(data["image"]))
     cells: dict[str, str] = data.get("cells") or {}
     answers = []

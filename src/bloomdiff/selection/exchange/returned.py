@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 
+from bloomdiff.data.schema import VERIFIED
 from bloomdiff.data.vocabulary import VOCABULARY, known_name
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.registry import nearest
 from bloomdiff.selection.exchange.base import FORMATS, Answer
+from bloomdiff.selection.pool import is_open
 from bloomdiff.selection.queue import Queue
 from bloomdiff.selection.twins import iou
 
@@ -87,9 +89,25 @@ def _class(answer: Answer, classes: Sequence[str]) -> str:
 
 
 def apply_answers(
-    cells: pd.DataFrame, labels: dict[str, str], manifest: Path, *, overwrite: bool = False
+    cells: pd.DataFrame,
+    labels: dict[str, str],
+    manifest: Path,
+    *,
+    unverified: Iterable[str] = (),
+    overwrite: bool = False,
 ) -> pd.DataFrame:
-    """The manifest with the labels filled in.
+    """The manifest with the labels filled in, and their cells marked as verified.
+
+    Parameters
+    ----------
+    cells, manifest
+        The manifest, and its file for messages.
+    labels
+        The expert's label by cell.
+    unverified
+        Sources whose labels a detector gave: the expert's take their place.
+    overwrite
+        Whether the expert's take the place of other experts' labels as well.
 
     Raises
     ------
@@ -97,6 +115,7 @@ def apply_answers(
         A cell that the manifest lacks, or one that has another label already and `overwrite` is
         not set; all of them are told.
     """
+    waits = is_open(cells, unverified)
     where = pd.Index(cells["cell_id"])
     problems: list[BloomDiffError] = []
     for cell, label in labels.items():
@@ -104,8 +123,13 @@ def apply_answers(
         old = "" if at < 0 else cells["label"].iloc[at]
         if at < 0:
             problems.append(InputError(f"{manifest}: cell {cell!r}", "is missing", "restore it"))
-        elif old not in ("", label) and not overwrite:
+        elif old != label and not waits[at] and not overwrite:
             told = f"is labelled {old}, and now {label}"
             problems.append(InputError(f"{manifest}: cell {cell!r}", told, "give --overwrite"))
     raise_all(problems)
-    return cells.assign(label=cells["cell_id"].map(labels).fillna(cells["label"]))
+    given = cells["cell_id"].map(labels)
+    cells = cells.assign(label=given.fillna(cells["label"]))
+    if labels:
+        before = cells[VERIFIED].fillna("") if VERIFIED in cells else ""
+        cells[VERIFIED] = np.where(given.notna(), "yes", before)
+    return cells

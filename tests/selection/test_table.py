@@ -1,0 +1,87 @@
+"""The table that the expert fills in is never emptied by the next queue."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from lab import make, truth_of
+from typer.testing import CliRunner
+
+from bloomdiff.cli import app
+from bloomdiff.data.manifest import write_manifest
+from bloomdiff.errors import InputError
+from bloomdiff.selection.exchange import FORMATS, Sheet, read_answers
+from bloomdiff.selection.limits import Limits
+from bloomdiff.selection.plan import Plan, build_queue
+from bloomdiff.selection.queue import Queue
+
+TABLE = Path("selection/table/queue.csv")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    cells, embeddings = make(tmp_path / "data")
+    write_manifest(cells, tmp_path / "data" / "manifest.csv")
+    embeddings.save(tmp_path / "embeddings" / "cells.parquet")
+    monkeypatch.chdir(tmp_path)
+
+
+def call(*arguments):
+    given = ["--format", "csv", "--jobs", "1", "--no-look"] if arguments[0] == "-n" else []
+    return CliRunner().invoke(app, ["select", *arguments, *given], catch_exceptions=False)
+
+
+def fill_in(n):
+    """Label the first `n` cells; give all labels by cell."""
+    table = pd.read_csv(TABLE, keep_default_na=False)
+    table["label"] = [truth_of(c) if i < n else "" for i, c in enumerate(table["cell_id"])]
+    table.to_csv(TABLE, index=False)
+    return dict(zip(table["cell_id"], table["label"], strict=True))
+
+
+def test_labels_of_cells_that_are_still_asked_for_stay(project):
+    call("-n", "6")
+    labels = fill_in(3)
+    call("-n", "8")
+    table = pd.read_csv(TABLE, keep_default_na=False)
+    assert len(table) == 8
+    now = dict(zip(table["cell_id"], table["label"], strict=True))
+    assert {cell: now[cell] for cell in labels} == labels
+
+
+def test_a_label_that_would_be_lost_is_told(project):
+    call("-n", "6")
+    cells = list(fill_in(3))
+    before, queue = TABLE.read_bytes(), Path("selection/queue.parquet").read_bytes()
+    told = rf"queue\.csv row 3: label '\w+' of cell '{cells[1]}' would be lost; import it first"
+    with pytest.raises(InputError, match=told):
+        call("-n", "1", "--fresh")
+    assert TABLE.read_bytes() == before
+    assert Path("selection/queue.parquet").read_bytes() == queue
+
+
+def test_imported_labels_may_go_and_changed_ones_may_not(project):
+    call("-n", "6")
+    fill_in(3)
+    assert call("import", "selection/table", "--format", "csv").exit_code == 0
+    imported = TABLE.read_bytes()
+    table = pd.read_csv(TABLE, keep_default_na=False)
+    table.loc[0, "label"] = "blast"
+    table.to_csv(TABLE, index=False)
+    with pytest.raises(InputError, match="label 'blast' of cell"):
+        call("-n", "6")
+    TABLE.write_bytes(imported)
+    call("-n", "6")
+    assert set(pd.read_csv(TABLE, keep_default_na=False)["label"]) == {""}
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_an_empty_queue_is_written_and_comes_back(name, tmp_path):
+    cells, embeddings = make(tmp_path)
+    full = build_queue(cells, embeddings, Plan(limits=Limits(objects=3)))
+    empty = Queue(full.table[:0], full.review, full.header)
+    path = tmp_path / FORMATS[name].file
+    FORMATS[name]().write(Sheet.of(empty, tmp_path), path)
+    assert path.exists()
+    if FORMATS[name].answers:
+        assert read_answers(path, name, empty) == {}
