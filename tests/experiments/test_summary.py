@@ -5,7 +5,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from bloomdiff.errors import InputError
+from bloomdiff.experiments.scores import SCORES, score_of
 from bloomdiff.experiments.summary import summarise
+from bloomdiff.metrics.classification import score_classification
 from bloomdiff.report.tables import ratio_grid, text_table
 
 
@@ -27,10 +30,10 @@ def scores(gain=0.0, n_folds=5, n_seeds=3, noise=0.01):
     return pd.DataFrame(rows, columns=columns)
 
 
-def summary(table):
+def summary(table, metric="macro_f1"):
     return summarise(
-        table,
-        metric="macro_f1",
+        table.rename(columns={"macro_f1": metric}),
+        metric=metric,
         allocation="balance",
         confidence=0.95,
         beforehand=("diffusion", 1.0),
@@ -92,3 +95,51 @@ def test_intervals_stay_within_the_score():
     table, _ = summary(data)
     assert table["high"].max() <= 1
     assert table["low"].min() >= 0
+
+
+def test_intervals_end_where_each_score_does():
+    data = scores(n_folds=2)
+    for metric, low, high, ends in (
+        ("mcc", -0.9, 0.9, (-1, 1)),
+        ("brier_scaled", 0.1, 1.9, (0, 2)),
+        ("ece_knn", 0.1, 0.9, (0, 1)),
+        ("log_loss", 0.1, 3.0, (0, np.inf)),
+    ):
+        data["macro_f1"] = np.where(data["fold"] == "r0f0", low, high)
+        table, _ = summary(data, metric)
+        assert table["mean"].to_numpy() == pytest.approx((low + high) / 2)
+        assert (table["low"] == ends[0]).all()
+        assert (table["high"] == ends[1]).all() or table["high"].min() > 3
+
+
+def test_less_is_a_gain_where_smaller_is_better():
+    rises = scores(gain=0.08)
+    falls = rises.assign(macro_f1=1 - rises["macro_f1"])
+    table, sentence = summary(rises, "accuracy")
+    mirrored, told = summary(falls, "log_loss_knn")
+    own = ["gain", "gain_low", "gain_high", "p_value", "p_holm", "effect_size"]
+    np.testing.assert_allclose(mirrored[own], table[own], rtol=1e-6)
+    np.testing.assert_allclose(mirrored["mean"], 1 - table["mean"])
+    np.testing.assert_allclose(mirrored["high"], 1 - table["low"])
+    assert told == sentence.replace("accuracy", "minus log_loss_knn")
+    assert "minus log_loss_knn rises by 9.0 points" in told
+    cells = {row[0]: row for row in ratio_grid(mirrored)[1]}
+    assert cells["diffusion"][2].endswith(" +")
+    assert cells["diffusion"][3].endswith(" -")
+
+
+def test_what_is_no_score_is_one_line():
+    every = score_classification(["a", "b"], np.eye(2), ["a", "b"])
+    assert {*SCORES} == {*every} - {"n", "n_classes_scored"}
+    for name in ("temperature", "n_classes_scored", "n_classes_scored_knn", "n", "nothing"):
+        with pytest.raises(InputError, match=rf"'{name}': is no score; name one of: macro_f1, "):
+            summary(scores(), name)
+    assert score_of("log_loss").points == "points (hundredths of a nat, smaller is better)"
+    assert score_of("brier_scaled").points == "points (smaller is better)"
+    assert score_of("balanced_accuracy_knn").points == "points"
+
+
+def test_a_score_that_is_nowhere_defined_has_no_rows():
+    table, sentence = summary(scores().assign(macro_f1=np.nan), "auroc")
+    assert table.empty
+    assert "nothing was compared" in sentence

@@ -34,5 +34,17 @@ def test_confusion_picture(tmp_path):
         assert image.width > 200
 
 
+def test_class_names_are_no_formulas(tmp_path):
+    names = ["$x^$", "a$\\frac$", "</script>"]
+    counts = pd.DataFrame([[3, 1, 0], [0, 2, 0], [1, 0, 5]], index=names, columns=names)
+    confusion_figure(counts, tmp_path / "c.png", title="t")
+    assert (tmp_path / "c.png").stat().st_size > 0
+
+
+def test_markdown_escapes_html():
+    told = markdown_table(["class"], [["</script>"], ["<b>bold"], ["a > b"]]).splitlines()
+    assert told[2:] == ["| &lt;/script> |", "| &lt;b>bold |", "| a > b |"]
+
+
 def test_markdown_escapes_bars():
     assert markdown_table(["a"], [["x|y"]]).splitlines() == ["| a |", "| --- |", "| x\\|y |"]

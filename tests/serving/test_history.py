@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 from bloomdiff.cli import app
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.errors import InputError
+from bloomdiff.experiments.runs_table import sweep_scores
+from bloomdiff.experiments.scores import SCORES
 from bloomdiff.experiments.summary import summarise
 from bloomdiff.experiments.tracking_client import client_of
 from bloomdiff.files import write_yaml
@@ -50,11 +52,53 @@ def test_the_store_alone_tells_the_curves(swept, tmp_path, no_server):
 
 
 def test_what_no_run_tells_is_one_line(swept, project, tmp_path, no_server):
-    with pytest.raises(InputError, match=r"'nothing'.*in no run.*macro_f1"):
+    with pytest.raises(InputError, match=r"'nothing'.*no score.*macro_f1"):
         compare(swept, "nothing", tmp_path / "curves.png")
+    with pytest.raises(InputError, match=r"'macro_f1_nothing'.*in no run.*macro_f1"):
+        compare(swept, "macro_f1_nothing", tmp_path / "curves.png")
     with pytest.raises(InputError, match="no finished sweep"):
         compare(project, "macro_f1", tmp_path / "curves.png")
     assert not (tmp_path / "curves.png").exists()
+
+
+@pytest.mark.parametrize("metric", [*SCORES, "brier_scaled", "log_loss_scaled"])
+def test_every_score_is_compared(swept, metric, tmp_path, no_server):
+    told = compare(swept, metric, tmp_path / "curves.png")
+    assert told.startswith(f"{metric} in points")
+    assert ("smaller is better" in told) == ("minus" in told) == ("+ is better" in told)
+    assert (metric in told.splitlines()[-1]) == (metric != "macro_f1")
+    assert (tmp_path / "curves.png").exists()
+
+
+@pytest.mark.parametrize("metric", ["temperature", "n_classes_scored"])
+def test_what_is_no_score_is_not_drawn(swept, metric, tmp_path, no_server):
+    with pytest.raises(InputError, match=f"'{metric}': is no score"):
+        compare(swept, metric, tmp_path / "curves.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_score_that_no_fold_defines_is_one_line(swept, tmp_path, no_server, monkeypatch):
+    def undefined(*arguments):
+        return sweep_scores(*arguments).assign(auroc=float("nan"))
+
+    monkeypatch.setattr("bloomdiff.stages.history.sweep_scores", undefined)
+    with pytest.raises(InputError, match="'auroc': is undefined in every fold"):
+        compare(swept, "auroc", tmp_path / "curves.png")
+
+
+def test_a_picture_that_cannot_be_written_is_one_line(swept, tmp_path, no_server):
+    (tmp_path / "file").write_text("x")
+    for picture, told in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "x.txt", "is not named as a PNG"),
+        (tmp_path / "x", "is not named as a PNG"),
+        (tmp_path / "file" / "x.png", "is no folder"),
+    ):
+        with pytest.raises(InputError, match=told):
+            compare(swept, "macro_f1", picture)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    compare(swept, "macro_f1", tmp_path / "new" / "x.PNG")
+    assert (tmp_path / "new" / "x.PNG").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_restored_sweep_compares_like_the_one_that_ran(swept, project, tmp_path):

@@ -120,6 +120,17 @@ def test_outputs_that_do_not_belong_together_are_refused(project):
     assert client.search_registered_models() == []
 
 
+def test_the_sweep_of_another_primary_classifier_is_refused(project):
+    for name in ("predictions", "calibration"):
+        table = pd.read_parquet(project.scores / f"{name}.parquet")
+        assert set(table["classifier"]) == {"logistic"}
+    path = project.root / "params.yaml"
+    text = path.read_text().replace("primary: logistic", "primary: knn")
+    path.write_text(text.replace("    logistic: {}", "    knn: {}"))
+    with pytest.raises(IntegrityError, match=r"is about logistic, not knn .*dvc repro classify"):
+        register(Project(project.root))
+
+
 def test_without_a_sweep_one_line(project):
     project.scores.rename(project.scores.with_name("elsewhere"))
     with pytest.raises(InputError, match="run `dvc repro` first"):

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from bloomdiff.cli import app
 from bloomdiff.data.embedding_set import EmbeddingSet
+from bloomdiff.errors import InputError
 
 pytestmark = pytest.mark.slow
 
@@ -158,9 +159,19 @@ def test_bytes_paths_and_base64_are_the_same_image(registered, loaded):
     data = path.read_bytes()
     forms = [data, str(path), base64.b64encode(data).decode()]
     forms.append("data:image/png;base64," + forms[-1])
+    forms.append(base64.encodebytes(data).decode())  # with line breaks, as `base64 cell.png` has it
     told = [loaded.predict(pd.DataFrame({"image": [form]})) for form in forms]
     for other in told[1:]:
         pd.testing.assert_frame_equal(told[0], other)
+
+
+def test_wrong_columns_and_empty_tables(loaded):
+    with pytest.raises(InputError, match=r"has no column image or embedding"):
+        loaded.predict(pd.DataFrame({"picture": ["cell.png"]}))
+    for column in ("image", "embedding"):
+        told = loaded.predict(pd.DataFrame({column: pd.Series([], dtype=object)}))
+        assert len(told) == 0
+        assert {"cell_type", "confidence", "defer"} < set(told.columns)
 
 
 def test_nothing_is_pickled_and_the_code_travels_along(registered):

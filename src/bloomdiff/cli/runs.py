@@ -18,10 +18,12 @@ ProjectFolder = Annotated[
 def register(project: ProjectFolder = Path()) -> None:
     """Register the best classifier: champion where the paired test supports it."""
     from bloomdiff.experiments.tracking import pipeline_run
+    from bloomdiff.stages.device import check_device
     from bloomdiff.stages.project import Project
     from bloomdiff.stages.register import register_best
 
     opened = Project(project.resolve())
+    check_device(opened)
     experiment = opened.params.tracking.experiment
     with pipeline_run(opened.root, stage="register", experiment=experiment) as run:
         done = register_best(opened, run)
@@ -32,7 +34,9 @@ def register(project: ProjectFolder = Path()) -> None:
 @app.command()
 def compare(
     project: ProjectFolder = Path(),
-    metric: Annotated[str, typer.Option(help="Score of the runs.")] = "macro_f1",
+    metric: Annotated[
+        str, typer.Option(help="Score of the runs, such as macro_f1, log_loss or macro_f1_knn.")
+    ] = "macro_f1",
     plot: Annotated[Path, typer.Option(help="PNG to write.")] = Path("ratio_curves.png"),
 ) -> None:
     """Print and plot the latest sweep's ratio curves, from the tracker's store alone."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bloomdiff.experiments.scores import score_of
 from bloomdiff.metrics.headline import Comparison, adjust, headline
 from bloomdiff.metrics.statistics import (
     Difference,
@@ -91,7 +92,7 @@ def summarise(
     scores
         Rows of one classifier: `fold, generator, ratio, seed, n_train, n` and `metric`.
     metric
-        Column to summarise, larger is better, in shares.
+        Column to summarise, a score that `score_of` knows.
     allocation
         How the synthetic rows were shared among the classes, for the sentence.
     confidence
@@ -105,11 +106,24 @@ def summarise(
     -------
     table, sentence
         `estimate_methods` with `p_holm` in addition; and the sentences that follow from the tests.
+        Where smaller is better, gains and sentences are of the score's negative: a gain is a gain.
+
+    Raises
+    ------
+    InputError
+        `metric` is no score.
     """
+    score = score_of(metric)
+    name = "macro-F1" if metric == "macro_f1" else metric
     fraction = fraction_tested(scores)
+    if not score.larger_is_better:
+        name, scores = f"minus {metric}", scores.assign(**{metric: -scores[metric]})
     table = estimate_methods(scores, metric, test_fraction=fraction, confidence=confidence)
-    # The score lies in [0, 1], so what the t-interval holds beyond says nothing.
-    table["low"], table["high"] = table["low"].clip(lower=0), table["high"].clip(upper=1)
+    if not score.larger_is_better:
+        table[["mean", "low", "high"]] = -table[["mean", "high", "low"]].to_numpy()
+    # What the t-interval holds beyond the values that the score can take says nothing.
+    table["low"] = table["low"].clip(lower=score.lowest)
+    table["high"] = table["high"].clip(upper=score.highest)
     adjective = _ADJECTIVE.get(allocation, allocation)
     comparisons = [
         Comparison(generator, float(ratio), adjective, difference)
@@ -123,8 +137,8 @@ def summarise(
     keys = zip(table["generator"], table["ratio"].astype(float), strict=True)
     table["p_holm"] = [adjusted.get(key, math.nan) for key in keys]
     named = [c for c in comparisons if (c.generator, c.ratio) == beforehand]
-    sentence = f"Named beforehand: {headline(named)}. All together: {headline(comparisons)}."
-    return table, sentence
+    alone, together = (headline(family, score=name) for family in (named, comparisons))
+    return table, f"Named beforehand: {alone}. All together: {together}."
 
 
 def _methods(

@@ -19,6 +19,7 @@ from bloomdiff.experiments.processes import this_process
 from bloomdiff.experiments.run_artifacts import Content, write_artifacts
 from bloomdiff.experiments.runs_table import runs_table
 from bloomdiff.experiments.tracking_client import client_of, open_store
+from bloomdiff.experiments.tracking_names import renamed, with_metric_names
 from bloomdiff.experiments.tracking_records import ChildRun as ChildRun
 from bloomdiff.experiments.tracking_records import RunHandle as RunHandle
 from bloomdiff.experiments.tracking_registry import Registered, register_version
@@ -148,7 +149,8 @@ class StageRun:
         """Tell a run for each record, nested under the parent; return their ids in order."""
         from tqdm import tqdm
 
-        bar = tqdm(list(children), desc=f"{self.stage}: telling MLflow", unit="run", disable=None)
+        told = with_metric_names(children)
+        bar = tqdm(told, desc=f"{self.stage}: telling MLflow", unit="run", disable=None)
         return [self._log_child(child) for child in bar]
 
     def open_child(self, name: str, tags: Mapping[str, str]) -> str:
@@ -239,7 +241,7 @@ class StageRun:
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
-        told = series or {k: {0: v} for k, v in (metrics or {}).items()}
+        told = renamed(series or {k: {0: v} for k, v in (metrics or {}).items()})
         self._client.log_batch(
             run_id,
             metrics=[Metric(k, float(v), now, s) for k, vs in told.items() for s, v in vs.items()],

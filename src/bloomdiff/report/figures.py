@@ -70,8 +70,9 @@ def confusion_figure(counts: pd.DataFrame, path: str | Path, *, title: str) -> N
     figure = Figure(figsize=(size + 1.2, size), dpi=110, layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(shares.to_numpy(), cmap="Purples", vmin=0, vmax=1)
-    axes.set_xticks(range(len(counts)), list(counts.columns), rotation=90)
-    axes.set_yticks(range(len(counts)), list(counts.index))
+    # A name with two dollar signs is no formula.
+    axes.set_xticks(range(len(counts)), list(counts.columns), rotation=90, parse_math=False)
+    axes.set_yticks(range(len(counts)), list(counts.index), parse_math=False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     axes.set_title(title)

@@ -13,7 +13,7 @@ from bloomdiff.serving.cell_typer import CellTyper
 REQUIRES = (
     *("torch", "torchvision", "timm", "numpy", "pandas", "scipy", "scikit-learn", "safetensors"),
     *("pillow", "opencv-python-headless", "blake3", "pydantic", "pyyaml", "threadpoolctl"),
-    *("tqdm", "psutil", "joblib", "requests", "h5py", "pyarrow"),
+    *("simplejpeg", "tqdm", "psutil", "joblib", "requests", "h5py", "pyarrow"),
 )
 
 

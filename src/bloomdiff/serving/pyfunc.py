@@ -24,7 +24,7 @@ class ServedCellTyper(PythonModel):
         images = images_of(model_input)
         if images is not None:
             return self.typer.predict_images(images)
-        return self.typer.predict(embeddings_of(model_input))
+        return self.typer.predict(embeddings_of(model_input, self.typer.dim))
 
 
 set_model(ServedCellTyper())

@@ -11,14 +11,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bloomdiff.data.images import decode_rgb, read_rgb
+from bloomdiff.data.images import decode_rgb, read_bytes
 from bloomdiff.errors import InputError
 
 _MEND = "give one column: image (bytes, base64 or a path) or embedding (numbers)"
+_QUOTED = 60  # signs of a value that an error shows
+_MARKS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"RIFF")
 
 
 def images_of(table: pd.DataFrame) -> list[npt.NDArray[np.uint8]] | None:
     """Decode the column `image`; None where there is none.
+
+    Text is an image in base64 where what it stands for begins as an image file does, whatever its
+    line breaks, its alphabet (that of URLs too) and its padding; else it is a path.
 
     Raises
     ------
@@ -30,34 +35,74 @@ def images_of(table: pd.DataFrame) -> list[npt.NDArray[np.uint8]] | None:
     return [_image(value, f"image {row}") for row, value in enumerate(table["image"])]
 
 
-def embeddings_of(table: pd.DataFrame) -> npt.NDArray[np.float32]:
-    """The column `embedding`, or all columns where they are numbers, as float32 `(n, d)`.
+def embeddings_of(table: pd.DataFrame, dim: int) -> npt.NDArray[np.float32]:
+    """The column `embedding` as float32 `(n, d)`; `(0, dim)` of an empty one.
 
     Raises
     ------
     InputError
-        Neither, or rows of different lengths.
+        No such column, or rows that are not numbers or of different lengths.
     """
+    if "embedding" not in table:
+        columns = ", ".join(map(str, table.columns))
+        told = f" (its columns: {_quoted(columns)})" if columns else ""
+        raise InputError("the request", f"has no column image or embedding{told}", _MEND)
+    rows = [_embedding(value, f"embedding {row}") for row, value in enumerate(table["embedding"])]
+    for number, row in enumerate(rows):
+        if len(row) != len(rows[0]):
+            problem = f"has {len(row)} numbers, embedding 0 has {len(rows[0])}"
+            raise InputError(f"embedding {number}", problem, "embed all cells with one encoder")
+    return np.stack(rows) if rows else np.empty((0, dim), np.float32)
+
+
+def _embedding(value: Any, where: str) -> npt.NDArray[np.float32]:
     try:
-        if "embedding" in table:
-            rows = [np.asarray(row, dtype=np.float32) for row in table["embedding"]]
-            return np.stack(rows) if rows else np.empty((0, 0), np.float32)
-        return table.to_numpy(dtype=np.float32)
+        row = np.asarray(value, dtype=np.float32)
     except (TypeError, ValueError):
-        raise InputError("the request", "holds neither images nor embeddings", _MEND) from None
+        row = np.empty((), np.float32)
+    if row.ndim != 1:
+        raise InputError(where, f"is no list of numbers: {_quoted(value)}", _MEND)
+    return row
 
 
 def _image(value: Any, where: str) -> npt.NDArray[np.uint8]:
     if isinstance(value, bytes | bytearray):
         return decode_rgb(bytes(value), where)
-    if isinstance(value, Path):
-        return read_rgb(value)
-    if not isinstance(value, str) or not value:
-        raise InputError(where, f"is {value!r}"[:80], _MEND)
-    text = value.partition("base64,")[2] if value.startswith("data:") else value
+    if not isinstance(value, str | Path) or not str(value).strip():
+        raise InputError(where, f"is {_quoted(value)}", _MEND)
+    text = str(value)
+    data = _from_base64(text)
+    if data is not None and (_begins_as_image(data) or text.startswith("data:")):
+        return decode_rgb(data, where)
     try:
-        data = base64.b64decode(text, validate=True)
+        data = read_bytes(text)
+    except (InputError, ValueError) as error:  # the second where a path holds a null
+        reason = error.problem if isinstance(error, InputError) else str(error)
+        problem = f"is neither an image in base64 nor a file ({reason}): {_quoted(text)}"
+        raise InputError(where, problem, _MEND) from None
+    return decode_rgb(data, f"{where}, {_quoted(text)}")
+
+
+def _from_base64(text: str) -> bytes | None:
+    """Decode base64 or a data URI of it; None where it is neither."""
+    if text.startswith("data:"):
+        text = text.partition("base64,")[2]
+    plain = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):
-        return read_rgb(value)
-    # A short path may be made of base64's letters; images are longer than any file name.
-    return decode_rgb(data, where) if len(text) > 255 else read_rgb(value)
+        return None
+
+
+def _begins_as_image(data: bytes) -> bool:
+    # Two letters are a weak mark: a BMP also has four zeros that writers reserve.
+    return data.startswith(_MARKS) or (data[:2] == b"BM" and data[6:10] == bytes(4))
+
+
+def _quoted(value: Any) -> str:
+    """A value as Python writes it, cut to what fits on a line."""
+    if isinstance(value, str):
+        cut = repr(value[:_QUOTED])
+        return f"{cut}... ({len(value):,} characters)" if len(value) > _QUOTED else cut
+    told = repr(value)
+    return told if len(told) <= _QUOTED else f"{told[:_QUOTED]}..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,8 @@ from bloomdiff.errors import InputError
 from bloomdiff.experiments.fidelity import fidelity_runs
 from bloomdiff.experiments.mlflow_store import database, default_uri, tracking_uri
 from bloomdiff.experiments.runs_table import sweep_scores
-from bloomdiff.experiments.summary import summarise
+from bloomdiff.experiments.scores import score_of
+from bloomdiff.experiments.summary import REAL_ONLY, summarise
 from bloomdiff.experiments.tracking import ChildRun
 from bloomdiff.experiments.tracking_client import open_store
 from bloomdiff.experiments.tracking_restored import log_restored
@@ -44,30 +46,33 @@ def _children(project: Project, stage: str) -> Iterator[ChildRun]:
 
 
 def compare(project: Project, metric: str, picture: Path) -> str:
-    """The latest sweep's ratio curves, from the store alone: a table, and a PNG.
+    """The present sweep's ratio curves, from the store alone: a table, and a PNG.
 
     Parameters
     ----------
     project
         Its `params.yaml` says which experiment, and which comparison was named beforehand.
     metric
-        `macro_f1` or any other score of the runs; larger is better.
+        `macro_f1` or any other score of the runs that `score_of` knows.
     picture
         PNG to write.
 
     Raises
     ------
     InputError
-        The store holds no finished sweep, or no such metric.
+        The store holds no finished sweep, or no such metric; or it is no score; or no PNG can be
+        written there.
     """
     params = project.params
+    score = score_of(metric)
+    _check_picture(picture)
     if (
         tracking_uri(project.root) == default_uri(project.root)
         and not database(project.root).exists()
     ):
         raise InputError(str(database(project.root)), "no such file", "run `dvc repro` first")
     client, experiment_id = open_store(project.root, params.tracking.experiment)
-    scores = sweep_scores(client, experiment_id, metric)
+    scores = sweep_scores(client, experiment_id, project.root, metric)
     table, sentence = summarise(
         scores,
         metric=metric,
@@ -75,8 +80,23 @@ def compare(project: Project, metric: str, picture: Path) -> str:
         confidence=params.report.confidence,
         beforehand=(params.report.generator, params.report.ratio),
     )
+    if REAL_ONLY not in set(table["generator"]):
+        raise InputError(f"metric {metric!r}", "is undefined in every fold", "name another score")
     title = f"{scores['classifier'].iloc[0]} classifier"
     with atomic_file(picture) as temporary:
         ratio_curves(table, temporary, score=metric, title=title)
-    told = f"{metric} in points, mean [{100 * params.report.confidence:g} % interval], {title}"
-    return "\n".join([told, text_table(*ratio_grid(table)), LEGEND, sentence])
+    percent = f"{100 * params.report.confidence:g} %"
+    told = f"{metric} in {score.points}, mean [{percent} interval], {title}"
+    legend = LEGEND if score.larger_is_better else f"{LEGEND}; + is better, the score falls"
+    return "\n".join([told, text_table(*ratio_grid(table)), legend, sentence])
+
+
+def _check_picture(path: Path) -> None:
+    """Refuse what the drawing could not be moved to, before anything is read."""
+    if path.is_dir():
+        raise InputError(str(path), "is a folder", "name a PNG in it")
+    if path.suffix.lower() != ".png":
+        raise InputError(str(path), "is not named as a PNG", "name a file that ends in .png")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK)):
+        raise InputError(str(above), "is no folder that can be written to", "name another place")
