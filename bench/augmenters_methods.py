@@ -165,6 +165,8 @@ METHODS = {
             pool=True,
             behind=_filling((100, MOST), 10.0, 1.0, 100.0),
         ),
+        # Its first setting, better on cells of one laboratory: the rival has both.
+        Method("retrieval or none + pool", "retrieval", pool=True),
         Method("self-training + pool", pool=True, own={"self-training": _SELF_TRAINING}),
         Method("label spreading + pool", pool=True, own={"label-spreading": _LABEL_SPREADING}),
         Method(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from bloomdiff.data.manifest import CELL_COLUMNS, TEXT_COLUMNS, read_manifest, write_manifest
+from bloomdiff.data.manifest import CELL_COLUMNS, NUMBERS, read_manifest, write_manifest
 from bloomdiff.errors import InputError
 
 
@@ -100,6 +100,20 @@ def test_numbers_and_names_are_read_as_pandas_reads_them(tmp_path):
     path = tmp_path / "manifest.csv"
     boxes = {"box_x": [0.1, 1e-17, 12.30000000000001], "score": [0.30000000000000004, None, 1]}
     write_manifest(cells().assign(**boxes, width=[10, None, 30], stain="HE"), path)
-    text = dict.fromkeys(TEXT_COLUMNS, str)
+    text = {c: str for c in pd.read_csv(path).columns if c not in NUMBERS}
     expected = pd.read_csv(path, dtype=text, keep_default_na=False)
     pd.testing.assert_frame_equal(read_manifest(path), expected)
+
+
+def test_what_others_wrote_is_kept_as_it_stands(tmp_path):
+    path = tmp_path / "manifest.csv"
+    ours = {"p.monocyte": [0.25, 0.5, 1.0]}
+    theirs = {"patient": ["007", "7", "1e3"], "day": ["2026-01-01", "", "NA"]}
+    written = cells().assign(**ours, **theirs).sort_values("cell_id")
+    write_manifest(written, path)
+    before = path.read_bytes()
+    back = read_manifest(path)
+    for name in (*ours, *theirs):
+        assert back[name].tolist() == written[name].tolist()
+    write_manifest(back, path)
+    assert path.read_bytes() == before

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -36,10 +36,11 @@ CELL_COLUMNS = (
 )
 # Where a cell was cut from a field of view: the field's name and the box in its pixels.
 BOX_COLUMNS = ("field", "box_x", "box_y", "box_width", "box_height")
+# What an expert has seen of a detector's: "yes" in `verified` (`bloomdiff select import`).
 # Where a detector found it: its score, and its probability of each class in `p.<class>`.
 SCORE_COLUMN = "score"
 PROBABILITY = "p."
-TEXT_COLUMNS = ("cell_id", "path", "label", "group", "split", "source", "blake3", "field")
+NUMBERS = ("width", "height", *BOX_COLUMNS[1:], SCORE_COLUMN)
 
 
 def write_manifest(cells: pd.DataFrame, path: str | Path) -> None:
@@ -67,7 +68,7 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
         if path.suffix == ".parquet":
             table = pd.read_parquet(path)
         else:
-            table, rows = read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str))
+            table, rows = read_csv(path, numeric=_is_number)
             _refuse_blank_lines(path, rows)
     except FileNotFoundError:
         raise InputError(
@@ -83,6 +84,11 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
     return table
 
 
+def _is_number(column: str) -> bool:
+    """Whether it holds numbers: what others hold (patient 007, say) is not ours to rewrite."""
+    return column in NUMBERS or column.startswith(PROBABILITY)
+
+
 def _refuse_blank_lines(path: Path, rows: Sequence[int]) -> None:
     """Behind one, the rows that later messages name would not be those of the file."""
     blank = next((at for at, row in enumerate(rows, start=2) if row != at), None)
@@ -94,7 +100,7 @@ def read_csv(
     path: Path,
     *,
     separator: str = ",",
-    dtype: type[str] | Mapping[str, type[str]] = str,
+    numeric: Callable[[str], bool] = lambda column: False,
 ) -> tuple[pd.DataFrame, list[int]]:
     """Read a table in UTF-8 whose first line names its columns, and number its rows.
 
@@ -106,8 +112,8 @@ def read_csv(
         The file.
     separator
         What separates the fields.
-    dtype
-        Of all columns, or of some of them; pandas guesses that of the others.
+    numeric
+        Whether a column holds numbers, of the kind that pandas sees in them; text where not.
 
     Returns
     -------
@@ -149,14 +155,15 @@ def read_csv(
             f"has more fields than the header has columns (the first is {field[:40]!r}){others}",
             f"name their column, or put quotes around a field that holds {separator!r}",
         )
+    names = [name or f"Unnamed: {at}" for at, name in enumerate(names)]
     table = pd.read_csv(
         io.StringIO(text, newline=""),
         sep=separator,
         header=0,
-        names=[name or f"Unnamed: {at}" for at, name in enumerate(names)],
+        names=names,
         usecols=range(len(names)),
         index_col=False,
-        dtype=dtype,
+        dtype={name: str for name in names if not numeric(name)},
         keep_default_na=False,
     )
     if len(table) != len(numbers):
