@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from bloomdiff.classifiers import CLASSIFIERS
+from bloomdiff.generators import GENERATORS
 from bloomdiff.learner import Learner, LearnerParams
 
 
@@ -32,8 +34,18 @@ def test_parameters_are_the_given_ones_or_its_own_defaults():
 def test_parameters_are_checked_and_stay_as_they_are():
     with pytest.raises(ValidationError, match="speed"):
         RateParams(speed=1)
+    with pytest.raises(ValidationError, match="finite"):
+        RateParams(rate=float("inf"))
     with pytest.raises(ValidationError, match="frozen"):
         Constant().params.rate = 1
+
+
+def test_every_method_takes_its_own_defaults():
+    methods = [registry[name] for registry in (GENERATORS, CLASSIFIERS) for name in registry]
+    assert len(methods) > 20
+    for method in methods:
+        defaults = method.Params()
+        assert method.Params(**defaults.model_dump()) == defaults
 
 
 def test_before_the_fit_there_is_nothing():

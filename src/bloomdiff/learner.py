@@ -15,9 +15,9 @@ from bloomdiff.artifacts import Arrays
 
 
 class LearnerParams(BaseModel):
-    """Hyper-parameters; an unknown key is an error."""
+    """Hyper-parameters; an unknown key is an error, and so is a number that is not finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 P = TypeVar("P", bound=LearnerParams)

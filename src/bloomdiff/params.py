@@ -7,9 +7,9 @@ except inside the blocks whose models belong to a room (folds, duplicates, encod
 from __future__ import annotations
 
 import math
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -17,13 +17,18 @@ from bloomdiff.data.duplicates import DuplicateParams
 from bloomdiff.data.folds import FoldParams
 from bloomdiff.data.phantom import PhantomParams
 from bloomdiff.encoders import EncoderParams
-from bloomdiff.errors import BloomDiffError, ParameterError, raise_all
+from bloomdiff.errors import ParameterError
 from bloomdiff.experiments.objectives import ObjectiveName
-from bloomdiff.experiments.ratios import Allocation
+from bloomdiff.experiments.ratios import Allocation, ratio_name
 from bloomdiff.files import read_yaml
 from bloomdiff.imaging.decoder import DecoderParams
 from bloomdiff.metrics.costs import CostParams
+from bloomdiff.params_check import check_names
 from bloomdiff.validation import validated
+
+# Libraries take seeds below 2**32; from these bounds, nothing that counts up from one reaches it.
+BaseSeed = Annotated[int, Field(ge=0, lt=2**31)]
+SeedCount = Annotated[int, Field(ge=1, le=2**20)]
 
 
 class Block(BaseModel):
@@ -73,11 +78,29 @@ class EvaluateParams(Block):
 class SweepParams(Block):
     """The ratio sweep."""
 
-    ratios: tuple[float, ...] = Field(min_length=1)
-    n_seeds: int = Field(ge=1)
+    ratios: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
+    n_seeds: SeedCount
     allocation: Allocation
     calibration_folds: int = Field(ge=0)
+    primary: str
     classifiers: dict[str, dict[str, Any]] = Field(min_length=1)
+
+    @field_validator("ratios")
+    @classmethod
+    def _have_names(cls, value: Sequence[float]) -> tuple[float, ...]:
+        """Tables know a ratio by its name alone, and read it back from there."""
+        if any(float(ratio_name(ratio)) != ratio for ratio in value):
+            raise ValueError("a ratio has at most six digits")
+        if len(set(value)) < len(value):
+            raise ValueError("each ratio comes once")
+        return tuple(ratio + 0.0 for ratio in value)  # else -0.0 would be called `-0`
+
+    @field_validator("calibration_folds")
+    @classmethod
+    def _hold_cells_out(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("one fold holds nothing out: set 2 or more, or 0 for no calibration")
+        return value
 
 
 class SimulateParams(Block):
@@ -85,7 +108,7 @@ class SimulateParams(Block):
 
     strategies: dict[str, dict[str, Any]] = Field(min_length=1)
     budgets: tuple[int, ...] = Field(min_length=1)
-    n_seeds: int = Field(ge=1)
+    n_seeds: SeedCount
     n_splits: int = Field(ge=2)
     classifier: str | None
 
@@ -124,13 +147,21 @@ class ServingParams(Block):
 class TrackingParams(Block):
     """Where the runs are told."""
 
-    experiment: str = Field(min_length=1)
+    experiment: str
+
+    @field_validator("experiment")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        """The registered model has it too, whose names are stricter and are asked for in quotes."""
+        if not value.strip() or not value.isprintable() or set(value) & set("/:\\\"'`"):
+            raise ValueError("name it without slashes, colons and quotes, and not by blanks alone")
+        return value
 
 
 class Params(Block):
     """The whole of `params.yaml`."""
 
-    seed: int = Field(ge=0)
+    seed: BaseSeed
     device: Literal["auto", "cpu", "cuda"]
     jobs: int = Field(ge=1)
     protocol: Literal["honest", "cytodiff-2025"]
@@ -170,8 +201,8 @@ class Params(Block):
 
     @property
     def primary(self) -> str:
-        """The classifier of the headline: the first one named."""
-        return next(iter(self.sweep.classifiers))
+        """The classifier of the headline."""
+        return self.sweep.primary
 
     @property
     def judge(self) -> str:
@@ -201,44 +232,5 @@ def load_params(path: str | Path) -> Params:
     if not isinstance(content, dict):
         raise ParameterError(str(path), "is not a mapping of parameters", "restore it from git")
     params = validated(Params, content, str(path))
-    _check_registered(path, params)
+    check_names(path, params)
     return params
-
-
-def _check_registered(path: str | Path, params: Params) -> None:
-    """Ask the rooms themselves about the blocks that are theirs, before any stage begins."""
-    from bloomdiff.classifiers import make_classifier
-    from bloomdiff.encoders import ENCODERS
-    from bloomdiff.generators import make_generator
-    from bloomdiff.selection import make_strategy
-
-    validated(EncoderParams, {"name": params.encoder, **params.embed}, f"{path}: embed")
-    problems: list[BloomDiffError] = []
-    for key, value, known in (
-        ("generator", params.report.generator, list(params.generators)),
-        ("ratio", params.report.ratio, list(params.sweep.ratios)),
-    ):
-        if value not in known:
-            mend = f"name one of: {', '.join(map(str, known))}"
-            problems.append(ParameterError(f"{path}: report.{key}", f"{value} is not run", mend))
-    try:
-        head, colon, _ = params.encoder.partition(":")
-        ENCODERS[head + colon]
-    except ParameterError as error:
-        where = f"{path}: encoder {params.encoder!r}"
-        problems.append(ParameterError(where, error.problem, error.mend))
-    for block, make, entries in (
-        ("generators", partial(make_generator, seed=0), params.generators),
-        ("sweep.classifiers", make_classifier, params.sweep.classifiers),
-        ("simulate.classifier", make_classifier, {params.judge: {}}),
-        ("simulate.strategies", make_strategy, params.simulate.strategies),
-    ):
-        for name, values in entries.items():
-            try:
-                make(name, values)
-            except ParameterError as error:
-                where = f"{path}: {block}.{name}"
-                problems.append(
-                    ParameterError(where, f"{error.where}: {error.problem}", error.mend)
-                )
-    raise_all(problems)

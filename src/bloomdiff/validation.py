@@ -32,7 +32,7 @@ def validated(model: type[Model], values: Mapping[str, Any], where: str) -> Mode
         are told together.
     """
     try:
-        return model(**values)
+        return model.model_validate(dict(values))
     except ValidationError as error:
         mistakes = [_explain(where, model, one) for one in error.errors()]
     raise_all(mistakes)

@@ -184,6 +184,11 @@ def test_metrics_and_plots_show_offline(demo):
             "uniform",
             ["tune_generator", "synthesize", "classify", "caution", "render", "report"],
         ),
+        (
+            "sweep.primary",
+            "knn",
+            ["tune_generator", "classify", "caution", "simulate", "render", "report"],
+        ),
         ("protocol", "cytodiff-2025", ["caution", "report"]),
         ("prepare.folds.n_splits", 4, ["prepare", "report"]),
         ("device", "cpu", []),

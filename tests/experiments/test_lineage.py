@@ -69,6 +69,15 @@ def test_digest_changes_with_what_the_stage_reads(project, file, old, new, chang
     assert {stage for stage in before if before[stage] != after[stage]} == changed
 
 
+def test_infinity_is_told_as_a_string_and_keys_are_strings(project):
+    digests = []
+    for ratios in ("[1, .inf]", "[1, inf]", "[1, .nan]", "[1, -.inf]"):
+        (project / "params.yaml").write_text(f"encoder: {{1: 2}}\nsweep: {{ratios: {ratios}}}\n")
+        digests.append(inputs_digest(project, "embed"))
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3
+
+
 def test_missing_parameters_are_told(project):
     (project / "params.yaml").unlink()
     with pytest.raises(InputError, match=r"params\.yaml"):

@@ -67,3 +67,15 @@ def test_lazy_imports_registries_and_packages_are_followed():
     } <= fit
     assert Path("encoders/embed.py") in code_of("embed")  # by the package's `__getattr__`
     assert not {module for module in code_of("simulate") if module.parts[0] == "generators"}
+
+
+def test_a_stage_that_asks_for_the_primary_classifier_depends_on_its_name():
+    asked = re.compile(r"params\.(primary|judge)\b")
+    asking = {
+        stage
+        for stage in STAGES
+        if any(asked.search((PACKAGE / module).read_text()) for module in code_of(stage))
+    }
+    told = {stage for stage in STAGES if {"sweep", "sweep.primary"} & set(DVC[stage]["params"])}
+    assert {"tune_generator", "classify", "simulate"} <= asking
+    assert asking == told

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bloomdiff.cli.folder import project_folder
+
 ProjectFolder = Annotated[
     Path, typer.Option("--project", help="Folder of dvc.yaml.", show_default="current folder")
 ]
@@ -22,7 +24,7 @@ def cache(
     from bloomdiff.errors import IntegrityError
     from bloomdiff.experiments.dvc_cache import find_damage, remove_damage
 
-    root = project.resolve()
+    root = project_folder(project, "dvc.yaml")
     damage = find_damage(root)
     for one in damage:
         of = ", ".join(one.outputs) or "nothing that is in use"

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bloomdiff.cli.folder import project_folder
+
 ProjectFolder = Annotated[
     Path, typer.Option("--project", help="Folder of params.yaml.", show_default="current folder")
 ]
@@ -32,7 +34,8 @@ def ui(
 
     from bloomdiff.experiments.mlflow_store import ui_command
 
-    raise typer.Exit(subprocess.call(ui_command(project.resolve(), port=port)))
+    root = project_folder(project, "params.yaml")  # MLflow would make a store anywhere
+    raise typer.Exit(subprocess.call(ui_command(root, port=port)))
 
 
 def register(app: typer.Typer) -> None:

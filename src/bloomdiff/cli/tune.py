@@ -49,11 +49,15 @@ def _add(kind: str, summary: str) -> None:
         trials: Trials = None,
         engine: Engines = Engine.local,
     ) -> None:
+        from bloomdiff.stages.device import check_device
         from bloomdiff.stages.project import Project
         from bloomdiff.stages.tuning import tune_now
 
+        opened = Project(project.resolve())
+        if engine is Engine.local:  # the machines of a cluster have devices of their own
+            check_device(opened)
         found = tune_now(
-            Project(project.resolve()),
+            opened,
             kind,
             folds=fold or [],
             names=name or [],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -88,7 +89,7 @@ def inputs_digest(root: Path, stage: str) -> str:
             content = read_yaml(root / file)
             for key in keys or [""]:
                 parameters[f"{file}:{key}"] = _look_up(content, key)
-    text = to_json({"inputs": dvc_inputs(root, stage), "params": parameters})
+    text = to_json({"inputs": dvc_inputs(root, stage), "params": _spelled(parameters)})
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -119,6 +120,15 @@ def _tracked(root: Path) -> dict[str, str]:
     return {
         out["path"]: str(out.get("md5", "")) for owner in owners for out in owner.get("outs", [])
     }
+
+
+def _spelled(value: Any) -> Any:
+    """Plain data as JSON can have it: no number there is infinite, and every key is a string."""
+    if isinstance(value, Mapping):
+        return {str(key): _spelled(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_spelled(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _look_up(content: Any, key: str) -> Any:

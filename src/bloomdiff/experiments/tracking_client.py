@@ -31,10 +31,14 @@ def open_store(root: Path, experiment: str) -> tuple[Any, str]:
         location = None if served else (root / "mlruns" / "artifacts").as_uri()
         return client, client.create_experiment(experiment, artifact_location=location)
     except MlflowException as error:
-        reason = str(error).splitlines()[0][:200]
-        raise InputError(
-            f"MLflow store {uri}", reason, "mend the store, or MLFLOW_TRACKING_URI that names it"
-        ) from None
+        raise _refused(uri, error) from None
+
+
+def _refused(uri: str, error: Exception) -> InputError:
+    reason = str(error).strip().splitlines()[0][:200]
+    return InputError(
+        f"MLflow store {uri}", reason, "mend the store, or MLFLOW_TRACKING_URI that names it"
+    )
 
 
 def quiet() -> None:
@@ -51,6 +55,11 @@ def client_of(uri: str) -> Any:
     Importing MLflow is most of a stage's start. It makes hundreds of thousands of objects that live
     as long as the process; going through them again and again, and once more at the end, would
     cost the garbage collector a third of a stage's start.
+
+    Raises
+    ------
+    InputError
+        MLflow knows no store of this kind.
     """
     quiet()
     new, collecting = "mlflow" not in sys.modules, gc.isenabled()
@@ -58,9 +67,13 @@ def client_of(uri: str) -> Any:
         gc.disable()
     try:
         from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
 
         spare_flushes()
-        client = MlflowClient(tracking_uri=uri)
+        try:
+            client = MlflowClient(tracking_uri=uri)
+        except MlflowException as error:
+            raise _refused(uri, error) from None
         if new:
             gc.freeze()
         return client

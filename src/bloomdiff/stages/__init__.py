@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+WITHOUT_DEVICE = ("prepare", "evaluate", "simulate")
+"""Stages that run on the processor whatever `device` says."""
+
 
 def run_stage(name: str, root: str | Path) -> None:
     """Run one stage of the project at `root`, alone under its lock, told to the tracker.
@@ -16,11 +19,14 @@ def run_stage(name: str, root: str | Path) -> None:
     import importlib
 
     from bloomdiff.experiments.tracking import pipeline_run
+    from bloomdiff.stages.device import check_device
     from bloomdiff.stages.project import Project
     from bloomdiff.stages.work import stage_lock
 
     project = Project(Path(root).resolve())
     params = project.params
+    if name not in WITHOUT_DEVICE:
+        check_device(project)
     module = importlib.import_module(f"bloomdiff.stages.{name}")
     if name == "report":  # what it exports and registers may rest on stages that DVC restored
         from bloomdiff.stages.history import complete_history

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
@@ -58,7 +59,7 @@ def run(project: Project, run: StageRun) -> None:
     run.set_tags({"encoder_digest": encoder_digest(project)})
     models = {unit: done(unit) / "models" for unit in units}
     log_sweep(run, tables, models, params, training_counts(project))
-    with atomic_dir(project.scores) as folder:
+    with atomic_dir(project.scores, stale="*") as folder:
         for name, table in tables.items():
             table.to_parquet(folder / f"{name}.parquet", index=False)
     finish(working)
@@ -99,7 +100,8 @@ def classify_one(project: Project, folder: Path, fold: str, name: str) -> None:
         tables = tables_of(scored, key, len(rows.train))
         if scored.classifier.name == params.primary:
             temperature = temperatures.loc[key["ratio"]].to_dict()
-            tables |= primary_tables(scored, key, rows.test, temperature)
+            own = {**key, "classifier": params.primary}
+            tables |= primary_tables(scored, own, rows.test, temperature)
             if scored.seed == params.seeds[0]:
                 scored.classifier.save(folder / "models" / ratio_name(scored.ratio))
         for table, part in tables.items():
@@ -134,15 +136,18 @@ def tables_of(scored: Scored, key: dict[str, Any], n_train: int) -> dict[str, pd
     """Spell one scored classifier as rows of the tables that every classifier has."""
     own = {**key, "classifier": scored.classifier.name}
     classes = scored.classifier.classes_
-    counts = pd.DataFrame(scored.confusion, index=classes, columns=classes)
-    confusion = counts.rename_axis("true").melt(
-        ignore_index=False, var_name="predicted", value_name="n"
+    confusion = pd.DataFrame(
+        {
+            "true": np.tile(classes, len(classes)),
+            "predicted": np.repeat(classes, len(classes)),
+            "n": scored.confusion.T.ravel(),
+        }
     )
     sizes = {"n_train": n_train, "n_synthetic": scored.n_synthetic}
     return {
         "scores": pd.DataFrame([{**own, **sizes, **scored.scores}]),
         "per_class": scored.per_class.assign(**own),
-        "confusion": confusion.reset_index().assign(**own),
+        "confusion": confusion.assign(**own),
     }
 
 
@@ -151,9 +156,9 @@ def primary_tables(
 ) -> dict[str, pd.DataFrame]:
     """Each test cell's probabilities, and calibration before and after temperature scaling.
 
-    `predictions` has `cell_id`, `group`, `true`, and one column `p.<class>` of float32 a class;
-    `calibration` has the temperature, the cells that it was learned on, and each score twice, the
-    second with `_scaled`.
+    Both have the columns of `key`. `predictions` has `cell_id`, `group`, `true`, and one column
+    `p.<class>` of float32 a class; `calibration` has the temperature, the cells that it was learned
+    on, and each score twice, the second with `_scaled`.
     """
     classes = scored.classifier.classes_.tolist()
     columns = [f"p.{name}" for name in classes]

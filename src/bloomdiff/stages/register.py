@@ -32,6 +32,7 @@ from bloomdiff.serving.cell_typer import CellTyper, Member
 from bloomdiff.serving.package import package
 from bloomdiff.stages.inputs import fold_names, load_fold
 from bloomdiff.stages.project import Project
+from bloomdiff.stages.swept import read_sweep
 from bloomdiff.stages.tuned import tuned_values
 
 
@@ -63,14 +64,12 @@ def register_best(project: Project, run: StageRun) -> Registered:
     InputError
         The sweep has not been run.
     IntegrityError
-        A classifier, fitted again, does not score what the sweep says.
+        The sweep is about another classifier, or one that is fitted again does not score what it
+        says.
     """
     if not (project.scores / "scores.parquet").exists():
         raise InputError(str(project.scores), "no such folder", "run `dvc repro` first")
-    tables = {
-        name: pd.read_parquet(project.scores / f"{name}.parquet")
-        for name in ("scores", "predictions", "calibration")
-    }
+    tables = read_sweep(project, "scores", "predictions", "calibration")
     choice = choose_setting(project, tables["scores"])
     own = {
         name: table[(table["generator"] == choice.generator) & (table["ratio"] == choice.ratio)]

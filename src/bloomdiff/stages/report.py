@@ -29,6 +29,7 @@ from bloomdiff.report.usefulness_sections import usefulness_sections
 from bloomdiff.stages.explorer import explorer_page
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.register import register_with_report
+from bloomdiff.stages.swept import read_sweep
 
 Tables = dict[str, pd.DataFrame]
 
@@ -42,7 +43,8 @@ def run(project: Project, run: StageRun) -> None:
     results = read_results(project, embeddings)
     summaries: Tables = {}
     sentences: dict[str, str] = {}
-    for name in params.sweep.classifiers:
+    # The page sets the primary one above the others.
+    for name in sorted(params.sweep.classifiers, key=lambda name: name != primary):
         summaries[name], sentences[name] = summarise(
             results.scores[results.scores["classifier"] == name],
             metric="macro_f1",
@@ -60,7 +62,7 @@ def run(project: Project, run: StageRun) -> None:
     images = render_section(read_json(project.render_report), params.report.confidence)
     told = facts(results.scores, prepared, embeddings.header)
     warned = warnings(prepared, params.encoder)
-    with atomic_dir(project.report) as folder:
+    with atomic_dir(project.report, stale="*") as folder:
         draw(tables, summaries[primary], primary, ratio, folder)
         write_confusions(project, primary, folder)
         (folder / "summary.txt").write_text(text + "\n", encoding="utf-8")
@@ -121,10 +123,7 @@ def run(project: Project, run: StageRun) -> None:
 def read_results(project: Project, embeddings: EmbeddingSet) -> Results:
     """Read what the stages wrote."""
     return Results(
-        **{
-            name: pd.read_parquet(project.scores / f"{name}.parquet")
-            for name in ("scores", "per_class", "predictions", "calibration")
-        },
+        **read_sweep(project, "scores", "per_class", "predictions", "calibration"),
         fidelity=pd.read_parquet(project.fidelity),
         morphology=pd.read_parquet(project.morphology),
         folds=pd.read_parquet(project.folds),

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet
@@ -55,7 +56,7 @@ def run(project: Project, run: StageRun) -> None:
     summary = summarise(
         table, confidence=params.report.confidence, test_fraction=1 / settings.n_splits
     )
-    with atomic_dir(project.selection) as folder:
+    with atomic_dir(project.selection, stale="*") as folder:
         curve.to_parquet(folder / "curves.parquet", index=False)
         table.to_parquet(folder / "outcomes.parquet", index=False)
         text = to_markdown(summary, score="macro-F1", confidence=params.report.confidence)
@@ -97,7 +98,8 @@ def simulate_one(project: Project, folder: Path, seed: str, strategy: str) -> No
 def _child(row: dict[str, object]) -> ChildRun:
     name = f"{row['strategy']} seed {row['seed']}"
     metrics = {k: float(str(v)) for k, v in row.items() if k not in ("strategy", "seed")}
-    safe = {k.replace("%", "pct"): v for k, v in metrics.items()}
+    # What was never reached has no figure: the store would turn infinity into the largest double.
+    safe = {k.replace("%", "pct"): v for k, v in metrics.items() if np.isfinite(v)}
     params = {"strategy": row["strategy"], "seed": row["seed"]}
     return ChildRun(name, params, safe, {"kind": "selection"})
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ JOURNAL = "journal:///"
 MAX_RETRIES = 3
 
 
-def open_storage(storage: str, *, heartbeat: int = 30) -> Any:
+def open_storage(
+    storage: str, *, heartbeat: int = 30, lost: Callable[[Any], None] | None = None
+) -> Any:
     """Open a storage, creating its tables or its file where missing.
 
     Parameters
@@ -34,24 +37,38 @@ def open_storage(storage: str, *, heartbeat: int = 30) -> Any:
     heartbeat
         Seconds between the signs of life of a trial, on a server; four of them missing in a row
         fail it. A failed trial is queued again, at most three times.
+    lost
+        Told, on a server, about each trial that this process fails.
 
     Raises
     ------
     InputError
-        The database server refuses or its driver is not installed.
+        The URL names no file, the file cannot be written, the database server refuses, or its
+        driver is not installed.
     """
+    url = storage if "://" in storage else f"{SQLITE}{storage}"
+    for prefix in (SQLITE, JOURNAL):
+        if url.startswith(prefix.rstrip("/")):
+            return _open_file(url, prefix)
+    return _open_server(url, heartbeat, lost)
+
+
+def _open_file(url: str, prefix: str) -> Any:
     import optuna
+    import sqlalchemy.exc
     from filelock import FileLock
     from optuna.storages.journal import JournalFileBackend
 
-    url = storage if "://" in storage else f"{SQLITE}{storage}"
-    if url.startswith(JOURNAL):
-        path = Path(url.removeprefix(JOURNAL.rstrip("/")))
+    path = Path(url.removeprefix(prefix if prefix == SQLITE else prefix.rstrip("/")))
+    # Without a file, SQLite would keep the studies in memory and forget them.
+    if not url.startswith(prefix) or path.name in ("", ":memory:"):
+        raise InputError(
+            f"storage {url}", "names no file", f"write {prefix}PATH, or null for mlruns/optuna.db"
+        )
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
-    if url.startswith(SQLITE):
-        path = Path(url.removeprefix(SQLITE))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if prefix == JOURNAL:
+            return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
         spare_flushes()
         with FileLock(path.with_suffix(".lock")):  # one process at a time creates the file
             opened = optuna.storages.RDBStorage(
@@ -59,21 +76,28 @@ def open_storage(storage: str, *, heartbeat: int = 30) -> Any:
             )
             use_write_ahead_log(path)
         return opened
-    return _open_server(url, heartbeat)
+    except (OSError, sqlalchemy.exc.SQLAlchemyError) as error:
+        raise _refused(url, error, "name a file that can be written") from None
 
 
-def _open_server(url: str, heartbeat: int) -> Any:
+def _open_server(url: str, heartbeat: int, lost: Callable[[Any], None] | None) -> Any:
     import optuna
     import sqlalchemy.exc
 
     retry = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES)
+
+    def fell_silent(study: Any, trial: Any) -> None:
+        retry(study, trial)
+        if lost is not None:
+            lost(trial)
+
     for attempt in range(5):
         try:
             return optuna.storages.RDBStorage(
                 url,
                 heartbeat_interval=heartbeat,
                 grace_period=4 * heartbeat,
-                heartbeat_stale_trial_callback=retry,
+                heartbeat_stale_trial_callback=fell_silent,
             )
         except (ImportError, sqlalchemy.exc.SQLAlchemyError) as error:
             # Workers that start at once race to create the tables; the losers find them there.
@@ -81,14 +105,17 @@ def _open_server(url: str, heartbeat: int) -> Any:
             if isinstance(error, raced) and attempt < 4:
                 time.sleep(0.5)
                 continue
-            reason = str(error).strip().splitlines()[0][:200]
-            raise InputError(
-                f"storage {_without_password(url)}",
-                f"cannot be opened ({reason})",
+            mend = (
                 "start the server, mend the URL, or install its driver: "
-                "pip install 'bloomdiff[cluster]'",
-            ) from None
+                "pip install 'bloomdiff[cluster]'"
+            )
+            raise _refused(url, error, mend) from None
     raise AssertionError("unreachable")
+
+
+def _refused(url: str, error: Exception, mend: str) -> InputError:
+    reason = str(error).strip().splitlines()[0][:200]
+    return InputError(f"storage {_without_password(url)}", f"cannot be opened ({reason})", mend)
 
 
 def _without_password(url: str) -> str:

@@ -1,0 +1,43 @@
+"""The sweep's tables as they are read back: those of the classifier that `params.yaml` names."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bloomdiff.errors import InputError, IntegrityError
+from bloomdiff.stages.project import Project
+
+OF_PRIMARY = ("predictions", "calibration")
+"""Tables of the primary classifier alone; the others have all classifiers."""
+
+_MEND = "run `dvc repro classify`"
+
+
+def read_sweep(project: Project, *names: str) -> dict[str, pd.DataFrame]:
+    """Read tables of the stage `classify`: name to table.
+
+    Raises
+    ------
+    InputError
+        A table is missing.
+    IntegrityError
+        A table is about another classifier than the primary one.
+    """
+    tables = {}
+    for name in names:
+        path = project.scores / f"{name}.parquet"
+        try:
+            table = pd.read_parquet(path)
+        except FileNotFoundError:
+            raise InputError(str(path), "no such file", _MEND) from None
+        if name in OF_PRIMARY:
+            found = sorted(set(table["classifier"])) if "classifier" in table else []
+            if found != [project.params.primary]:
+                raise IntegrityError(
+                    str(path),
+                    f"is about {', '.join(found) or 'an unnamed classifier'}, "
+                    f"not {project.params.primary} (sweep.primary of params.yaml)",
+                    _MEND,
+                )
+        tables[name] = table
+    return tables

@@ -1,0 +1,32 @@
+"""Commands that would say something about any folder ask for a project's."""
+
+import subprocess
+
+import pytest
+from typer.testing import CliRunner
+
+from bloomdiff.cli import app
+from bloomdiff.errors import InputError
+
+
+@pytest.mark.parametrize(("command", "file"), [("ui", "params.yaml"), ("cache", "dvc.yaml")])
+def test_outside_a_project_one_is_asked_for(tmp_path, monkeypatch, command, file):
+    monkeypatch.setattr(subprocess, "call", lambda *arguments: pytest.fail("a server is started"))
+    for folder in (tmp_path / "nope", tmp_path):
+        done = CliRunner().invoke(app, [command, "--project", str(folder)])
+        assert isinstance(done.exception, InputError)
+        assert str(done.exception).startswith(f"{folder / file}: no such file; ")
+        assert "--project" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_in_a_project_they_go_on(tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").touch()
+    (tmp_path / "dvc.yaml").touch()
+    called = []
+    monkeypatch.setattr(subprocess, "call", lambda command: called.append(command) or 0)
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, ["ui"]).exit_code == 0
+    assert f"sqlite:///{tmp_path}/mlruns/mlflow.db" in called[0]
+    done = CliRunner().invoke(app, ["cache"])
+    assert (done.exit_code, done.stdout.strip()) == (0, "the cache is whole")
