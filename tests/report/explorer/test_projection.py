@@ -19,7 +19,8 @@ def test_the_fit_sees_training_cells_alone(train):
     alone, crowded = (project_all(train, {"new": X}, seed=0) for X in (few, many))
     for name in ("PCA", "t-SNE"):
         np.testing.assert_array_equal(alone[name]["train"], crowded[name]["train"])
-    np.testing.assert_allclose(alone["PCA"]["new"], crowded["PCA"]["new"][:5])
+    # The last bits of a float32 product depend on its shape.
+    np.testing.assert_allclose(alone["PCA"]["new"], crowded["PCA"]["new"][:5], rtol=1e-6)
     expected = PCA(2, svd_solver="full").fit(train).transform(few)
     np.testing.assert_allclose(alone["PCA"]["new"], expected, atol=1e-4)
 
