@@ -230,7 +230,7 @@ OUT_OF_RANGE = {
     "n_steps": -5,
     "batch_size": 0,
     "learning_rate": 0,
-    "weight_decay": float("nan"),
+    "weight_decay": -1,
     "ema_decay": 1,
     "label_dropout": 1.5,
     "log_sigma_std": 0,
@@ -259,6 +259,13 @@ def test_a_number_out_of_range_is_told(name):
         DiffusionConfig(**{name: value})
     with pytest.raises(ParameterError, match=rf"{name}: is .*wanted"):
         make_generator("diffusion", {name: value}, seed=0)
+
+
+def test_what_is_no_number_is_told():
+    with pytest.raises(ValueError, match="weight_decay: nan is not at least 0"):
+        DiffusionConfig(weight_decay=float("nan"))
+    with pytest.raises(ParameterError, match="weight_decay: is nan; .*finite"):
+        make_generator("diffusion", {"weight_decay": float("nan")}, seed=0)
 
 
 def test_a_guidance_interval_is_finite():
