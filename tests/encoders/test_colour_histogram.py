@@ -43,6 +43,12 @@ def test_what_means_nothing_here_is_refused(knob: dict) -> None:
         load_encoder(EncoderParams(name="colour-histogram", **knob), cache_dir="unused")
 
 
+def test_the_precision_of_its_counts_may_be_named() -> None:
+    for precision in ("auto", "float32"):
+        params = EncoderParams(name="colour-histogram", precision=precision)
+        assert load_encoder(params, cache_dir="unused").dim == 512
+
+
 def macro_f1(X: np.ndarray, y: np.ndarray) -> float:
     """Linear probe, mean over three seeds of stratified 5-fold."""
     from sklearn.linear_model import LogisticRegression

@@ -56,9 +56,10 @@ class ColourHistogram(Encoder):
 )
 def load(params: EncoderParams, device: str, cache_dir: Path) -> Encoder:
     """Return the histogram; parameters of networks are refused rather than ignored."""
+    plain = {"precision": ("auto", "float32")}  # what its counts are in anyway
     defaults = EncoderParams()
     for knob in ("checkpoint", "pooling", "layers", "tta", "precision"):
-        if getattr(params, knob) != getattr(defaults, knob):
+        if getattr(params, knob) not in plain.get(knob, (getattr(defaults, knob),)):
             raise ParameterError(
                 f"encoder 'colour-histogram' {knob}",
                 f"means nothing here, however: {getattr(params, knob)!r}",
