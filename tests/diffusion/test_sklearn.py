@@ -264,7 +264,7 @@ def test_a_number_out_of_range_is_told(name):
 def test_what_is_no_number_is_told():
     with pytest.raises(ValueError, match="weight_decay: nan is not at least 0"):
         DiffusionConfig(weight_decay=float("nan"))
-    with pytest.raises(ParameterError, match="weight_decay: is nan; .*finite"):
+    with pytest.raises(ParameterError, match=r"weight_decay: is nan; .*finite"):
         make_generator("diffusion", {"weight_decay": float("nan")}, seed=0)
 
 
