@@ -10,7 +10,7 @@ that is called no worse by wide intervals alone would show here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -79,6 +79,14 @@ def best_rival(scored: Wide, pool: bool) -> str | None:
     return str(scored[rivals].mean().idxmax()) if rivals else None
 
 
+def tally(gains: Iterable[tuple[Difference, Interval]]) -> tuple[str, str]:
+    """How often ahead and how often behind beyond the noise; in brackets by the bootstrap."""
+    found = list(gains)
+    ahead, above = sum(d.low > 0 for d, _ in found), sum(i[0] > 0 for _, i in found)
+    behind, below = sum(d.high < 0 for d, _ in found), sum(i[1] < 0 for _, i in found)
+    return f"{ahead} [{above}]", f"{behind} [{below}]"
+
+
 def pairs_of(scores: pd.DataFrame) -> list[Pair]:
     """Every data set and regime, with their scores by seed and method."""
     return [
@@ -122,18 +130,16 @@ def _against_the_best(name: str, pool: bool, regimes: Sequence[Pair]) -> tuple[s
     if not duels:
         return "", duels
     means = [difference.mean for _, difference in duels.values()]
-    ahead = sum(difference.low > 0 for _, difference in duels.values())
-    behind = sum(difference.high < 0 for _, difference in duels.values())
     resampled = [bootstrap(side, "ours", "rivals") for side in sides]
-    above, below = sum(i[0] > 0 for i in resampled), sum(i[1] < 0 for i in resampled)
+    ahead, behind = tally(zip((d for _, d in duels.values()), resampled, strict=True))
     average = f"{100 * np.mean(means):+.1f}"
     if (together := _together(sides)) is not None:
         average = f"{points(together)} [{span(bootstrap(summed(sides), 'ours', 'rivals'))}]"
     line = (
         f"{number}. `{name}` against the best rival of each regime"
         f"{' that may use the pool, 1 to 5 shots' if pool else ', none with a pool'}:"
-        f" {average} points on average, ahead in {ahead} [{above}] and behind in {behind}"
-        f" [{below}] of {len(means)}, from {100 * min(means):+.1f} to {100 * max(means):+.1f}."
+        f" {average} points on average, ahead in {ahead} and behind in {behind}"
+        f" of {len(means)}, from {100 * min(means):+.1f} to {100 * max(means):+.1f}."
     )
     return line, duels
 
@@ -160,12 +166,13 @@ def _each_rival(name: str, pool: bool, regimes: Sequence[Pair]) -> list[str]:
         together = _together(pairs)
         if together is None:
             continue
-        single = [d for pair in pairs if (d := compare(pair, "ours", "rivals")) is not None]
-        ahead, behind = sum(d.low > 0 for d in single), sum(d.high < 0 for d in single)
-        resampled = [bootstrap(pair, "ours", "rivals") for pair in pairs]
-        above, below = sum(i[0] > 0 for i in resampled), sum(i[1] < 0 for i in resampled)
+        ahead, behind = tally(
+            (d, bootstrap(pair, "ours", "rivals"))
+            for pair in pairs
+            if (d := compare(pair, "ours", "rivals")) is not None
+        )
         mean = f"{points(together)} [{span(bootstrap(summed(pairs), 'ours', 'rivals'))}]"
-        line = f"| {rival} | {len(pairs)} | {mean} | {ahead} [{above}] | {behind} [{below}] |"
+        line = f"| {rival} | {len(pairs)} | {mean} | {ahead} | {behind} |"
         told.append((together.mean, line))
     if not told:
         return []

@@ -22,6 +22,7 @@ from augmenters_goals import (
     rivals_of,
     span,
     summed,
+    tally,
 )
 from augmenters_views import FEW, REAL, compare, points
 from bloomdiff.metrics.statistics import Difference
@@ -101,13 +102,11 @@ def _duel(sets: Sequence[Wide], name: str, pool: bool) -> tuple[Gain | None, Gai
 
 def _counted(name: str, pool: bool, gains: Mapping[str, Gain]) -> str:
     few = [gain for regime, gain in gains.items() if not pool or regime in FEW]
-    differences = [gain.difference for gain in few]
-    ahead, above = sum(d.low > 0 for d in differences), sum(g.resampled[0] > 0 for g in few)
-    behind, below = sum(d.high < 0 for d in differences), sum(g.resampled[1] < 0 for g in few)
-    means = [f"{100 * d.mean:+.1f}" for d in sorted(differences, key=lambda d: d.mean)]
+    ahead, behind = tally((gain.difference, gain.resampled) for gain in few)
+    means = [f"{100 * mean:+.1f}" for mean in sorted(gain.difference.mean for gain in few)]
     which = " that may use the pool, 1 to 5 shots" if pool else ", none with a pool"
     reached = f", from {means[0]} to {means[-1]} points" if means else ""
     return (
         f"{3 if pool else 2}. `{name}` against the best rival of each regime{which}:"
-        f" ahead in {ahead} [{above}] and behind in {behind} [{below}] of {len(few)}{reached}."
+        f" ahead in {ahead} and behind in {behind} of {len(few)}{reached}."
     )

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bloomdiff.data.manifest import write_manifest
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 
@@ -19,3 +21,15 @@ def blobs() -> tuple[np.ndarray, np.ndarray]:
     X = (centres[at] + rng.normal(0, 1, (120, 6))).astype(np.float32)
     order = rng.permutation(120)
     return X[order], y[order]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: a project with the cells of `lab.make`."""
+    from lab import make
+
+    cells, embeddings = make(tmp_path / "data")
+    write_manifest(cells, tmp_path / "data" / "manifest.csv")
+    embeddings.save(tmp_path / "embeddings" / "cells.parquet")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -5,24 +5,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from lab import make, truth_of
+from lab import truth_of
 from typer.testing import CliRunner
 
 from bloomdiff.cli import app
-from bloomdiff.data.manifest import read_manifest, write_manifest
+from bloomdiff.data.manifest import read_manifest
 from bloomdiff.errors import BloomDiffError
 from bloomdiff.selection.queue import Queue
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    cells, embeddings = make(tmp_path / "data")
-    write_manifest(cells, tmp_path / "data" / "manifest.csv")
-    embeddings.save(tmp_path / "embeddings" / "cells.parquet")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def call(*arguments):

@@ -8,7 +8,6 @@ from lab import make, truth_of
 from typer.testing import CliRunner
 
 from bloomdiff.cli import app
-from bloomdiff.data.manifest import write_manifest
 from bloomdiff.errors import InputError
 from bloomdiff.selection.exchange import FORMATS, Sheet, read_answers
 from bloomdiff.selection.limits import Limits
@@ -16,14 +15,6 @@ from bloomdiff.selection.plan import Plan, build_queue
 from bloomdiff.selection.queue import Queue
 
 TABLE = Path("selection/table/queue.csv")
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    cells, embeddings = make(tmp_path / "data")
-    write_manifest(cells, tmp_path / "data" / "manifest.csv")
-    embeddings.save(tmp_path / "embeddings" / "cells.parquet")
-    monkeypatch.chdir(tmp_path)
 
 
 def call(*arguments):
