@@ -5,7 +5,7 @@ from sklearn.metrics import log_loss
 
 from bloomdiff.diffusion.estimator import EmbeddingDiffusion
 from bloomdiff.diffusion.prior import ClassPrior
-from bloomdiff.diffusion.temperature import held_out_temperature
+from bloomdiff.diffusion.temperature import UNTESTED, held_out_temperature
 
 
 def cells(per_class, seed, *, d=60, classes=5, gap=2.0):
@@ -30,10 +30,19 @@ def test_with_many_rows_the_model_is_right_about_its_sureness():
     assert held_out_temperature(X, y) == pytest.approx(1, abs=0.25)
 
 
-@pytest.mark.parametrize("y", [[0, 1, 2], [0, 0, 0]])
-def test_without_rows_to_hold_out_or_classes_to_tell_it_is_one(y):
+def test_without_classes_to_tell_it_is_one():
     X = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
-    assert held_out_temperature(X, np.asarray(y)) == 1.0
+    assert held_out_temperature(X, np.zeros(3, dtype=np.intp)) == 1.0
+
+
+def test_with_one_label_a_class_it_is_never_sure():
+    X, y = cells(1, 0, d=384, gap=4.0)
+    test, truth = cells(200, 1, d=384, gap=4.0)
+    model = EmbeddingDiffusion(n_steps=1, random_state=0).fit(X, y)
+    assert model.temperature_ == held_out_temperature(X, y) == UNTESTED
+    plain = softmax(model.model_.prior.scores(test), axis=1)
+    assert log_loss(truth, model.predict_proba(test)) < min(np.log(5), log_loss(truth, plain))
+    assert (model.predict(test) == plain.argmax(axis=1)).all()
 
 
 def test_where_any_will_do_it_is_one():

@@ -9,7 +9,7 @@ from bloomdiff.errors import InputError
 from bloomdiff.experiments.scores import SCORES, score_of
 from bloomdiff.experiments.summary import summarise
 from bloomdiff.metrics.classification import score_classification
-from bloomdiff.report.tables import ratio_grid, text_table
+from bloomdiff.report.tables import legend, ratio_grid, text_table
 
 
 def scores(gain=0.0, n_folds=5, n_seeds=3, noise=0.01):
@@ -69,13 +69,23 @@ def test_headline_follows_from_the_test():
 
 def test_grid_marks_what_holds():
     table, _ = summary(scores(gain=0.08))
-    head, rows = ratio_grid(table)
+    head, rows = ratio_grid(table, 0.95)
     assert head == ["generator", "ratio 0", "ratio 1", "synthetic only"]
     cells = {row[0]: row for row in rows}
     assert cells["diffusion"][2].endswith(" +")
     assert cells["diffusion"][3].endswith(" -")
     assert not cells["smote"][2].endswith(("+", "-"))
     assert cells["smote"][3] == ""
+
+
+def test_marks_and_legend_are_of_the_level_of_the_intervals():
+    table, _ = summary(scores(gain=0.08))
+    table["p_holm"] = 0.1
+    for confidence, marked in ((0.95, False), (0.8, True)):
+        cells = {row[0]: row for row in ratio_grid(table, confidence)[1]}
+        assert cells["diffusion"][2].endswith(" +") == marked
+    assert legend(0.95).endswith("(Holm-adjusted p < 0.05)")
+    assert legend(0.8).endswith("(Holm-adjusted p < 0.2)")
 
 
 def test_text_columns_align():
@@ -85,7 +95,7 @@ def test_text_columns_align():
 
 def test_one_fold_has_no_interval():
     table, sentence = summary(scores(n_folds=1))
-    assert "no interval" in ratio_grid(table)[1][0][1]
+    assert "no interval" in ratio_grid(table, 0.95)[1][0][1]
     assert "no gain could be shown" in sentence
 
 
@@ -123,7 +133,7 @@ def test_less_is_a_gain_where_smaller_is_better():
     np.testing.assert_allclose(mirrored["high"], 1 - table["low"])
     assert told == sentence.replace("accuracy", "minus log_loss_knn")
     assert "minus log_loss_knn rises by 9.0 points" in told
-    cells = {row[0]: row for row in ratio_grid(mirrored)[1]}
+    cells = {row[0]: row for row in ratio_grid(mirrored, 0.95)[1]}
     assert cells["diffusion"][2].endswith(" +")
     assert cells["diffusion"][3].endswith(" -")
 

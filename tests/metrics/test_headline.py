@@ -21,6 +21,15 @@ def test_a_gain_is_told_with_its_interval() -> None:
     )
 
 
+def test_the_level_is_that_of_the_intervals() -> None:
+    difference = paired_difference(BASE + 0.007 + 2 * WOBBLE, BASE, 0.2, confidence=0.8)
+    doubtful = Comparison("diffusion", 2.0, "balanced", difference)
+    assert 0.05 < difference.p_value < 0.2
+    told = headline([doubtful], confidence=0.8)
+    assert "rises by 0.7 points (80 % interval" in told
+    assert headline([doubtful]).startswith("no gain could be shown")
+
+
 def test_noise_is_no_gain() -> None:
     sentence = headline([comparison(0.003, noise=3), comparison(0.001, noise=3, ratio=5)])
     assert sentence.startswith("no gain could be shown: the largest change of macro-F1 is +0.3")

@@ -1,5 +1,7 @@
 """Class names on their way in and out: those offered to the expert, and those of a detector."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,6 +45,19 @@ def test_a_class_that_nobody_has_found_can_be_chosen(name, file, tmp_path):
     pd.DataFrame({"cell_id": asked, "label": ["fern_cell", "ART"]}).to_csv(answers, index=False)
     labels = read_answers(answers, "csv", queue)
     assert list(labels.values()) == ["fern_cell", "artefact"]
+
+
+def test_a_name_of_the_vocabulary_becomes_what_the_manifest_calls_it(tmp_path):
+    cells, embeddings = make(tmp_path, images=False)
+    cells["label"] = cells["label"].replace("monocyte", "MON")
+    embeddings = replace(embeddings, rows=embeddings.rows.assign(label=cells["label"]))
+    queue = build_queue(cells, embeddings, plan())
+    assert "monocyte" not in queue.classes  # else this could not fail
+    answers = tmp_path / "answers.csv"
+    asked = queue.table["cell_id"][:3]
+    typed = ["monocyte", "MO", "basophil"]
+    pd.DataFrame({"cell_id": asked, "label": typed}).to_csv(answers, index=False)
+    assert list(read_answers(answers, "csv", queue).values()) == ["MON", "MON", "basophil"]
 
 
 @pytest.mark.parametrize("name", ["", " blast", "unlabelled"])

@@ -155,6 +155,16 @@ def test_overlapping_boxes_and_equal_embeddings_are_one_cell():
     assert repeats_of(U, U[:1], min_cosine=0.999).tolist() == [0, 4]
 
 
+def test_many_cells_are_remembered_one_by_one():
+    U = unit(np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32))
+    U[200:] = U[:200]
+    twins = TwinFilter(U, [""] * 400, np.full((400, 4), np.nan), min_cosine=0.9999, min_iou=0.5)
+    for i in range(200):
+        assert not twins.repeats(i)
+        twins.take(i)
+    assert all(twins.repeats(i) for i in range(200, 400))
+
+
 def test_a_labelled_box_is_not_asked_again():
     U = unit(np.random.default_rng(0).normal(size=(1, 8)).astype(np.float32))
     boxes = np.asarray([[0, 0, 10.0, 10]])

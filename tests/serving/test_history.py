@@ -10,7 +10,7 @@ from bloomdiff.cli import app
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.errors import InputError
 from bloomdiff.experiments.runs_table import sweep_scores
-from bloomdiff.experiments.scores import SCORES
+from bloomdiff.experiments.scores import SCORES, is_score
 from bloomdiff.experiments.summary import summarise
 from bloomdiff.experiments.tracking_client import client_of
 from bloomdiff.files import write_yaml
@@ -33,7 +33,7 @@ def expected_table(project):
         confidence=params.report.confidence,
         beforehand=(params.report.generator, params.report.ratio),
     )
-    return text_table(*ratio_grid(table)), sentence
+    return text_table(*ratio_grid(table, params.report.confidence)), sentence
 
 
 def test_the_store_alone_tells_the_curves(swept, tmp_path, no_server):
@@ -54,8 +54,12 @@ def test_the_store_alone_tells_the_curves(swept, tmp_path, no_server):
 def test_what_no_run_tells_is_one_line(swept, project, tmp_path, no_server):
     with pytest.raises(InputError, match=r"'nothing'.*no score.*macro_f1"):
         compare(swept, "nothing", tmp_path / "curves.png")
-    with pytest.raises(InputError, match=r"'macro_f1_nothing'.*in no run.*macro_f1"):
+    with pytest.raises(InputError, match=r"'macro_f1_nothing'.*in no run.*macro_f1") as caught:
         compare(swept, "macro_f1_nothing", tmp_path / "curves.png")
+    # What is offered instead is what would be taken.
+    offered = str(caught.value).split("name one of: ")[1].split(", ")
+    assert {"macro_f1", "log_loss"} <= set(offered)
+    assert all(is_score(name) for name in offered)
     with pytest.raises(InputError, match="no finished sweep"):
         compare(project, "macro_f1", tmp_path / "curves.png")
     assert not (tmp_path / "curves.png").exists()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bloomdiff.errors import InputError
 from bloomdiff.experiments.lineage import inputs_digest, stage_names
 from bloomdiff.experiments.parents import CURVE, FINISHED, PARENT, RESTORED, TRIAL, search
+from bloomdiff.experiments.scores import is_score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,7 +109,7 @@ def sweep_scores(client: Any, experiment_id: str, root: Path, metric: str) -> pd
         raise InputError("the tracker", "holds no finished sweep", "run `dvc repro` first")
     query = f"tags.`{PARENT}` = '{parent.info.run_id}' and tags.kind = 'sweep'"
     runs = search(client, experiment_id, query)
-    known = sorted({name for run in runs for name in run.data.metrics})
+    known = sorted({name for run in runs for name in run.data.metrics if is_score(name)})
     if metric not in known:
         raise InputError(f"metric {metric!r}", "is in no run", f"name one of: {', '.join(known)}")
     rows = [{**run.data.params, metric: run.data.metrics.get(metric)} for run in runs]

@@ -59,6 +59,15 @@ def score_of(metric: str) -> Score:
         It is no score: `temperature`, or a number of classes.
     """
     for name, score in SCORES.items():
-        if metric == name or metric.startswith(f"{name}_"):
+        if _is_of(metric, name):
             return score
     raise InputError(f"metric {metric!r}", "is no score", f"name one of: {', '.join(SCORES)}")
+
+
+def is_score(metric: str) -> bool:
+    """Whether `score_of` knows how to read a metric."""
+    return any(_is_of(metric, name) for name in SCORES)
+
+
+def _is_of(metric: str, name: str) -> bool:
+    return metric == name or metric.startswith(f"{name}_")

@@ -96,7 +96,7 @@ def summarise(
     allocation
         How the synthetic rows were shared among the classes, for the sentence.
     confidence
-        Coverage of the intervals.
+        Coverage of the intervals; one less it is the tests' error rate.
     beforehand
         Generator and ratio of the one comparison that was named before the results were seen. It
         is tested alone; all the others share Holm's correction, which with few folds hardly
@@ -137,7 +137,9 @@ def summarise(
     keys = zip(table["generator"], table["ratio"].astype(float), strict=True)
     table["p_holm"] = [adjusted.get(key, math.nan) for key in keys]
     named = [c for c in comparisons if (c.generator, c.ratio) == beforehand]
-    alone, together = (headline(family, score=name) for family in (named, comparisons))
+    alone, together = (
+        headline(family, score=name, confidence=confidence) for family in (named, comparisons)
+    )
     return table, f"Named beforehand: {alone}. All together: {together}."
 
 

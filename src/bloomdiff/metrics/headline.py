@@ -42,11 +42,11 @@ def adjust(comparisons: Sequence[Comparison]) -> list[float]:
 
 
 def headline(
-    comparisons: Sequence[Comparison], *, score: str = "macro-F1", alpha: float = 0.05
+    comparisons: Sequence[Comparison], *, score: str = "macro-F1", confidence: float = 0.95
 ) -> str:
     """One sentence on the whole family of comparisons.
 
-    The comparison with the largest gain among those whose adjusted p-value is below `alpha` speaks;
+    The comparison with the largest gain among those whose adjusted p-value is low enough speaks;
     without one, the sentence says that no gain could be shown and names the largest gain seen. The
     interval is the comparison's own; being the best of many, it is an optimistic pick, which is
     why the number of comparisons and the adjusted p-value stand beside it.
@@ -57,8 +57,8 @@ def headline(
         All cells of generator × ratio that were run: leaving some out makes the test too kind.
     score
         Name of the score, which is in shares (0 to 1); points are hundredths.
-    alpha
-        Family-wise error rate.
+    confidence
+        Coverage of the comparisons' intervals; one less it is the family-wise error rate.
 
     Returns
     -------
@@ -68,18 +68,17 @@ def headline(
     """
     if not comparisons:
         return f"no gain could be shown in {score}: nothing was compared"
-    adjusted = adjust(comparisons)
+    adjusted, alpha = adjust(comparisons), 1 - confidence
     pairs = list(zip(comparisons, adjusted, strict=True))
     gains = [(c, p) for c, p in pairs if p < alpha and c.difference.mean > 0]
     losses = [(c, p) for c, p in pairs if p < alpha and c.difference.mean < 0]
     if gains:
         best, p = max(gains, key=lambda pair: pair[0].difference.mean)
-        return _sentence(best, p, len(pairs), score, "rises")
+        return _sentence(best, p, len(pairs), score, "rises", confidence)
     if losses and len(losses) == len(pairs):
         least, p = max(losses, key=lambda pair: pair[0].difference.mean)
-        return (
-            f"every setting loses; the mildest: {_sentence(least, p, len(pairs), score, 'falls')}"
-        )
+        mildest = _sentence(least, p, len(pairs), score, "falls", confidence)
+        return f"every setting loses; the mildest: {mildest}"
     best, p = max(pairs, key=lambda pair: pair[0].difference.mean)
     if not np.isfinite(p):
         return (
@@ -89,7 +88,7 @@ def headline(
     return (
         f"no gain could be shown: the largest change of {score} is "
         f"{_points(best.difference.mean):+.1f} points ({best.generator}, {best.setting}; "
-        f"{_evidence(best, p, len(pairs))})"
+        f"{_evidence(best, p, len(pairs), confidence)})"
     )
 
 
@@ -99,7 +98,12 @@ def _points(share: float) -> float:
 
 
 def _evidence(
-    comparison: Comparison, p: float, n_comparisons: int, *, falling: bool = False
+    comparison: Comparison,
+    p: float,
+    n_comparisons: int,
+    confidence: float,
+    *,
+    falling: bool = False,
 ) -> str:
     d = comparison.difference
     low, high = (-d.high, -d.low) if falling else (d.low, d.high)
@@ -108,14 +112,21 @@ def _evidence(
     adjusted = "Holm-adjusted " if n_comparisons > 1 else ""
     seeds = f"{d.n_seeds} seed" if d.n_seeds == 1 else f"{d.n_seeds} seeds"
     return (
-        f"95 % interval {_points(low):.1f} to {_points(high):.1f}; "
+        f"{100 * confidence:g} % interval {_points(low):.1f} to {_points(high):.1f}; "
         f"{d.n_folds} folds × {seeds}; {adjusted}{p_text}{family}"
     )
 
 
-def _sentence(comparison: Comparison, p: float, n_comparisons: int, score: str, verb: str) -> str:
+def _sentence(
+    comparison: Comparison,
+    p: float,
+    n_comparisons: int,
+    score: str,
+    verb: str,
+    confidence: float,
+) -> str:
     size = abs(_points(comparison.difference.mean))
-    evidence = _evidence(comparison, p, n_comparisons, falling=verb == "falls")
+    evidence = _evidence(comparison, p, n_comparisons, confidence, falling=verb == "falls")
     return (
         f"{comparison.generator}: at {comparison.setting}, {score} {verb} by {size:.1f} points "
         f"({evidence})"

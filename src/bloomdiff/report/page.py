@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bloomdiff.report.tables import LEGEND, markdown_table, ratio_grid
+from bloomdiff.report.tables import legend, markdown_table, ratio_grid
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ def page(
     parts += [f"> **Warning:** {line}" for line in warnings]
     parts += ["![macro-F1 against the ratio](ratio_curves.png)"]
     for number, (name, table) in enumerate(summaries.items()):
-        head, rows = ratio_grid(table)
+        head, rows = ratio_grid(table, confidence)
         title = f"## Macro-F1 (points) by ratio: {name}"
         title += " (primary)" if number == 0 else ""
         parts += [title, markdown_table(head, rows)]
-    parts += [f"Mean and {percent} interval over folds; {LEGEND}."]
+    parts += [f"Mean and {percent} interval over folds; {legend(confidence)}."]
     parts += [section.markdown() for section in sections]
     rows = [[name, str(c["cells"]), str(c["groups"])] for name, c in counts.items()]
     parts += ["## Cells", markdown_table(["class", "cells", "groups"], rows)]

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 import pandas as pd
 
 
-def ratio_grid(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+def ratio_grid(table: pd.DataFrame, confidence: float) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the table of generators against ratios: mean and interval, in points.
 
     Parameters
     ----------
     table
         Of `bloomdiff.experiments.summary.summarise`.
+    confidence
+        Coverage of its intervals; one less it is the error rate behind the marks.
     """
     ratios = sorted({str(r) for r in table["ratio"] if float(r) > 0}, key=float)
     names = [f"ratio {r}" if r != "inf" else "synthetic only" for r in ratios]
@@ -23,7 +25,8 @@ def ratio_grid(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     for name in [n for n in table["generator"].unique() if n != "none"]:
         part = table[table["generator"] == name].set_index("ratio")
         cells = [
-            interval(part.loc[r]) + mark(part.loc[r]) if r in part.index else "" for r in ratios
+            interval(part.loc[r]) + mark(part.loc[r], confidence) if r in part.index else ""
+            for r in ratios
         ]
         rows.append([str(name), "", *cells])
     return ["generator", "ratio 0", *names], rows
@@ -36,9 +39,9 @@ def interval(row: pd.Series) -> str:
     return f"{100 * row['mean']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
 
 
-def mark(row: pd.Series) -> str:
+def mark(row: pd.Series, confidence: float) -> str:
     """`+` or `-` where the paired difference to real-only holds after Holm's correction."""
-    if not row["p_holm"] < 0.05:
+    if not row["p_holm"] < 1 - confidence:
         return ""
     return " +" if row["gain"] > 0 else " -"
 
@@ -86,7 +89,12 @@ def change(row: pd.Series, name: str, *, scale: float = 1.0) -> str:
     return f"{mean} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-LEGEND = "+ / -: the paired difference to real cells only is not zero (Holm-adjusted p < 0.05)"
+def legend(confidence: float) -> str:
+    """What the marks of `ratio_grid` mean."""
+    return (
+        "+ / -: the paired difference to real cells only is not zero "
+        f"(Holm-adjusted p < {1 - confidence:.3g})"
+    )
 
 
 def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -94,7 +94,7 @@ def select(
         An empty pool, rows that are not finite, labels that are empty or unknown, or
         probabilities that are none; each names the row.
     """
-    situation = _situation(
+    situation = situation_of(
         X_pool, X_labelled, y_labelled, seed, proba=proba, classes=classes, X_pending=X_pending
     )
     if not 1 <= n <= len(situation.X):
@@ -127,7 +127,7 @@ def rank(situation: Situation, strategy: str, params: dict[str, Any] | None, n: 
     return made.rank(situation, n)
 
 
-def _situation(
+def situation_of(
     X_pool: npt.ArrayLike,
     X_labelled: npt.ArrayLike | None,
     y_labelled: npt.ArrayLike | None,
@@ -137,6 +137,7 @@ def _situation(
     classes: Sequence[str] | None,
     X_pending: npt.ArrayLike | None,
 ) -> Situation:
+    """What a strategy is shown, checked: parameters and errors are those of `select`."""
     X = _rows(X_pool, "pool", None)
     if not len(X):
         raise InputError("the pool", "holds no cell", "give cells without a label")

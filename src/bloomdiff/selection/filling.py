@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bloomdiff.errors import ParameterError
-from bloomdiff.selection.core import Choice, _situation, select
+from bloomdiff.selection.core import Choice, select, situation_of
 from bloomdiff.selection.geometry import Doubles, Floats, Index
 from bloomdiff.selection.limits import Gate, Limits
 from bloomdiff.selection.pool import Pool
@@ -145,7 +145,7 @@ class _Shut:
         """Likeliest class of each cell of the pool, as every round's ranking tells it."""
         everything = np.arange(len(self._pool.cells))
         X, known = _known(self._pool, everything)
-        situation = _situation(X, seed=self._seed, X_pending=None, **known)
+        situation = situation_of(X, seed=self._seed, X_pending=None, **known)
         names = np.asarray(situation.classes)[situation.proba.argmax(axis=1)]
         return pd.Series(names, index=self._pool.place.index, dtype=str)
 

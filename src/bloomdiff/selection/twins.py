@@ -44,22 +44,25 @@ class TwinFilter:
     ) -> None:
         self._X, self._field, self._boxes = X, field, boxes
         self._min_cosine, self._min_iou = min_cosine, min_iou
-        self._rows: list[Floats] = []
+        self._rows: Floats = np.empty((0, X.shape[1]), dtype=X.dtype)
+        self._n = 0
         self._in_field: defaultdict[str, list[Doubles]] = defaultdict(list)
 
     def repeats(self, i: int) -> bool:
         """Whether a cell that was taken before shows the same as cell `i` of the pool."""
-        if (
-            self._rows
-            and float((np.stack(self._rows) @ self._direction(i)).max()) >= self._min_cosine
-        ):
+        taken = self._rows[: self._n]
+        if len(taken) and float((taken @ self._direction(i)).max()) >= self._min_cosine:
             return True
         boxes = self._in_field[self._field[i]] if self._field[i] else []
         return bool(boxes) and bool((iou(self._boxes[i], np.stack(boxes)) >= self._min_iou).any())
 
     def take(self, i: int) -> None:
         """Remember cell `i` of the pool."""
-        self._rows.append(self._direction(i))
+        if self._n == len(self._rows):  # room for twice as many: to copy at each would be square
+            room = np.empty((max(64, self._n), self._X.shape[1]), dtype=self._X.dtype)
+            self._rows = np.concatenate([self._rows, room])
+        self._rows[self._n] = self._direction(i)
+        self._n += 1
         if self._field[i]:
             self._in_field[self._field[i]].append(self._boxes[i])
 

@@ -34,7 +34,7 @@ from bloomdiff.report.explorer.scene import full_name
 from bloomdiff.report.fidelity_sections import fidelity_sections
 from bloomdiff.report.page import Section
 from bloomdiff.report.render_section import render_section
-from bloomdiff.report.tables import LEGEND, at_ratio, method_name, ratio_grid
+from bloomdiff.report.tables import at_ratio, legend, method_name, ratio_grid
 from bloomdiff.report.usefulness_sections import (
     calibration_section,
     class_section,
@@ -85,8 +85,8 @@ def explorer_page(
     told_above = {calibration.title, by_class.title}
     caution = caution_section(tables["caution"])
     images = render_section(read_json(project.render_report), params.report.confidence)
-    head, rows = ratio_grid(summary)
-    grid = Section("Macro-F1 by ratio", f"{LEGEND}.", head, rows)
+    head, rows = ratio_grid(summary, params.report.confidence)
+    grid = Section("Macro-F1 by ratio", f"{legend(params.report.confidence)}.", head, rows)
     chosen = at_ratio(predictions, ratio)
     return render(
         Page(

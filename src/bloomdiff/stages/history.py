@@ -20,7 +20,7 @@ from bloomdiff.experiments.tracking_client import open_store
 from bloomdiff.experiments.tracking_restored import log_restored
 from bloomdiff.files import atomic_file
 from bloomdiff.report.figures import ratio_curves
-from bloomdiff.report.tables import LEGEND, ratio_grid, text_table
+from bloomdiff.report.tables import legend, ratio_grid, text_table
 from bloomdiff.stages.children import curve_runs, sweep_runs, training_counts
 from bloomdiff.stages.project import Project
 
@@ -85,10 +85,13 @@ def compare(project: Project, metric: str, picture: Path) -> str:
     title = f"{scores['classifier'].iloc[0]} classifier"
     with atomic_file(picture) as temporary:
         ratio_curves(table, temporary, score=metric, title=title)
-    percent = f"{100 * params.report.confidence:g} %"
+    confidence = params.report.confidence
+    percent = f"{100 * confidence:g} %"
     told = f"{metric} in {score.points}, mean [{percent} interval], {title}"
-    legend = LEGEND if score.larger_is_better else f"{LEGEND}; + is better, the score falls"
-    return "\n".join([told, text_table(*ratio_grid(table)), legend, sentence])
+    key = legend(confidence)
+    if not score.larger_is_better:
+        key += "; + is better, the score falls"
+    return "\n".join([told, text_table(*ratio_grid(table, confidence)), key, sentence])
 
 
 def _check_picture(path: Path) -> None:

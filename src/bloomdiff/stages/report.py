@@ -24,7 +24,7 @@ from bloomdiff.report.fidelity_sections import fidelity_sections
 from bloomdiff.report.figures import confusion_figure, ratio_curves
 from bloomdiff.report.page import page
 from bloomdiff.report.render_section import render_section
-from bloomdiff.report.tables import LEGEND, at_ratio, ratio_grid, text_table
+from bloomdiff.report.tables import at_ratio, legend, ratio_grid, text_table
 from bloomdiff.report.usefulness_sections import usefulness_sections
 from bloomdiff.stages.explorer import explorer_page
 from bloomdiff.stages.project import Project
@@ -53,13 +53,14 @@ def run(project: Project, run: StageRun) -> None:
             beforehand=(params.report.generator, params.report.ratio),
         )
     tables = report_tables(project, results, summaries)
-    head, rows = ratio_grid(summaries[primary])
+    confidence = params.report.confidence
+    head, rows = ratio_grid(summaries[primary], confidence)
     title = (
-        f"Macro-F1 in points, mean [{100 * params.report.confidence:g} % interval], "
+        f"Macro-F1 in points, mean [{100 * confidence:g} % interval], "
         f"{primary} classifier, on real test cells only"
     )
-    text = "\n".join([title, text_table(head, rows), LEGEND, sentences[primary]])
-    images = render_section(read_json(project.render_report), params.report.confidence)
+    text = "\n".join([title, text_table(head, rows), legend(confidence), sentences[primary]])
+    images = render_section(read_json(project.render_report), confidence)
     told = facts(results.scores, prepared, embeddings.header)
     warned = warnings(prepared, params.encoder)
     with atomic_dir(project.report, stale="*") as folder:
@@ -78,7 +79,7 @@ def run(project: Project, run: StageRun) -> None:
                 facts=told,
                 warnings=warned,
                 counts=prepared["classes"],
-                confidence=params.report.confidence,
+                confidence=confidence,
             ),
             encoding="utf-8",
         )

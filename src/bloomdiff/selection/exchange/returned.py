@@ -24,8 +24,8 @@ BOX = ["box_x", "box_y", "box_width", "box_height"]
 def read_answers(path: Path, kind: str, queue: Queue) -> dict[str, str]:
     """Labels by cell, from a file of format `kind`.
 
-    Classes are those of the queue, or names or codes of the vocabulary, which are brought to its
-    names.
+    Classes are those of the queue, or names or codes of the vocabulary, which are brought to the
+    queue's name of the same class, or where it has none to the vocabulary's.
 
     Raises
     ------
@@ -81,7 +81,9 @@ def _class(answer: Answer, classes: Sequence[str]) -> str:
     if answer.label in classes:
         return answer.label
     if name := known_name(answer.label):
-        return name
+        # A manifest may call the class by a source's code: two names would make it two classes.
+        alike = [known for known in classes if known_name(known) == name]
+        return alike[0] if len(alike) == 1 else name
     names = sorted({*classes, *VOCABULARY})
     raise InputError(
         answer.where, f"class {answer.label!r} is unknown", nearest(answer.label, names)
