@@ -54,6 +54,8 @@ class Method:
     behind
         For a generator: by classifier, settings of it and the level to which synthetic rows fill
         the classes; `BEHIND` and `FILL` where a classifier is not named.
+    drawn
+        By classifier, hyper-parameters with which the rows for it are drawn, beside `params`.
     own
         For a classifier by itself: the classifiers that it runs as, with their configurations.
     ours
@@ -69,6 +71,7 @@ class Method:
     inner: Values = field(default_factory=dict)
     pool: bool = False
     behind: Mapping[str, Sequence[Option]] = field(default_factory=dict)
+    drawn: Mapping[str, Values] = field(default_factory=dict)
     own: Mapping[str, Sequence[Values]] = field(default_factory=dict)
     ours: bool = False
     view_rows: bool = False
@@ -90,6 +93,10 @@ class Method:
         if classifier in self.behind:
             return list(self.behind[classifier])
         return [(values, level) for values in BEHIND[classifier] for level in FILL]
+
+    def draw(self, classifier: str) -> Values:
+        """Hyper-parameters of the generator that draws rows for a classifier."""
+        return {**self.params, **self.drawn.get(classifier, {})}
 
     def amount(self, classifier: str) -> int:
         """Synthetic rows a class that are drawn, of which a configuration takes the first."""
@@ -143,6 +150,21 @@ _BEHIND: dict[str, Mapping[str, Sequence[Option]]] = {
 }
 
 
+# How far rows scatter, chosen for each classifier on the same sets: ours in the directions in which
+# the classes do not differ, those of a rival as its own hyper-parameter has it.
+_SCATTER: dict[str, Values] = {
+    "logistic": {"nuisance_scale": 3.0},
+    "knn": {"nuisance_scale": 0.3},
+    "mlp": {"nuisance_scale": 3.0},
+}
+_DRAWN: dict[str, Mapping[str, Values]] = {
+    "kde": {"logistic": {"bandwidth": 2.0}, "knn": {"bandwidth": 2.0}},
+    "distribution-calibration": {"logistic": {"alpha": 3.0}},
+    "jitter": {"knn": {"scale": 0.1}},
+    "mixup": {"knn": {"alpha": 0.2}},
+    "gaussian": {"knn": {"shrinkage": 0.1}},
+}
+SCATTERED = "diffusion, scattered"
 VIEW_ROWS = "views as rows"
 _PARAMS: dict[str, Values] = {"forest-diffusion": FEWER_TREES}
 RIVALS = (*SHALLOW, "latent-ddim", "forest-diffusion", "ctgan", "tvae", "gaussian-copula")
@@ -154,10 +176,24 @@ METHODS = {
         Method(VIEW_ROWS, own=PLAIN, view_rows=True),
         Method("manifold mixup", own={"mlp": _MANIFOLD_MIXUP}),
         *(
-            Method(name, name, _PARAMS.get(name, {}), behind=_BEHIND.get(name, {}))
+            Method(
+                name,
+                name,
+                _PARAMS.get(name, {}),
+                behind=_BEHIND.get(name, {}),
+                drawn=_DRAWN.get(name, {}),
+            )
             for name in RIVALS
         ),
         Method("diffusion", "diffusion", inner=_NO_NETWORK, behind=_MANY, ours=True),
+        Method(
+            SCATTERED,
+            "diffusion",
+            inner=_NO_NETWORK,
+            behind=_MANY,
+            drawn=_SCATTER,
+            ours=True,
+        ),
         Method("diffusion classifier", own={"diffusion": _OURS[False]}, ours=True),
         Method(
             "retrieval + pool",

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from augmenters_data import REGIMES
 from augmenters_goals import (
+    BESIDE,
     NAMED,
-    OWN_BAYES,
     Interval,
     Pair,
     Wide,
@@ -27,7 +27,7 @@ from augmenters_goals import (
 from augmenters_views import FEW, REAL, compare, points
 from bloomdiff.metrics.statistics import Difference
 
-OURS = {pool: [NAMED[pool], *(name for name, p in OWN_BAYES if p == pool)] for pool in NAMED}
+OURS = {pool: [NAMED[pool], *(name for name, p in BESIDE if p == pool)] for pool in NAMED}
 ABOUT = (
     "Mean over the sets of a regime, division by division. The rival is one method for all sets,"
     " the one with the highest mean over them, picked afterwards in its favour. Intervals as above."
@@ -64,7 +64,7 @@ class Gain:
         return f"{points(self.difference)} [{span(self.resampled)}]"
 
 
-def regimes_section(pairs: Sequence[Pair]) -> list[str]:
+def regimes_section(pairs: Sequence[Pair], title: str = "") -> list[str]:
     """A line for each of ours, and a table without and one with the pool; none for one set."""
     sets = {r: [scored for _, of, scored in pairs if of == r] for r in REGIMES}
     sets = {regime: scored for regime, scored in sets.items() if len(scored) > 1}
@@ -86,7 +86,7 @@ def regimes_section(pairs: Sequence[Pair]) -> list[str]:
         if len(heads) > 2:
             tables += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
             tables += [f"| {' | '.join(cells)} |" for cells in rows.values()]
-    return ["## Regime by regime", "", ABOUT, "", *lines, *tables] if lines else []
+    return [f"## Regime by regime{title}", "", ABOUT, "", *lines, *tables] if lines else []
 
 
 def _duel(sets: Sequence[Wide], name: str, pool: bool) -> tuple[Gain | None, Gain] | None:

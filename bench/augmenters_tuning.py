@@ -8,7 +8,7 @@ configuration stands.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from bloomdiff.data.folds import inner_folds
 from bloomdiff.data.partition import unseen_pool
 from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.generators import make_generator
+from bloomdiff.generators.base import Generator
 from bloomdiff.metrics.classification import score_classification
 
 Scores = dict[str, float]
@@ -33,12 +34,19 @@ def compete(method: Method, parts: Parts, classifiers: Sequence[str], seed: int)
     labelled = parts.labelled
     folds = inner_folds(labelled, 2, seed)
     cheap = replace(method, params={**method.params, **method.inner})
+    runs = method.runs(classifiers)
     inner = [
-        Trained(cheap, labelled.take(fit), pool and unseen_pool(pool, labelled.take(held)), seed)
+        Trained(
+            cheap,
+            labelled.take(fit),
+            pool and unseen_pool(pool, labelled.take(held)),
+            seed,
+            runs.values(),
+        )
         for fit, held in folds
     ]
-    outer = Trained(method, labelled, pool, seed)
-    for column, classifier in method.runs(classifiers).items():
+    outer = Trained(method, labelled, pool, seed, runs.values())
+    for column, classifier in runs.items():
         begun = time.perf_counter()
         options = method.configurations(classifier)
         means = np.zeros(len(options))
@@ -58,23 +66,35 @@ def compete(method: Method, parts: Parts, classifiers: Sequence[str], seed: int)
 
 
 class Trained:
-    """A method's generator, if it has one, fitted on labelled rows and perhaps a pool."""
+    """A method's generator, if it has one, fitted on labelled rows and perhaps a pool.
+
+    Rows are drawn for the given classifiers.
+    """
 
     def __init__(
-        self, method: Method, labelled: EmbeddingSet, pool: EmbeddingSet | None, seed: int
+        self,
+        method: Method,
+        labelled: EmbeddingSet,
+        pool: EmbeddingSet | None,
+        seed: int,
+        classifiers: Iterable[str] = tuple(PLAIN),
     ) -> None:
         self.method, self.labelled, self.seed = method, labelled, seed
         self.pool = pool if pool is not None and len(pool) else None
-        self._drawn: dict[int, SyntheticSet] = {}
+        self._drawn: dict[str, SyntheticSet] = {}
         self.whitening = None if method.view_rows else ViewWhitening.of(labelled, self.pool)
         begun = time.perf_counter()
         if method.generator:
-            generator = make_generator(method.generator, dict(method.params), seed=seed)
-            generator.fit_cells(labelled, labelled.take([]) if self.pool is None else self.pool)
-            # The draw of one classifier does not depend on how much another asks for.
-            for amount in {method.amount(classifier) for classifier in (*PLAIN, *method.behind)}:
-                asked = np.repeat(np.unique(labelled.label), amount)
-                self._drawn[amount] = generator.synthesize(asked, seed=seed)
+            fitted: dict[str, Generator] = {}
+            for classifier in classifiers:
+                params = dict(method.draw(classifier))
+                if (key := repr(params)) not in fitted:
+                    none = labelled.take([])
+                    fitted[key] = make_generator(method.generator, params, seed=seed).fit_cells(
+                        labelled, none if self.pool is None else self.pool
+                    )
+                asked = np.repeat(np.unique(labelled.label), method.amount(classifier))
+                self._drawn[classifier] = fitted[key].synthesize(asked, seed=seed)
         self.seconds = time.perf_counter() - begun
 
     def score(self, classifier: str, values: Values, level: int, test: EmbeddingSet) -> Scores:
@@ -99,7 +119,7 @@ class Trained:
         """Synthetic rows that fill every class up to `level`; None where none is missing."""
         if self.method.view_rows:
             return _views_of(self.labelled)
-        synthetic = self._drawn.get(self.method.amount(classifier))
+        synthetic = self._drawn.get(classifier)
         if synthetic is None:
             return None
         names, counts = np.unique(self.labelled.label, return_counts=True)

@@ -11,7 +11,7 @@ import pytest
 from augmenters import KEY, missing, run_unit
 from augmenters_data import REGIMES, Regime, divide
 from augmenters_goals import best_rival, bootstrap, goals_section, pairs_of
-from augmenters_methods import BEHIND, BUDGET, FILL, METHODS, PLAIN, Method
+from augmenters_methods import BEHIND, BUDGET, FILL, METHODS, PLAIN, SCATTERED, Method
 from augmenters_regimes import regimes_section
 from augmenters_summary import _preamble, _ranks, summarise
 from augmenters_tuning import Trained, compete
@@ -92,6 +92,24 @@ def test_what_one_classifier_asks_for_changes_no_other(cells: EmbeddingSet) -> N
     assert asks.amount("logistic") > asks.amount("knn") == does_not.amount("logistic")
     drawn = [Trained(m, labelled, None, 0).filled(100, "knn") for m in (asks, does_not)]
     np.testing.assert_array_equal(*(rows.X for rows in drawn if rows is not None), strict=True)
+
+
+def test_rows_are_drawn_for_each_classifier(cells: EmbeddingSet) -> None:
+    labelled = divide(cells, REGIMES["5-shot"], 0).labelled
+    plain, method = METHODS["diffusion"], METHODS[SCATTERED]
+    spread = {}
+    for classifier in ("logistic", "knn"):
+        found = []
+        for one in (plain, method):
+            rows = Trained(one, labelled, None, 0, [classifier]).filled(100, classifier)
+            assert rows is not None
+            own = rows.X[rows.label == "a"]
+            found.append((own.mean(axis=0), own.std(axis=0).mean()))
+        # The same draws, farther from or nearer to the same mean.
+        np.testing.assert_allclose(found[0][0], found[1][0], atol=0.5)
+        spread[classifier] = found[1][1] / found[0][1]
+    assert spread["logistic"] > 1.5
+    assert spread["knn"] < 0.9
 
 
 def test_scores_are_taken_up_and_summarised(cells: EmbeddingSet, tmp_path) -> None:
