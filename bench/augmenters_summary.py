@@ -22,18 +22,19 @@ def summarise(folder: Path) -> str:
         raise SystemExit(f"{folder / 'scores.parquet'}: no scores of `{REAL}` to compare with")
     scores["regime"] = pd.Categorical(scores["regime"], list(REGIMES), ordered=True)
     lines = ["# Ways to make up for few labelled cells", "", _preamble(scores)]
-    unseen = scores[~scores["data"].str.removesuffix(WITH_VIEWS).isin(CHOSEN_ON)]
     primary = scores[scores["classifier"] == "logistic"]
+    unseen = scores[~scores["data"].str.removesuffix(WITH_VIEWS).isin(CHOSEN_ON)]
     claimed = unseen[unseen["classifier"] == "logistic"]
     if len(claimed):
-        with_views = claimed["data"].str.endswith(WITH_VIEWS)
-        lines += ["", *goals_section(claimed[~with_views])]
-        lines += ["", *regimes_section(pairs_of(claimed[~with_views]))]
-        nearest = unseen[unseen["classifier"] == "knn"]
-        nearest = nearest[~nearest["data"].str.endswith(WITH_VIEWS)]
-        lines += ["", *regimes_section(pairs_of(nearest), ", behind k-NN")]
+        without_views = unseen[~unseen["data"].str.endswith(WITH_VIEWS)]
+        logistic, knn = (
+            without_views[without_views["classifier"] == name] for name in ("logistic", "knn")
+        )
+        lines += ["", *goals_section(logistic)]
+        lines += ["", *regimes_section(pairs_of(logistic))]
+        lines += ["", *regimes_section(pairs_of(knn), ", behind k-NN")]
         for pool in (False, True):
-            lines += ["", *_ranks(claimed[~with_views], pool, folder)]
+            lines += ["", *_ranks(logistic, pool, folder)]
         elsewhere = claimed["data"].str.removesuffix(WITH_VIEWS).isin(ACROSS)
         lines += views_section(claimed[~elsewhere], folder / "views.png")
         lines += views_section(

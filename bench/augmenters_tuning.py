@@ -86,15 +86,19 @@ class Trained:
         begun = time.perf_counter()
         if method.generator:
             fitted: dict[str, Generator] = {}
+            drawn: dict[tuple[str, int], SyntheticSet] = {}
+            unlabelled = labelled.take([]) if self.pool is None else self.pool
             for classifier in classifiers:
-                params = dict(method.draw(classifier))
-                if (key := repr(params)) not in fitted:
-                    none = labelled.take([])
-                    fitted[key] = make_generator(method.generator, params, seed=seed).fit_cells(
-                        labelled, none if self.pool is None else self.pool
-                    )
-                asked = np.repeat(np.unique(labelled.label), method.amount(classifier))
-                self._drawn[classifier] = fitted[key].synthesize(asked, seed=seed)
+                params, amount = dict(method.draw(classifier)), method.amount(classifier)
+                key = repr(params)
+                if key not in fitted:
+                    generator = make_generator(method.generator, params, seed=seed)
+                    fitted[key] = generator.fit_cells(labelled, unlabelled)
+                # The draw of one classifier does not depend on how much another asks for.
+                if (key, amount) not in drawn:
+                    asked = np.repeat(np.unique(labelled.label), amount)
+                    drawn[key, amount] = fitted[key].synthesize(asked, seed=seed)
+                self._drawn[classifier] = drawn[key, amount]
         self.seconds = time.perf_counter() - begun
 
     def score(self, classifier: str, values: Values, level: int, test: EmbeddingSet) -> Scores:
