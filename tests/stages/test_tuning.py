@@ -62,6 +62,25 @@ def test_stage_takes_up_what_the_command_found(project):
     assert written["r0f0"]["none"]["study"] is None
 
 
+def test_what_is_given_stays_and_the_rest_is_tuned(project):
+    set_params(project, "generators", jitter={"scale": 3.0})
+    opened = set_params(project, "sweep", classifiers={"knn": {"k": 4}, "logistic": {"C": 7.0}})
+    run_stage("tune_generator", opened.root)
+    run_stage("tune_classifier", opened.root)
+    generators, classifiers = map(read_yaml, (opened.generator_params, opened.classifier_params))
+    for fold in ("r0f0", "r0f1"):
+        assert generators[fold]["jitter"]["params"] == {"scale": 3.0}
+        assert classifiers[fold]["logistic"]["params"] == {"C": 7.0}
+        assert generators[fold]["jitter"]["study"] is classifiers[fold]["logistic"]["study"] is None
+        assert generators[fold]["smote"]["study"] is not None
+        assert set(classifiers[fold]["knn"]["params"]) == {"k", "metric"}
+        assert classifiers[fold]["knn"]["params"]["k"] == 4
+    knn = [study for name, study in studies_of(opened).items() if name.startswith("classifier-knn")]
+    assert [set(trial.params) for study in knn for trial in study.trials] == [{"metric"}] * (
+        2 * opened.params.tune_classifier.n_trials
+    )
+
+
 def test_trial_and_run_name_each_other(project):
     run_stage("tune_classifier", project.root)
     runs = {run.info.run_id: run for run in runs_of(project)}

@@ -69,7 +69,7 @@ def _add(kind: str, summary: str) -> None:
             chosen = ", ".join(f"{key}={value}" for key, value in result.best_params.items())
             typer.echo(f"{task.fold}  {task.name}  {values}  ({chosen})")
         if not found:
-            typer.echo("nothing to tune: tuning is off, or no method here has a search space")
+            typer.echo("nothing to tune: tuning is off, or no hyper-parameter is left to search")
 
 
 _add("generator", "Tune the generators")

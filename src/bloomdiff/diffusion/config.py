@@ -89,7 +89,8 @@ class DiffusionConfig:
         equal ones, 1 where one class is nearly everything.
     nuisance_scale
         Factor of the spread in the directions in which the classes do not differ; 1 keeps that of
-        the data, more makes a classifier rely less on them.
+        the data, more makes a classifier rely less on them. Measured in docs/generators.md, "How
+        far rows scatter where the classes do not differ".
     guidance
         Guidance scale w: D = D_guide + w (D_class - D_guide); 1 for none.
     guide

@@ -50,8 +50,10 @@ def held_out_temperature(
     `UNTESTED` where no class has two rows; one where there is a single class, or where held-out
     rows are told apart at any temperature.
     """
-    rank = np.empty(len(y), dtype=np.intp)
     count = np.bincount(y)
+    if len(count) == 1:
+        return 1.0
+    rank = np.empty(len(y), dtype=np.intp)
     rank[np.argsort(y, kind="stable")] = np.concatenate([np.arange(m) for m in count])
     held_out = np.where(count[y] >= 2, rank % FOLDS, -1)
     scores, labels = [], []
@@ -60,8 +62,6 @@ def held_out_temperature(
         if test.any():
             scores.append(learn(X[~test], y[~test]).scores(X[test]))
             labels.append(y[test])
-    if len(count) == 1:
-        return 1.0
     if not scores:
         return UNTESTED
     score, label = np.concatenate(scores), np.concatenate(labels)

@@ -15,7 +15,14 @@ import numpy as np
 from bloomdiff.classifiers import CLASSIFIERS, make_classifier
 from bloomdiff.experiments.inner import InnerFold, InnerFolds
 from bloomdiff.experiments.ratios import Allocation, labels_wanted
-from bloomdiff.experiments.studies import Direction, report, space_table
+from bloomdiff.experiments.studies import (
+    Direction,
+    Space,
+    distributions,
+    report,
+    rest_of,
+    space_table,
+)
 from bloomdiff.generators import GENERATORS, make_generator
 from bloomdiff.generators.cell_images import CellImages
 from bloomdiff.metrics.classification import score_classification
@@ -49,8 +56,8 @@ def generator_objective(
     """Usefulness of a generator at one ratio, mean over the inner folds.
 
     The trial reports the running mean after each inner fold, so that a median pruner can stop it;
-    one whose samples lie outside `max_frechet` sets no bar for the others. Hyper-parameters that
-    the search space leaves alone keep their `base` value.
+    one whose samples lie outside `max_frechet` sets no bar for the others. What `base` gives keeps
+    its value; the rest of the search space is searched.
 
     Parameters
     ----------
@@ -75,9 +82,10 @@ def generator_objective(
     """
     measures = max_frechet is not None or "frechet" in objectives
     nearness: dict[int, _Nearness] = {}
+    space = rest_of(GENERATORS[name].search_space, base)
 
     def objective(trial: Any) -> float | Sequence[float]:
-        values = {**base, **GENERATORS[name].search_space(trial)}
+        values = {**base, **space(trial)}
         told: dict[ObjectiveName, list[float]] = {"macro_f1": [], "frechet": [], "seconds": []}
         for step, fold in enumerate(folds):
             begun = time.perf_counter()
@@ -133,10 +141,14 @@ def classifier_objective(
     seed: int,
     device: str,
 ) -> Objective:
-    """Macro-F1 of a classifier on real rows alone, mean over the inner folds."""
+    """Macro-F1 of a classifier on real rows alone, mean over the inner folds.
+
+    What `base` gives keeps its value; the rest of the search space is searched.
+    """
+    space = rest_of(CLASSIFIERS[name].search_space, base)
 
     def objective(trial: Any) -> float:
-        values = {**base, **CLASSIFIERS[name].search_space(trial)}
+        values = {**base, **space(trial)}
         scores: list[float] = []
         for step, fold in enumerate(folds):
             scores.append(_validate((name, values), fold, None, seed, device))
@@ -171,6 +183,19 @@ def is_tunable(kind: type) -> bool:
     from bloomdiff.generators.base import Generator
 
     return getattr(kind, "search_space", None) is not Generator.search_space
+
+
+def space_left(kind: type, given: Values) -> Space | None:
+    """What is to be searched of a generator or classifier beside the hyper-parameters given.
+
+    Returns
+    -------
+    None where that is nothing.
+    """
+    if not is_tunable(kind):
+        return None
+    space = rest_of(kind.search_space, given)  # type: ignore[attr-defined]
+    return space if distributions(space) else None
 
 
 def search_spaces() -> list[tuple[str, str, str, str]]:

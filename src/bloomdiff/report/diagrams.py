@@ -122,9 +122,11 @@ def critical_difference(table: pd.DataFrame, path: str | Path) -> None:
     bottom = -0.7 * (len(bars) + half) - 0.6
     axes.set_ylim(bottom, 2.2)
     axes.hlines(0, 1, n, color="k", lw=1)
+    every = 1 + n // 20  # numbers of two digits touch each other on a long scale
     for tick in range(1, n + 1):
         axes.vlines(tick, 0, 0.25, color="k", lw=1)
-        axes.text(tick, 0.35, str(tick), ha="center", va="bottom", fontsize=8)
+        if (tick - 1) % every == 0:
+            axes.text(tick, 0.35, str(tick), ha="center", va="bottom", fontsize=8)
     shown = min(critical, n - 1)
     axes.hlines(1.5, 1, 1 + shown, color="k", lw=2)
     beyond = "" if critical <= n - 1 else ", wider than the scale"

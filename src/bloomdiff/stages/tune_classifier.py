@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from bloomdiff.classifiers import CLASSIFIERS, make_classifier
 from bloomdiff.experiments.inner import InnerFolds
-from bloomdiff.experiments.objectives import classifier_objective
+from bloomdiff.experiments.objectives import classifier_objective, space_left
 from bloomdiff.experiments.tracking import StageRun
 from bloomdiff.stages.inputs import load_fold
 from bloomdiff.stages.project import Project
@@ -43,7 +43,8 @@ def make_task(project: Project, fold: str, name: str) -> TuningTask:
     rows = load_fold(project, fold)
     values = dict(params.sweep.classifiers[name])
     given = TuningTask("classifier", name, fold, values, rows.train.fingerprint, tune)
-    if not tune.enabled:
+    space = space_left(CLASSIFIERS[name], values) if tune.enabled else None
+    if space is None:
         return given
     folds = InnerFolds(rows.train, rows.pool, n_splits=tune.inner_folds, seed=params.seed)
     if not folds:  # too few groups to hold any out: nothing can be compared
@@ -51,6 +52,6 @@ def make_task(project: Project, fold: str, name: str) -> TuningTask:
     return replace(
         given,
         objective=classifier_objective(name, values, folds, seed=params.seed, device=params.device),
-        space=CLASSIFIERS[name].search_space,
+        space=space,
         first=make_classifier(name, values, seed=0).params.model_dump(mode="json"),
     )

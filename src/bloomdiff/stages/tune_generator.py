@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bloomdiff.experiments.inner import InnerFolds
-from bloomdiff.experiments.objectives import generator_objective, is_tunable
+from bloomdiff.experiments.objectives import generator_objective, space_left
 from bloomdiff.experiments.tracking import StageRun
 from bloomdiff.generators import GENERATORS, make_generator
 from bloomdiff.stages.inputs import images_for, load_fold
@@ -40,7 +40,8 @@ def make_task(project: Project, fold: str, name: str) -> TuningTask:
     rows = load_fold(project, fold)
     values = dict(params.generators[name])
     given = TuningTask("generator", name, fold, values, rows.fingerprint, tune)
-    if not tune.enabled or not is_tunable(GENERATORS[name]):
+    space = space_left(GENERATORS[name], values) if tune.enabled else None
+    if space is None:
         return given
     folds = InnerFolds(rows.train, rows.pool, n_splits=tune.inner_folds, seed=params.seed)
     if not folds:  # too few groups to hold any out: nothing can be compared
@@ -63,7 +64,7 @@ def make_task(project: Project, fold: str, name: str) -> TuningTask:
         given,
         objective=objective,
         objectives=tune.objectives,
-        space=GENERATORS[name].search_space,
+        space=space,
         first=make_generator(name, values, seed=0).params.model_dump(mode="json"),
         depends=(primary, sweep.allocation),
     )

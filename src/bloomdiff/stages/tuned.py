@@ -16,7 +16,7 @@ from bloomdiff.stages.inputs import FoldRows
 def entry(
     values: Mapping[str, Any], fingerprint: Fingerprint, result: StudyResult | None
 ) -> dict[str, Any]:
-    """One method in one fold, as plain data; what was tuned replaces what was given."""
+    """One method in one fold, as plain data: what was given, and what was tuned."""
     study = None
     if result is not None:
         # Not the seconds: they differ from run to run, and this becomes an output.

@@ -3,15 +3,24 @@
 from bloomdiff.experiments.studies.engines import Engine, study_runner
 from bloomdiff.experiments.studies.plots import studies_page
 from bloomdiff.experiments.studies.result import Direction, StudyResult
-from bloomdiff.experiments.studies.spaces import space_digest, space_table
+from bloomdiff.experiments.studies.spaces import (
+    Space,
+    distributions,
+    rest_of,
+    space_digest,
+    space_table,
+)
 from bloomdiff.experiments.studies.study import TrialLog, report, run_study
 
 __all__ = [
     "Direction",
     "Engine",
+    "Space",
     "StudyResult",
     "TrialLog",
+    "distributions",
     "report",
+    "rest_of",
     "run_study",
     "space_digest",
     "space_table",

@@ -4,10 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 Space = Callable[[Any], Any]
+
+
+class _Rest:
+    """A trial that suggests nothing where a value is given: that value stands."""
+
+    def __init__(self, trial: Any, given: Mapping[str, Any]) -> None:
+        self._trial, self._given = trial, given
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        suggest = getattr(self._trial, method)
+
+        def or_given(name: str, *args: Any, **kwargs: Any) -> Any:
+            return self._given[name] if name in self._given else suggest(name, *args, **kwargs)
+
+        return or_given
+
+
+def rest_of(space: Space, given: Mapping[str, Any]) -> Space:
+    """`space` less the hyper-parameters that are given, which it returns as they are."""
+    return lambda trial: space(_Rest(trial, given))
 
 
 def distributions(space: Space) -> dict[str, Any]:
