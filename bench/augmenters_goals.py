@@ -17,13 +17,14 @@ import numpy as np
 import pandas as pd
 
 from augmenters_data import REGIMES
-from augmenters_methods import ALL_LABELS, METHODS, SCATTERED
+from augmenters_methods import ALL_LABELS, METHODS, SCATTERED, SCATTERED_POOL
 from augmenters_views import FEW, REAL, compare, points
 from bloomdiff.metrics.statistics import Difference
 
 NAMED = {False: "diffusion", True: "diffusion + pool"}
 BESIDE = (
     (SCATTERED, False),
+    (SCATTERED_POOL, True),
     ("diffusion classifier", False),
     ("diffusion classifier + pool", True),
 )
@@ -52,7 +53,7 @@ def goals_section(scores: pd.DataFrame) -> list[str]:
     """A line for each goal, and a table for each comparison with the best rivals."""
     regimes = pairs_of(scores)
     present = set(scores["method"])
-    found = [method for method in (*NAMED.values(), SCATTERED) if method in present]
+    found = [method for method in (*NAMED.values(), SCATTERED, SCATTERED_POOL) if method in present]
     lines = [_never_worse(method, regimes) for method in found]
     tables: list[str] = []
     for name, pool in (*((n, p) for p, n in NAMED.items()), *BESIDE):

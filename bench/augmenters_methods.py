@@ -164,7 +164,7 @@ _DRAWN: dict[str, Mapping[str, Values]] = {
     "mixup": {"knn": {"alpha": 0.2}},
     "gaussian": {"knn": {"shrinkage": 0.1}},
 }
-SCATTERED = "diffusion, scattered"
+SCATTERED, SCATTERED_POOL = "diffusion, scattered", "diffusion, scattered + pool"
 VIEW_ROWS = "views as rows"
 _PARAMS: dict[str, Values] = {"forest-diffusion": FEWER_TREES}
 RIVALS = (*SHALLOW, "latent-ddim", "forest-diffusion", "ctgan", "tvae", "gaussian-copula")
@@ -211,6 +211,15 @@ METHODS = {
             inner=_NO_NETWORK,
             pool=True,
             behind=_MANY,
+            ours=True,
+        ),
+        Method(
+            SCATTERED_POOL,
+            "diffusion",
+            inner=_NO_NETWORK,
+            pool=True,
+            behind=_MANY,
+            drawn=_SCATTER,
             ours=True,
         ),
         Method("diffusion classifier + pool", pool=True, own={"diffusion": _OURS[True]}, ours=True),
