@@ -139,3 +139,34 @@ def test_random_is_always_beside(project):
     Path("params.yaml").write_text(yaml.safe_dump(params))
     with pytest.raises(BloomDiffError, match="strategies must name random"):
         call("simulate")
+
+
+def test_an_export_of_the_whole_project_comes_in_again(project):
+    call("-n", "6", "--format", "csv", "--jobs", "1", "--no-look")
+    asked = pd.read_csv("selection/table/queue.csv")
+    asked["label"] = [truth_of(c) if i < 3 else "" for i, c in enumerate(asked["cell_id"])]
+    asked.to_csv("export.csv", index=False)
+    assert "3 labels" in call("import", "export.csv", "--format", "csv").stdout
+    call("-n", "6", "--jobs", "1", "--no-look")
+    done = call("import", "export.csv", "--format", "csv")
+    assert "0 labels" in done.stdout
+    asked.loc[0, "label"] = "blast"
+    asked.to_csv("export.csv", index=False)
+    with pytest.raises(BloomDiffError, match="is not in the queue"):
+        call("import", "export.csv", "--format", "csv")
+
+
+def test_options_before_a_command_are_refused(project):
+    with pytest.raises(BloomDiffError, match="--data before import: is an option of the queue"):
+        call("--data", "elsewhere", "import", "selection/table", "--format", "csv")
+
+
+def test_one_row_twice_in_the_manifest_is_told_at_the_import(project):
+    call("-n", "3", "--format", "csv", "--jobs", "1", "--no-look")
+    table = pd.read_csv("selection/table/queue.csv")
+    table.assign(label="monocyte").to_csv("selection/table/queue.csv", index=False)
+    path = project / "data" / "manifest.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, lines[-1]]) + "\n")
+    with pytest.raises(BloomDiffError, match="is there twice"):
+        call("import", "selection/table", "--format", "csv")

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bloomdiff.selection.geometry import unit
@@ -171,3 +171,37 @@ def test_a_labelled_box_is_not_asked_again():
     twins = TwinFilter(U, ["f"], boxes, min_cosine=0.999, min_iou=0.5)
     twins.remember_boxes(["f"], boxes + 0.5)
     assert twins.repeats(0)
+
+
+def most_cells(places, limits):
+    """The longest queue by trying every one: an oracle for a handful of cells."""
+    made = Limits(**limits)
+    best = 0
+    for subset in range(1 << len(places)):
+        chosen = [one for i, one in enumerate(places) if subset >> i & 1]
+        gate = Gate(made, len(places))
+        # What opens no field comes first: the order in which cells come in changes no count.
+        taken = 0
+        for one in chosen:
+            if not gate.admits(one):
+                break
+            gate.take(one)
+            taken += 1
+        best = max(best, taken)
+    return best
+
+
+@settings(max_examples=60, deadline=None)
+@example([(p, s, 1) for p in (0, 1) for s in (0, 1)] * 2, (2, None, 1, None), None)
+@example([(0, 0, 1), (0, 1, 1), (1, 0, 1)] * 2, (None, None, 1, None), 1.6)
+@given(
+    tree=st.lists(st.tuples(*[st.integers(0, 1)] * 3), min_size=1, max_size=8),
+    caps=st.tuples(*[st.none() | st.integers(1, 3)] * 4),
+    minutes=st.none() | st.floats(0.1, 4),
+)
+def test_the_longest_queue_is_the_longest_of_all(tree, caps, minutes):
+    limits = dict(zip(("fields", "per_field", "per_slide", "per_patient"), caps, strict=True))
+    limits |= {"minutes": minutes, "objects": 7}
+    # A field is of one slide, a slide of one patient; every second field is none.
+    places = [place(f"{p}{s}{f}" if f else "", f"{p}{s}", f"{p}") for p, s, f in tree]
+    assert Limits(**limits).longest(table(places)) == most_cells(places, limits)

@@ -313,3 +313,78 @@ def test_cells_with_views_are_chosen_in_their_units_whether_they_have_groups_or_
     assert plain["cell_id"].tolist() != whitened["cell_id"].tolist()
     bare = cells.assign(group=cells["group"].where(cells["label"] != "", ""))
     assert build_queue(bare, seen, plan()).table["cell_id"].tolist()
+
+
+def test_fields_of_two_sources_are_two_whatever_their_names(world):
+    cells, embeddings = world
+    # Labelled cells 8 to 11 lie where those of another source, 12 to 15, do.
+    cells.loc[12:, "source"] = "other"
+    cells.loc[12:15, "field"] = cells.loc[8, "field"]
+    queue = build_queue(cells, embeddings, plan(36, strategy="random"))
+    assert len(queue) == 36
+    capped = build_queue(cells, embeddings, plan(36, strategy="random", per_field=1))
+    assert capped.header["taken"]["fields"] == len(capped) == 9
+    one = cells.assign(source="lab")
+    assert len(build_queue(one, embeddings, plan(36, strategy="random"))) == 32
+
+
+def test_a_detector_of_one_class_is_no_classifier(world, tmp_path):
+    pool = world[0].loc[world[0]["label"] == "", "cell_id"]
+    pd.DataFrame({"cell_id": pool, "monocyte": 1.0}).to_csv(tmp_path / "one.csv", index=False)
+    told = build_queue(*world, plan(), scores_file=tmp_path / "one.csv").table
+    pd.testing.assert_frame_equal(told, build_queue(*world, plan()).table)
+
+
+def test_exact_copies_are_one_cell_at_a_cosine_of_one(world):
+    cells, embeddings = world
+    X = embeddings.X.copy()
+    X[12:24] = X[:12]  # a copy of every labelled cell, and then of every third one of the pool
+    X[24:36] = X[36:48]
+    copies = EmbeddingSet(X, embeddings.rows, embeddings.header)
+    strict = Plan("random", limits=Limits(objects=36), min_cosine=1.0, min_iou=1.0)
+    queue = build_queue(cells, copies, strict)
+    assert queue.header["kept_out"] == {"like a labelled cell": 12, "like a queued cell": 12}
+
+
+def test_labelled_cells_without_a_group_are_looked_at_too(world):
+    cells, embeddings = world
+    cells.loc[:3, "group"] = ""
+    cells.loc[0, "label"] = "monocyte"
+    assert "lab/cell-000" in set(build_queue(cells, embeddings, plan()).review["cell_id"])
+
+
+@pytest.mark.parametrize(
+    ("limit", "column"), [("per_patient", "patient"), ("per_field", "field"), ("fields", "field")]
+)
+def test_a_cap_on_what_no_cell_has_is_told(world, limit, column):
+    cells, embeddings = world
+    bare = cells.drop(columns=["field", "box_x", "box_y", "box_width", "box_height"])
+    told = f"limit {limit}: bounds nothing: no cell of the pool has a {column}"
+    with pytest.raises(BloomDiffError, match=told):
+        build_queue(bare, embeddings, plan(**{limit: 1}))
+
+
+@pytest.mark.parametrize("name", ["Monocyte", "MON", "MONOCYTE"])
+def test_a_new_class_is_no_known_one_by_another_name(world, name):
+    given = dataclasses.replace(plan(), classes=(name,))
+    with pytest.raises(BloomDiffError, match=f"class '{name}': is 'monocyte' by another name"):
+        build_queue(*world, given)
+    twice = dataclasses.replace(plan(), classes=("fern", "Fern"))
+    with pytest.raises(BloomDiffError, match="class 'Fern': is 'fern' by another name"):
+        build_queue(*world, twice)
+    assert (
+        "monocyte"
+        in build_queue(*world, dataclasses.replace(plan(), classes=("monocyte",))).classes
+    )
+
+
+def test_scores_may_end_in_commas_and_hold_blank_lines(world, tmp_path):
+    file = scores(world[0], tmp_path / "scores.csv")
+    plain = build_queue(*world, plan(), scores_file=file).table
+    head, *lines = file.read_text().splitlines()
+    file.write_text("\n".join([head, "", *(line + "," for line in lines)]))
+    pd.testing.assert_frame_equal(plain, build_queue(*world, plan(), scores_file=file).table)
+    lines[3] = lines[3].replace("0.9", "9")
+    file.write_text("\n".join([head, "", *lines]))
+    with pytest.raises(InputError, match=r"row 6: cell 'lab/cell-015': score '9' is no"):
+        build_queue(*world, plan(), scores_file=file)

@@ -101,3 +101,88 @@ def test_tracks_and_other_shapes_of_cvat(sent, tmp_path):
         text.replace("</image>", '<polygon label="unlabelled"/></image>')
     )
     assert read_answers(tmp_path / "answers", "cvat", sent[0]) == {}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A queue of four crops, and the text of its file in each format."""
+    folder = tmp_path_factory.mktemp("whole")
+    queue = build_queue(*make(folder), Plan(limits=Limits(objects=4)))
+    texts = {}
+    for name in ("coco", "cvat", "label-studio"):
+        path = folder / FORMATS[name].file
+        FORMATS[name]().write(Sheet.of(queue, folder), path)
+        texts[name] = (path / "tasks.json" if path.is_dir() else path).read_text()
+    return queue, texts
+
+
+def test_a_box_in_the_corner_of_a_crop_is_another_cell(whole, tmp_path):
+    box = '<box label="platelet" xtl="0" ytl="0" xbr="4" ybr="4"/></image>'
+    text = whole[1]["cvat"].replace("</image>", box, 1)
+    (told,) = lines_of(whole, "cvat", text, tmp_path)
+    assert "its label 'platelet' is on no cell of the queue" in told
+    all_of_it = box.replace('"4"', '"24"')
+    (tmp_path / "answers").write_text(whole[1]["cvat"].replace("</image>", all_of_it, 1))
+    assert list(read_answers(tmp_path / "answers", "cvat", whole[0]).values()) == ["platelet"]
+    content = json.loads(whole[1]["coco"])
+    content["annotations"].append(
+        {"id": 99, "image_id": 1, "category_id": 2, "bbox": [0, 0, 4, 4], "attributes": {}}
+    )
+    (told,) = lines_of(whole, "coco", json.dumps(content), tmp_path)
+    assert "annotation 99: its label" in told
+
+
+def annotation(label, by, at, kind="choices"):
+    result = [{"id": "a", "type": kind, "value": {kind: [label]}}] if label else []
+    return {"completed_by": by, "updated_at": f"2026-11-0{at}", "result": result}
+
+
+def test_annotators_who_contradict_each_other(whole, tmp_path):
+    tasks = json.loads(whole[1]["label-studio"])
+    tasks[0]["annotations"] = [annotation("monocyte", 1, 1), annotation("basophil", 2, 2)]
+    (told,) = lines_of(whole, "label-studio", json.dumps(tasks), tmp_path)
+    assert told.endswith(
+        "is labelled basophil, and monocyte at " + f"{tmp_path}/answers: task 1; keep one of them"
+    )
+    # One annotator's second thoughts are no contradiction, and one who says nothing none either.
+    tasks[0]["annotations"] = [
+        annotation("monocyte", 1, 2),
+        annotation("basophil", 1, 1),
+        annotation("", 2, 3),
+    ]
+    (tmp_path / "answers").write_text(json.dumps(tasks))
+    assert list(read_answers(tmp_path / "answers", "label-studio", whole[0]).values()) == [
+        "monocyte"
+    ]
+
+
+def test_other_shapes_and_relations_of_label_studio(whole, tmp_path):
+    tasks = json.loads(whole[1]["label-studio"])
+    tasks[0]["annotations"] = [annotation("monocyte", 1, 1, "polygonlabels")]
+    (told,) = lines_of(whole, "label-studio", json.dumps(tasks), tmp_path)
+    assert told == ": task 1: ['monocyte'] is on no box; give the label to the cell's box"
+    tasks[0]["annotations"] = [annotation("monocyte", 1, 1)]
+    tasks[0]["annotations"][0]["result"].append({"type": "relation", "from_id": "a", "to_id": "b"})
+    (tmp_path / "answers").write_text(json.dumps(tasks))
+    assert list(read_answers(tmp_path / "answers", "label-studio", whole[0]).values()) == [
+        "monocyte"
+    ]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[" + "1" * 5000 + "]"])
+def test_json_that_cannot_be_parsed(text, whole, tmp_path):
+    (told,) = lines_of(whole, "label-studio", text, tmp_path)
+    assert told.startswith(": is not JSON (")
+
+
+def test_labels_of_an_earlier_queue_may_come_again(whole, tmp_path):
+    queue, texts = whole
+    cell = queue.table["cell_id"][0]
+    text = texts["cvat"].replace("unlabelled", "monocyte").replace(cell, "lab/earlier")
+    (tmp_path / "answers").write_text(text)
+    assert "lab/earlier" not in read_answers(
+        tmp_path / "answers", "cvat", queue, {"lab/earlier": "monocyte"}
+    )
+    for settled in ({"lab/earlier": "basophil"}, {}):
+        with pytest.raises(InputError, match="cell 'lab/earlier' is not in the queue"):
+            read_answers(tmp_path / "answers", "cvat", queue, settled)

@@ -108,3 +108,24 @@ def test_a_long_class_name_keeps_its_probability(tmp_path, monkeypatch):
 def test_likeness_is_above_0_and_at_most_1(name, value):
     with pytest.raises(ParameterError, match=f"{name}: is {value}; give a number above 0"):
         Plan(**{name: value})
+
+
+def test_one_picture_is_not_shown_for_the_fields_of_two_sources(tmp_path):
+    cells, embeddings = make(tmp_path, images=False)
+    cells.loc[24:, ["source", "field"]] = ["other", "field-3.png"]
+    Image.new("RGB", FIELD, "white").save(tmp_path / "field-3.png")
+    for name in set(cells["field"]):
+        Image.new("RGB", FIELD, "white").save(tmp_path / name)
+    plan = Plan(strategy="random", limits=Limits(objects=20), min_iou=1.0)
+    queue = build_queue(cells, embeddings, plan)
+    with pytest.raises(InputError, match=r"is in field 'field-3.png', as are cells of source"):
+        Sheet.of(queue, tmp_path, tmp_path)
+    assert len(
+        Sheet.of(
+            queue.__class__(
+                queue.table[queue.table["source"] == "lab"], queue.review, queue.header
+            ),
+            tmp_path,
+            tmp_path,
+        ).cells
+    )

@@ -76,3 +76,21 @@ def test_an_empty_queue_is_written_and_comes_back(name, tmp_path):
     assert path.exists()
     if FORMATS[name].answers:
         assert read_answers(path, name, empty) == {}
+
+
+@pytest.mark.parametrize("name", ["Monocyte", "MON"])
+def test_the_manifests_name_of_a_class_is_that_of_the_label(project, name):
+    manifest = project / "data" / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",monocyte,", f",{name},"))
+    call("-n", "6")
+    table = pd.read_csv(TABLE, keep_default_na=False)
+    table.assign(label="monocyte").to_csv(TABLE, index=False)
+    assert "6 labels" in call("import", "selection/table", "--format", "csv").stdout
+    assert call("-n", "4").exit_code == 0
+
+
+def test_commas_behind_the_last_column_are_no_columns(project):
+    call("-n", "3")
+    head, *lines = TABLE.read_text().replace(",,", ",monocyte,", 3).splitlines()
+    TABLE.write_text("\n".join([head, *(line + "," for line in lines)]))
+    assert "3 labels" in call("import", "selection/table", "--format", "csv").stdout

@@ -70,6 +70,7 @@ def queue(
 ) -> None:
     """Which cells should the expert label next? Without a command: make or continue a queue."""
     if context.invoked_subcommand is not None:
+        _refuse_options(context)
         return
     from bloomdiff.cli.data import _values
     from bloomdiff.data.embedding_set import EmbeddingSet
@@ -127,6 +128,21 @@ def queue(
     _summarise(made, file)
 
 
+def _refuse_options(context: typer.Context) -> None:
+    """Options before a command are of the queue, and would do nothing."""
+    from bloomdiff.errors import ParameterError
+
+    for option in context.command.params:
+        source = context.get_parameter_source(str(option.name))
+        if source is not None and source.name == "COMMANDLINE":
+            command = context.invoked_subcommand
+            raise ParameterError(
+                f"{option.opts[0]} before {command}",
+                "is an option of the queue",
+                f"write it behind {command} if it has one of that name, or leave it out",
+            )
+
+
 @app.command("import")
 def import_(
     answers: Annotated[Path, typer.Argument(metavar="FILE", help="What the annotator gave back.")],
@@ -144,6 +160,7 @@ def import_(
     from contextlib import nullcontext
 
     from bloomdiff.data.manifest import read_manifest, write_manifest
+    from bloomdiff.data.schema import VERIFIED
     from bloomdiff.selection.exchange import apply_answers, read_answers
     from bloomdiff.selection.lock import manifest_lock
     from bloomdiff.selection.pool import is_open
@@ -151,10 +168,13 @@ def import_(
 
     manifest = data / "manifest.csv"
     sent = Queue.load(queue_file)
-    labels = read_answers(answers, kind, sent)
     with manifest_lock(manifest) if out is None else nullcontext():
+        before = read_manifest(manifest)
+        done = before[before[VERIFIED] == "yes"] if VERIFIED in before else before.iloc[:0]
+        settled = dict(zip(done["cell_id"], done["label"], strict=True))
+        labels = read_answers(answers, kind, sent, settled)
         cells = apply_answers(
-            read_manifest(manifest),
+            before,
             labels,
             manifest,
             unverified=sent.unverified,

@@ -173,9 +173,11 @@ def _rank(
 
 def _known(pool: Pool, rows: Index) -> tuple[Floats, dict[str, Any]]:
     """Some of the pool, and what is known of them, as `select` takes it."""
-    proba: Doubles | None = None if pool.scores.proba is None else pool.scores.proba[rows]
+    proba: Doubles | None = None
     classes = None
-    if proba is not None:
+    # A detector of one class says nothing of which class a cell is of.
+    if pool.scores.proba is not None and len(pool.scores.classes) > 1:
+        proba = pool.scores.proba[rows]
         found = sorted(set(pool.labelled.label.tolist()) - set(pool.scores.classes))
         proba = np.concatenate([proba, np.zeros((len(proba), len(found)))], axis=1)
         classes = [*pool.scores.classes, *found]

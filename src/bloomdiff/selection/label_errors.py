@@ -7,6 +7,8 @@ so; the labels off the diagonal of the counts are likely wrong.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -14,6 +16,7 @@ from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.folds import inner_folds
 from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.selection.geometry import Doubles, Index, blocks, unit
+from bloomdiff.selection.twins import at_least
 
 FOLDS = 5
 PARTNERS = 3  # near-identical cells of other labels that are told of one cell
@@ -56,6 +59,9 @@ def out_of_fold(labelled: EmbeddingSet, *, seed: int) -> tuple[Index, Index, Dou
     """
     from bloomdiff.classifiers import make_classifier
 
+    # A cell of no group is one by itself.
+    group = np.where(labelled.group == "", "cell " + labelled.cell_id, labelled.group)
+    labelled = replace(labelled, rows=labelled.rows.assign(group=group))
     names = sorted(set(labelled.label.tolist()))
     at: list[Index] = []
     parts: list[Doubles] = []
@@ -105,7 +111,7 @@ def _twins(labelled: EmbeddingSet, min_cosine: float) -> list[tuple[int, int]]:
 
     A cluster of n identical rows has n² pairs: all of them would tell no more.
     """
-    U = unit(labelled.X)
+    U, min_cosine = unit(labelled.X), at_least(min_cosine)
     _, code = np.unique(labelled.label, return_inverse=True)
     pairs: list[tuple[int, int]] = []
     for rows in blocks(len(U), len(U)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,24 +44,18 @@ class Limits(BaseModel):
     per_class: float | None = Field(default=None, gt=0, le=1)
 
     def longest(self, place: pd.DataFrame) -> int:
-        """Cells that a queue can hold at most, if it opens the fullest fields first.
+        """Cells that a queue can hold at most, if it opens the most fruitful fields first.
+
+        Exact where a field is of one slide, and a slide of one patient.
 
         Parameters
         ----------
         place
             `field, slide, patient` of each cell of the pool; '' where there is none.
         """
-        at_most = [self.objects, self._affordable(place["field"])]
-        for what, cap in (("slide", self.per_slide), ("patient", self.per_patient)):
-            alone, sizes = _sizes(place[what], cap)
-            at_most.append(alone + int(sizes.sum()))
-        return min(at_most)
-
-    def _affordable(self, field: pd.Series[str]) -> int:
-        """Cells that the fields and the minutes allow."""
-        alone, sizes = _sizes(field, self.per_field)
-        opened = np.arange(len(sizes) + 1)
-        cells = alone + np.concatenate([[0], np.cumsum(sizes)])
+        free, gains = self._yields(place)
+        opened = np.arange(len(gains) + 1)
+        cells = free + np.concatenate([[0], np.cumsum(gains)])
         if self.fields is not None:
             opened, cells = opened[: self.fields + 1], cells[: self.fields + 1]
         if self.minutes is not None:
@@ -69,14 +63,48 @@ class Limits(BaseModel):
             cells, left = cells[left >= 0], left[left >= 0]
             if self.minutes_per_object:
                 cells = np.minimum(cells, left // self.minutes_per_object)
-        return int(cells.max())
+        return min(self.objects, int(cells.max()))
+
+    def _yields(self, place: pd.DataFrame) -> tuple[int, list[int]]:
+        """Cells that open no field, and what each field adds to them, the largest first."""
+        sizes = Counter(zip(place["patient"], place["slide"], place["field"], strict=True))
+        slides: defaultdict[tuple[str, str], _Yield] = defaultdict(_Yield)
+        for (patient, slide, name), size in sizes.items():
+            if name:
+                most = size if self.per_field is None else min(size, self.per_field)
+                slides[patient, slide].gains.append(most)
+            else:
+                slides[patient, slide].free += size
+        patients: defaultdict[str, _Yield] = defaultdict(_Yield)
+        for (patient, slide), own in slides.items():
+            patients[patient].add(own.capped(self.per_slide if slide else None))
+        every = _Yield()
+        for patient, own in patients.items():
+            every.add(own.capped(self.per_patient if patient else None))
+        return every.free, sorted(every.gains, reverse=True)
 
 
-def _sizes(name: pd.Series[str], cap: int | None) -> tuple[int, npt.NDArray[np.int64]]:
-    """Cells without a name, and cells of each name up to a cap, the largest first."""
-    named = name[name != ""]
-    sizes = np.asarray(named.value_counts(), dtype=np.int64)
-    return len(name) - len(named), np.minimum(sizes, len(name) if cap is None else cap)
+@dataclass
+class _Yield:
+    """Cells of a slide or patient that open no field, and what each of its fields would add."""
+
+    free: int = 0
+    gains: list[int] = field(default_factory=list)
+
+    def add(self, other: _Yield) -> None:
+        self.free += other.free
+        self.gains += other.gains
+
+    def capped(self, cap: int | None) -> _Yield:
+        """With so many cells in all at most, if the largest fields are opened first."""
+        if cap is None:
+            return self
+        found = _Yield(min(self.free, cap))
+        left = cap - found.free
+        for gain in sorted(self.gains, reverse=True):
+            found.gains.append(min(gain, left))
+            left -= found.gains[-1]
+        return found
 
 
 @dataclass

@@ -112,6 +112,7 @@ def build_queue(
     unfit = [""] * len(pool.cells)
     if images is not None:
         unfit = judge([images / path for path in pool.cells["path"]], jobs=jobs)
+    _refuse_idle_caps(plan.limits, pool.place)
     twins = TwinFilter(
         pool.X,
         pool.place["field"].tolist(),
@@ -137,6 +138,19 @@ def build_queue(
     review = contradictions(pool.labelled, seed=plan.seed, min_cosine=plan.min_cosine)
     header = _header(pool, plan, filled) | {"unverified": sorted(unverified)}
     return Queue(_table(pool, filled, pool.scores, before), review, header)
+
+
+def _refuse_idle_caps(limits: Limits, place: pd.DataFrame) -> None:
+    """Refuse a cap on what no cell of the pool has: it would bound nothing."""
+    of = {"fields": "field", "per_field": "field", "per_slide": "slide", "per_patient": "patient"}
+    columns = {"field": "field", "slide": "group", "patient": "patient"}
+    for limit, what in of.items():
+        if getattr(limits, limit) is not None and (place[what] == "").all():
+            raise ParameterError(
+                f"limit {limit}",
+                f"bounds nothing: no cell of the pool has a {what}",
+                f"fill the manifest's column {columns[what]}, or leave it out",
+            )
 
 
 def _still_open(before: Queue, pool: Pool) -> list[int]:

@@ -96,12 +96,13 @@ class Pool:
         labelled = replace(labelled, rows=labels)
         pool = embeddings.select(rows["cell_id"].to_numpy(dtype=str))
         names = set(cells.loc[cells["label"] != "", "label"])
+        _refuse_other_names(more_classes, names)
         if scores_file is None:
             scores = Scores.imported(rows, names)
         else:
             scores = read_scores(scores_file, rows["cell_id"].tolist(), names)
-        boxed = known[known["field"] != ""] if "field" in known else known.iloc[:0]
-        fields = boxed["field"].tolist() if "field" in boxed else []
+        fields = _field(known)
+        boxed = known[(fields != "").to_numpy()]
         return cls(
             cells=rows,
             X=pool.X,
@@ -109,7 +110,7 @@ class Pool:
             boxes=_boxes(rows),
             labelled=labelled,
             whitening=ViewWhitening.of(labelled, pool, fingerprint=Fingerprint.empty()),
-            labelled_boxes=(fields, _boxes(boxed)),
+            labelled_boxes=(fields[fields != ""].tolist(), _boxes(boxed)),
             scores=scores,
             encoder=str(embeddings.header.get("encoder", "")),
             class_names=offered({*names, *scores.classes}, more_classes),
@@ -133,6 +134,15 @@ class Pool:
         """Groups that the choice saw: whoever judges it must not test on them."""
         groups = [name for name in self.cells["group"] if name]
         return Fingerprint.of([*groups, *(name for name in self.labelled.group if name)])
+
+
+def _refuse_other_names(more: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a new class that is a known one by another name: its cells would be divided."""
+    ours = {(known_name(name) or name).casefold(): name for name in known}
+    for name in more:
+        same = ours.setdefault((known_name(name) or name).casefold(), name)
+        if same != name:
+            raise ParameterError(f"class {name!r}", f"is {same!r} by another name", "leave it out")
 
 
 def is_open(cells: pd.DataFrame, unverified: Iterable[str] = ()) -> npt.NDArray[np.bool_]:
@@ -162,14 +172,26 @@ def offered(known: Iterable[str], more: Iterable[str] = ()) -> list[str]:
 
 
 def _place(rows: pd.DataFrame) -> pd.DataFrame:
-    columns = {"field": "field", "slide": "group", "patient": "patient"}
+    columns = {"slide": "group", "patient": "patient"}
     return pd.DataFrame(
-        {
+        {"field": _field(rows)}
+        | {
             ours: rows[theirs].fillna("").astype(str) if theirs in rows else ""
             for ours, theirs in columns.items()
         },
         index=rows.index,
     )
+
+
+def _field(rows: pd.DataFrame) -> pd.Series[str]:
+    """Field of view of each row; '' where there is none.
+
+    Two sources may both have an image-001: a field is the one of its source.
+    """
+    if "field" not in rows:
+        return pd.Series("", index=rows.index, dtype=str)
+    name = rows["field"].fillna("").astype(str)
+    return name.where(name == "", rows["source"].astype(str) + "/" + name)
 
 
 def _boxes(rows: pd.DataFrame) -> Doubles:

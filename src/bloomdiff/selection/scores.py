@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bloomdiff.data.manifest import PROBABILITY, SCORE_COLUMN
+from bloomdiff.data.manifest import PROBABILITY, SCORE_COLUMN, read_csv
 from bloomdiff.data.schema import MOST_OFF
 from bloomdiff.data.vocabulary import VOCABULARY, known_name
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
@@ -78,30 +78,30 @@ def read_scores(path: Path, cell_ids: list[str], known: set[str]) -> Scores:
         twice or unknown, a value that is no probability, probabilities whose sum is not 1.
     """
     try:
-        table = pd.read_csv(path, dtype={"cell_id": str}, encoding="utf-8-sig")
+        table, rows = read_csv(path)
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
         reason = str(error).splitlines()[0]
         raise InputError(str(path), f"is no table ({reason})", "give a CSV file") from None
     if "cell_id" not in table.columns:
         raise InputError(str(path), "has no column cell_id", "name the cells")
     problems = _class_problems(path, table, known)
-    ids = table["cell_id"].fillna("")
+    ids = table["cell_id"]
     for row in np.flatnonzero(ids.duplicated()):
         told = f"cell {ids[row]!r} is there twice"
-        problems.append(InputError(f"{path} row {row + 2}", told, "keep one row a cell"))
+        problems.append(InputError(f"{path} row {rows[row]}", told, "keep one row a cell"))
     columns = [name for name in table.columns if name != "cell_id"]
     values = table[columns].apply(pd.to_numeric, errors="coerce")
     for name in columns:
         bad = np.flatnonzero(~values[name].between(0, 1).to_numpy())
         for row in bad:
             told = f"cell {ids[row]!r}: {name} '{table[name][row]}' is no probability"
-            problems.append(InputError(f"{path} row {row + 2}", told, "write 0 to 1"))
+            problems.append(InputError(f"{path} row {rows[row]}", told, "write 0 to 1"))
     classes = [name for name in columns if name != "score"]
     if classes and not problems:
         total = values[classes].sum(axis=1).to_numpy()
         for row in np.flatnonzero(np.abs(total - 1) > MOST_OFF):
             told = f"cell {ids[row]!r}: the probabilities add up to {total[row]:.3f}"
-            problems.append(InputError(f"{path} row {row + 2}", told, "make it 1"))
+            problems.append(InputError(f"{path} row {rows[row]}", told, "make it 1"))
     at = pd.Index(ids).get_indexer(pd.Index(cell_ids)) if ids.is_unique else np.zeros(1)
     if (at < 0).any():
         cell = cell_ids[int(np.flatnonzero(at < 0)[0])]

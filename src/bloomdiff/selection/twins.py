@@ -43,7 +43,7 @@ class TwinFilter:
         min_iou: float,
     ) -> None:
         self._X, self._field, self._boxes = X, field, boxes
-        self._min_cosine, self._min_iou = min_cosine, min_iou
+        self._min_cosine, self._min_iou = at_least(min_cosine), min_iou
         self._rows: Floats = np.empty((0, X.shape[1]), dtype=X.dtype)
         self._n = 0
         self._in_field: defaultdict[str, list[Doubles]] = defaultdict(list)
@@ -77,11 +77,16 @@ class TwinFilter:
                 self._in_field[name].append(box)
 
 
+def at_least(min_cosine: float) -> float:
+    """The same bound, less what float32 loses: of a row and its copy the cosine is not quite 1."""
+    return min_cosine - 1e-6
+
+
 def repeats_of(X: Floats, known: Floats, *, min_cosine: float) -> Index:
     """Rows of the pool `(n, d)` that are all but identical with a known row, positions `(k,)`."""
     U = unit(known)
     alike = np.zeros(len(X), dtype=bool)
     for rows in blocks(len(X), max(X.shape[1], len(U))):
         d2, _ = nearest(unit(X[rows]), U)  # of rows of length 1: 2 - 2 cosine
-        alike[rows] = 1 - d2 / 2 >= min_cosine
+        alike[rows] = 1 - d2 / 2 >= at_least(min_cosine)
     return np.flatnonzero(alike)

@@ -27,8 +27,9 @@ class Answer:
         The class as written.
     cell_id
         Whose label it is; '' where the tool dropped it.
-    image, box
-        What the label was put on, to find the cell where `cell_id` is missing.
+    image, box, size
+        What the label was put on, to find the cell where `cell_id` is missing: the image, the box
+        in it, and the image's width and height.
     """
 
     where: str
@@ -36,6 +37,7 @@ class Answer:
     cell_id: str = ""
     image: str = ""
     box: BoxEdges | None = None
+    size: tuple[int, int] | None = None
 
 
 class Format(ABC):

@@ -132,13 +132,14 @@ class Coco(Format):
                 problems.append(InputError(where, told, "add the image"))
             else:
                 image = images[one.image_id]
+                size = (image.width, image.height)
                 try:
-                    check_box(where, one.bbox, (image.width, image.height))
+                    check_box(where, one.bbox, size)
                 except InputError as error:
                     problems.append(error)
                 label, cell = names[one.category_id], str(one.attributes.get("cell_id", ""))
                 if not is_empty(label):
-                    answers.append(Answer(where, label, cell, image.file_name, one.bbox))
+                    answers.append(Answer(where, label, cell, image.file_name, one.bbox, size))
             seen.add(one.id)
         raise_all(problems)
         return answers

@@ -102,7 +102,7 @@ def _answer(where: str, name: str, image: ET.Element, box: ET.Element) -> list[A
     check_box(where, edges, size)
     cell = next((a.text or "" for a in box.iter("attribute") if a.get("name") == "cell_id"), "")
     label = (box.get("label") or "").strip()
-    return [] if is_empty(label) else [Answer(where, label, cell, name, edges)]
+    return [] if is_empty(label) else [Answer(where, label, cell, name, edges, size)]
 
 
 def _no_boxes(path: Path, name: str, image: ET.Element) -> list[BloomDiffError]:

@@ -51,7 +51,7 @@ class LabelStudio(Format):
         file = path / TASKS if path.is_dir() else path
         try:
             tasks = json.loads(read_text(file))
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # a number of 5,000 digits, say
             raise InputError(str(file), f"is not JSON ({error})", "export it again") from None
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
             raise InputError(str(file), "is not a list of tasks", "export it as JSON, not JSON-MIN")
@@ -134,30 +134,36 @@ def _region(sheet: Sheet, cell: Shown) -> dict[str, Any]:
 
 
 def _answers(where: str, task: dict[str, Any]) -> list[Answer]:
-    """Labels of the newest annotation that was submitted; none where there is none."""
+    """Labels of the newest annotation that each annotator submitted."""
     data = task["data"]
     done = [one for one in task.get("annotations", []) if not one.get("was_cancelled")]
-    if not done:
-        return []
     image = unquote(str(data["image"]).partition("?d=")[2] or str(data["image"]))
     cells: dict[str, str] = data.get("cells") or {}
     answers = []
-    for region in max(done, key=lambda one: str(one.get("updated_at", "")))["result"]:
-        kind, value = region["type"], region["value"]
+    newest: dict[str, dict[str, Any]] = {}
+    for one in sorted(done, key=lambda one: str(one.get("updated_at", ""))):
+        newest[str(one.get("completed_by"))] = one
+    for region in (region for one in newest.values() for region in one["result"]):
+        kind = region["type"]
         if kind not in ("choices", "rectanglelabels"):
+            if kind.endswith("labels"):
+                named = region["value"].get(kind)
+                raise InputError(where, f"{named} is on no box", "give the label to the cell's box")
             continue
+        value = region["value"]
         labels = value[kind]
         if len(labels) != 1:
             raise InputError(where, f"a cell has the labels {labels}", "choose one")
         box: BoxEdges | None = None
+        size: tuple[int, int] | None = None
         cell_id = cells.get(str(region.get("id", "")), "")
         if kind == "choices":
             cell_id = next(iter(cells.values()), "") if len(cells) == 1 else cell_id
         else:
-            width, height = int(region["original_width"]), int(region["original_height"])
+            width, height = size = int(region["original_width"]), int(region["original_height"])
             x, y, w, h = (float(value[key]) / 100 for key in ("x", "y", "width", "height"))
             box = (x * width, y * height, w * width, h * height)
-            check_box(where, box, (width, height))
+            check_box(where, box, size)
         if not is_empty(str(labels[0])):
-            answers.append(Answer(where, str(labels[0]), cell_id, image, box))
+            answers.append(Answer(where, str(labels[0]), cell_id, image, box, size))
     return answers

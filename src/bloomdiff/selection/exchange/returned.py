@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 
-from bloomdiff.data.schema import VERIFIED
+from bloomdiff.data.schema import VERIFIED, table_problems
 from bloomdiff.data.vocabulary import VOCABULARY, known_name
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.registry import nearest
@@ -21,8 +21,13 @@ SAME_BOX = 0.5  # intersection over union at which a box that came back is the o
 BOX = ["box_x", "box_y", "box_width", "box_height"]
 
 
-def read_answers(path: Path, kind: str, queue: Queue) -> dict[str, str]:
+def read_answers(
+    path: Path, kind: str, queue: Queue, settled: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Labels by cell, from a file of format `kind`.
+
+    Labels in `settled`, an expert's by cell, that come back once more are passed over: a tool's
+    project may hold the cells of earlier queues.
 
     Classes are those of the queue, or names or codes of the vocabulary, which are brought to the
     queue's name of the same class, or where it has none to the vocabulary's.
@@ -40,11 +45,13 @@ def read_answers(path: Path, kind: str, queue: Queue) -> dict[str, str]:
     for answer in FORMATS[kind]().read(path):
         try:
             cell = answer.cell_id or _find(answer, queue.table)
+            label = _class(answer, queue.classes)
             if cell not in queued.index:
+                if settled is not None and settled.get(cell) == label:
+                    continue
                 raise InputError(
                     answer.where, f"cell {cell!r} is not in the queue", "drop it, or name its queue"
                 )
-            label = _class(answer, queue.classes)
             if labels.get(cell, label) != label:
                 raise InputError(
                     answer.where,
@@ -62,7 +69,7 @@ def _find(answer: Answer, table: pd.DataFrame) -> str:
     """The cell that an answer without an id was put on: by crop, or by field and box."""
     name = PurePosixPath(answer.image).as_posix()
     whole = table[table["path"] == name]
-    if len(whole) == 1:
+    if len(whole) == 1 and _is_whole(answer):
         return str(whole["cell_id"].iloc[0])
     if "field" in table and answer.box is not None:
         inside = table[table["field"] == name]
@@ -75,6 +82,14 @@ def _find(answer: Answer, table: pd.DataFrame) -> str:
         f"its label {answer.label!r} is on no cell of the queue",
         "drop the box: new cells are imported with `bloomdiff data import`",
     )
+
+
+def _is_whole(answer: Answer) -> bool:
+    """Whether a label is on an image as such, and on no other cell that it shows in part."""
+    if answer.box is None or answer.size is None:
+        return True
+    image = np.array([[0.0, 0.0, *answer.size]])
+    return bool(iou(np.asarray(answer.box), image)[0] >= SAME_BOX)
 
 
 def _class(answer: Answer, classes: Sequence[str]) -> str:
@@ -114,9 +129,10 @@ def apply_answers(
     Raises
     ------
     InputError
-        A cell that the manifest lacks, or one that has another label already and `overwrite` is
-        not set; all of them are told.
+        A broken manifest, a cell that it lacks, or one that has another label already and
+        `overwrite` is not set; all of them are told.
     """
+    raise_all([problem for _, problem in table_problems(cells, manifest)])
     waits = is_open(cells, unverified)
     where = pd.Index(cells["cell_id"])
     problems: list[BloomDiffError] = []
@@ -129,9 +145,9 @@ def apply_answers(
             told = f"is labelled {old}, and now {label}"
             problems.append(InputError(f"{manifest}: cell {cell!r}", told, "give --overwrite"))
     raise_all(problems)
+    if not labels:
+        return cells
     given = cells["cell_id"].map(labels)
-    cells = cells.assign(label=given.fillna(cells["label"]))
-    if labels:
-        before = cells[VERIFIED].fillna("") if VERIFIED in cells else ""
-        cells[VERIFIED] = np.where(given.notna(), "yes", before)
-    return cells
+    before = cells[VERIFIED].fillna("") if VERIFIED in cells else ""
+    verified = np.where(given.notna(), "yes", before)
+    return cells.assign(label=given.fillna(cells["label"]), **{VERIFIED: verified})

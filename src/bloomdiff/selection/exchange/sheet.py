@@ -93,6 +93,7 @@ class Sheet:
         sizes: dict[str, tuple[int, int]] = {}
         cells: list[Shown] = []
         problems: list[BloomDiffError] = []
+        source: dict[str, str] = {}
         for row in queue.table.to_dict(orient="records"):
             try:
                 if fields is None:
@@ -100,6 +101,12 @@ class Sheet:
                     box = (0.0, 0.0, float(size[0]), float(size[1]))
                 else:
                     image = _field_of(row)
+                    # One picture would be shown for the cells of two.
+                    if (other := source.setdefault(image, row["source"])) != row["source"]:
+                        what = f"is in field {image!r}, as are cells of source {other!r}"
+                        mend = "give the fields of a source names of their own"
+                        where = f"cell {row['cell_id']!r} of {row['source']!r}"
+                        raise InputError(where, what, mend)
                     if image not in sizes:
                         sizes[image] = _size(fields / image, "name the folder of fields")
                     size, box = sizes[image], _box_of(row)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pandas as pd
 
 from bloomdiff.data.images import encode_png, read_rgb
+from bloomdiff.data.manifest import read_csv
 from bloomdiff.data.vocabulary import known_name
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.selection.exchange.base import FORMATS, Answer, Format, is_empty, read_text
@@ -58,7 +58,7 @@ class Table(Format):
             if labels.get(cell, label) != label:
                 told = f"cell {cell!r} is labelled {label}, and {labels[cell]} above"
                 problems.append(InputError(answer.where, told, "keep one of them"))
-            elif cell not in asked and settled.get(cell, "") not in (label, known_name(label)):
+            elif cell not in asked and _plain(settled.get(cell, "")) != _plain(label):
                 told = f"label {label!r} of cell {cell!r} would be lost"
                 problems.append(InputError(answer.where, told, "import it first, or clear it"))
             labels[cell] = label
@@ -68,18 +68,22 @@ class Table(Format):
     def read(self, path: Path) -> list[Answer]:
         """Read the rows whose `label` is filled in."""
         file = path / TABLE if path.is_dir() else path
+        read_text(file)  # tells what cannot be read
         try:
-            table = pd.read_csv(io.StringIO(read_text(file)), dtype=str, keep_default_na=False)
-        except ValueError as error:  # pandas' parser errors are ValueErrors
+            table, numbers = read_csv(file)
+        except ValueError as error:
             reason = str(error).splitlines()[0]
             raise InputError(str(file), f"is no table ({reason})", "give a CSV file") from None
         for column in ("cell_id", "label"):
             if column not in table.columns:
                 raise InputError(str(file), f"has no column {column}", "restore its header")
         return [
-            Answer(f"{file} row {row + 2}", label.strip(), cell_id)
-            for row, (cell_id, label) in enumerate(
-                zip(table["cell_id"], table["label"], strict=True)
-            )
+            Answer(f"{file} row {row}", label.strip(), cell_id)
+            for row, cell_id, label in zip(numbers, table["cell_id"], table["label"], strict=True)
             if not is_empty(label.strip())
         ]
+
+
+def _plain(label: str) -> str:
+    """The vocabulary's name of a class, or its own where that has none."""
+    return known_name(label) or label
