@@ -210,7 +210,8 @@ class _Court:
             proba = self._predict(train, order, classes)
         fields = float("nan")
         if "field" in train.rows and (train.rows["field"] != "").all():
-            fields = float(train.rows["field"].nunique())
+            named = [name for name in ("source", "field") if name in train.rows]
+            fields = float(len(train.rows[named].drop_duplicates()))
         scores = score_classification(self.test.label, proba, classes)
         return Step(len(order), scores, found, fields)
 
