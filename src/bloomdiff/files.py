@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bloomdiff.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -162,6 +165,19 @@ def read_json(path: str | Path) -> Any:
         raise InputError(
             str(path), f"not valid JSON ({error})", "delete it and run the stage again"
         ) from None
+
+
+def read_table(path: str | Path, mend: str = "run the stage that writes it") -> pd.DataFrame:
+    """Read Parquet; a missing or damaged file is an `InputError` that names it."""
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise InputError(str(path), "no such file", mend) from None
+    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+        reason = (str(error).splitlines() or ["empty"])[0][:120]
+        raise InputError(str(path), f"is no table ({reason})", mend) from None
 
 
 def write_yaml(path: str | Path, value: Any) -> None:

@@ -136,6 +136,22 @@ def test_synthetic_only(name, digits, synthetic):
     assert (classifier.predict(test.X) == test.label).mean() > 0.7
 
 
+def test_a_column_of_rounding_is_a_constant_one(name, digits, synthetic):
+    """A generator leaves 1e-20 where cells differ in nothing; a test cell may differ there."""
+    train, test = digits
+    rng = np.random.default_rng(0)
+    column = (1e-20 * rng.normal(size=(len(synthetic.X), 1))).astype(np.float32)
+    wider = replace(synthetic, X=np.concatenate([synthetic.X, column], axis=1))
+    none = np.empty((0, wider.X.shape[1]), np.float32)
+    classifier = make_classifier(name).fit(
+        none, train.label[:0], fingerprint=Fingerprint.empty(), synthetic=wider
+    )
+    proba = classifier.predict_proba(np.concatenate([test.X, test.X[:, :1] + 1], axis=1))
+    assert np.isfinite(proba).all()
+    if classifier.scales_features:
+        assert classifier._scale[-1] == 1
+
+
 def test_scale_comes_from_real_rows(name, digits, synthetic):
     train, _ = digits
     classifier = make_classifier(name).fit(

@@ -72,4 +72,4 @@ def test_only_finite_ratios_are_counts(ratio):
 def test_names_and_largest():
     assert [ratio_name(r) for r in (0, 0.5, 10, math.inf)] == ["0", "0.5", "10", "inf"]
     assert largest_finite([0, 2, math.inf]) == 2
-    assert largest_finite([math.inf]) == 1
+    assert largest_finite([math.inf]) == largest_finite([0, math.inf]) == 1

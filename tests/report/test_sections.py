@@ -61,14 +61,21 @@ def test_sections_show_the_ratio_named_beforehand_alone():
 
 def test_classifiers_stand_beside_the_primary_one():
     table = estimates(0.5, 0.6, 0.4).assign(classifier=["logistic", "diffusion", "knn"])
-    section = classifier_section(table.assign(p_holm=[NAN, 0.2, 0.04]), "logistic")
+    names = list(table["classifier"])
+    section = classifier_section(table.assign(p_holm=[NAN, 0.2, 0.04]), "logistic", names)
     assert section.rows == [
         ["logistic", "50.0 [40.0, 60.0]", "", ""],
         ["diffusion", "60.0 [50.0, 70.0]", "+10.0 [5.0, 15.0]", "0.200"],
         ["knn", "40.0 [30.0, 50.0]", "-10.0 [-15.0, -5.0]", "0.040"],
     ]
     assert "`logistic`" in section.lead
-    assert classifier_section(pd.DataFrame(), "logistic") is None
+    assert section.lead.startswith("Each tuned on the training part")
+    some = classifier_section(table.assign(p_holm=NAN), "logistic", ["logistic", "knn"]).lead
+    assert some.startswith("As given, not tuned: `diffusion`; the others with as many trials each.")
+    assert classifier_section(table.assign(p_holm=NAN), "logistic", []).lead.startswith(
+        "Each as given, none tuned."
+    )
+    assert classifier_section(pd.DataFrame(), "logistic", names) is None
 
 
 def test_calibration_and_its_absence():
@@ -95,6 +102,8 @@ def test_costs_deferral_and_differentials():
     assert section.rows[1][2] == "-0.100 [-0.150, -0.050]"
     kept = pd.concat([estimates(0.8, 0.9, 1.0).assign(coverage=c) for c in (1.0, 0.5)])
     assert reject_section(kept, "1").head == ["method", "100 %", "50 %"]
+    wide = kept.assign(low=-0.2, high=1.3)
+    assert reject_section(wide, "1").rows[0][1] == "80.0 [0.0, 100.0]"
     shares = pd.concat(
         [
             estimates(0.03, 0.02, 0.01).assign(score="mean_absolute_error", n_slides=7),

@@ -15,6 +15,7 @@ from bloomdiff.experiments.summary import summarise
 from bloomdiff.experiments.tracking_client import client_of
 from bloomdiff.files import write_yaml
 from bloomdiff.report.tables import ratio_grid, text_table
+from bloomdiff.stages import history
 from bloomdiff.stages.history import compare, complete_history
 
 
@@ -49,6 +50,20 @@ def test_the_store_alone_tells_the_curves(swept, tmp_path, no_server):
     assert grid in done.stdout
     assert sentence in done.stdout
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("metric", "classifier"),
+    [("macro_f1", "logistic"), ("macro_f1_knn", "knn"), ("ece_scaled", "logistic")],
+)
+def test_a_classifiers_figures_bear_its_name(swept, metric, classifier, tmp_path, monkeypatch):
+    def scores_of_two(*given):
+        return sweep_scores(*given[:-1], "macro_f1").rename(columns={"macro_f1": metric})
+
+    monkeypatch.setattr(history, "sweep_scores", scores_of_two)
+    monkeypatch.setitem(swept.params.sweep.classifiers, "knn", {})
+    told = compare(swept, metric, tmp_path / "curves.png")
+    assert told.splitlines()[0].endswith(f"interval], {classifier} classifier")
 
 
 def test_what_no_run_tells_is_one_line(swept, project, tmp_path, no_server):

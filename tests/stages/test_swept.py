@@ -3,8 +3,13 @@
 import pandas as pd
 import pytest
 
+from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.errors import InputError, IntegrityError
+from bloomdiff.files import read_table
+from bloomdiff.stages import report
+from bloomdiff.stages.inputs import load_fold
 from bloomdiff.stages.swept import read_sweep
+from bloomdiff.stages.tuned import tuned_values
 
 NAMES = ("scores", "predictions", "calibration")
 
@@ -32,6 +37,35 @@ def test_those_of_another_one_are_refused(project, name, found, says):
         f"{project.scores}/{name}.parquet: is about {says}, not logistic "
         "(sweep.primary of params.yaml); run `dvc repro classify`"
     )
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PAR1 cut off"])
+@pytest.mark.parametrize("name", ["fidelity", "morphology", "folds", "caution"])
+def test_a_missing_or_damaged_table_of_the_report_is_named(project, name, content, monkeypatch):
+    monkeypatch.setattr(report, "read_sweep", lambda *names: {})
+    path = getattr(project, name)
+    for other in ("fidelity", "morphology", "folds", "caution"):
+        getattr(project, other).parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame({"a": [1]}).to_parquet(getattr(project, other))
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    told = "no such file" if content is None else r"is no table \(.+\)"
+    with pytest.raises(InputError, match=rf"{path.name}: {told}; run the stage"):
+        read_table(path)
+    if name != "caution":
+        with pytest.raises(InputError, match=rf"{path.name}: {told}; run the stage"):
+            report.read_results(project, EmbeddingSet.load(project.embeddings))
+
+
+@pytest.mark.parametrize(
+    "content", ["", "r0f0:\n", "r0f0:\n  smote:\n", "r0f0: {smote: {params: {}}}"]
+)
+def test_a_cut_off_list_of_tuned_values_is_told(project, content):
+    project.generator_params.parent.mkdir(parents=True, exist_ok=True)
+    project.generator_params.write_text(content)
+    with pytest.raises(InputError, match=r"yaml: is not what its stage wrote; run its stage again"):
+        tuned_values(project.generator_params, "r0f0", "smote", load_fold(project, "r0f0"))
 
 
 def test_a_missing_table_is_named(project):

@@ -7,13 +7,16 @@ import yaml
 from typer.testing import CliRunner
 
 from bloomdiff.cli import app
-from bloomdiff.errors import ParameterError
+from bloomdiff.data.embedding_set import EmbeddingSet
+from bloomdiff.data.fingerprint import assert_disjoint
+from bloomdiff.data.folds import FoldParams, make_folds, write_folds
+from bloomdiff.errors import LeakageError, ParameterError
 from bloomdiff.experiments.objectives import search_spaces
 from bloomdiff.experiments.studies import run_study
 from bloomdiff.experiments.tracking_client import client_of
 from bloomdiff.files import read_yaml
 from bloomdiff.params import load_params
-from bloomdiff.stages import run_stage, tuning
+from bloomdiff.stages import run_stage, tune_classifier, tuning
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.tuning import tune_now
 
@@ -79,6 +82,37 @@ def test_what_is_given_stays_and_the_rest_is_tuned(project):
     assert [set(trial.params) for study in knn for trial in study.trials] == [{"metric"}] * (
         2 * opened.params.tune_classifier.n_trials
     )
+
+
+def test_what_was_tuned_for_another_classifier_is_not_taken_up(project, monkeypatch):
+    with monkeypatch.context() as killed:
+        killed.setattr(tuning, "finish", lambda working: None)  # as if it had died before
+        run_stage("tune_generator", project.root)
+    opened = set_params(project, "sweep", primary="knn")
+    run_stage("tune_generator", opened.root)
+    told = read_yaml(opened.generator_params)
+    for study in studies_of(opened).values():
+        assert study.trials
+    best = {
+        name.split("-")[1] + name.split("-")[2]: study for name, study in studies_of(opened).items()
+    }
+    assert len(studies_of(opened)) == 2 * len(best)  # of either classifier
+    for fold in ("r0f0", "r0f1"):
+        for name in ("jitter", "smote"):
+            of_knn = best[name + fold].best_value
+            assert told[fold][name]["study"]["macro_f1"] == pytest.approx(of_knn, abs=1e-6)
+
+
+def test_a_classifiers_tuning_has_seen_the_pool(project):
+    embeddings = EmbeddingSet.load(project.embeddings)
+    rows = embeddings.rows.copy()
+    rows.loc[rows["group"].isin(["slide00", "slide01"]), "label"] = ""
+    embeddings = EmbeddingSet(embeddings.X, rows, embeddings.header)
+    embeddings.save(project.embeddings)
+    write_folds(make_folds(rows, FoldParams(n_splits=2), seed=0), project.folds)
+    task = tune_classifier.make_task(Project(project.root), "r0f0", "knn")
+    with pytest.raises(LeakageError):
+        assert_disjoint(["slide00"], task.fingerprint, what="the tuning")
 
 
 def test_trial_and_run_name_each_other(project):

@@ -8,8 +8,10 @@ import time
 
 import cloudpickle
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from bloomdiff.errors import InputError, ProblemsError
+from bloomdiff.experiments.objectives import _on_one_thread
 from bloomdiff.stages.work import finish, key_of, run_units, stage_lock
 
 # Worker processes cannot import this file by name.
@@ -93,3 +95,36 @@ def test_lock_waits_for_a_process_and_survives_its_death(tmp_path):
     waiter.wait()
     with stage_lock(tmp_path, "prepare"):
         pass
+
+
+def threads(folder, name):
+    (folder / "threads.txt").write_text(str(most_threads()))
+
+
+def most_threads():
+    import torch
+
+    libraries = threadpool_info()
+    assert libraries
+    return max([torch.get_num_threads(), *(one["num_threads"] for one in libraries)])
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_unit_has_one_thread_whatever_process_it_is_in(tmp_path, jobs):
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with threadpool_limits(2):
+            done = do(tmp_path, ["a", "b"], jobs=jobs, function=threads)
+            assert most_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert [(done((name,)) / "threads.txt").read_text() for name in "ab"] == ["1", "1"]
+
+
+def test_a_trial_has_one_thread_in_any_process():
+    with threadpool_limits(2):
+        assert _on_one_thread(lambda trial: float(most_threads() + trial))(5) == 6
+        assert _on_one_thread(lambda trial: float(trial))(5) == 5

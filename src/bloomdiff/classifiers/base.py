@@ -18,7 +18,6 @@ import numpy.typing as npt
 from bloomdiff.artifacts import Arrays as Arrays
 from bloomdiff.artifacts import read_artifact, write_artifact
 from bloomdiff.classifiers.rows import TrainingRows
-from bloomdiff.classifiers.threads import one_thread
 from bloomdiff.data.embedding_set import EmbeddingSet, Floats, Labels, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint, assert_disjoint
 from bloomdiff.data.rows import check_finite
@@ -26,6 +25,7 @@ from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.errors import LeakageError, ParameterError
 from bloomdiff.learner import Learner, LearnerParams
 from bloomdiff.registry import Registry
+from bloomdiff.threads import one_thread
 
 Indices = npt.NDArray[np.intp]
 Probabilities = npt.NDArray[np.float64]
@@ -145,13 +145,16 @@ class Classifier(Learner[ClassifierParams]):
                 f"class {unknown[0]!r}", "is not among the classes asked for", "add it to them"
             )
         self._inwards = None if whitening is None else whitening.inwards
-        reference = self._whiten(rows.reference(with_pool=self.uses_pool))
+        with one_thread():
+            reference = self._whiten(rows.reference(with_pool=self.uses_pool))
         self.classes_, self.fingerprint = known, rows.fingerprint
         self._columns: Indices = np.searchsorted(known, names)
         self._mean: Floats = reference.mean(axis=0, dtype=np.float64).astype(np.float32)
         scale = reference.std(axis=0, dtype=np.float64)
-        # Whitening leaves rounding, not zero, where a column is constant.
-        least = 0.0 if whitening is None else ROUNDING * scale.max(initial=0.0)
+        # Where a column is constant, whitening or a generator leaves rounding, not zero. Real rows
+        # do not, and may have units of any size.
+        exact = whitening is None and len(X) > 0
+        least = 0.0 if exact else ROUNDING * scale.max(initial=0.0)
         scaled = (scale > least) & self.scales_features
         self._scale: Floats = np.where(scaled, scale, 1.0).astype(np.float32)
         share = len(labels) / (len(names) * np.bincount(index))

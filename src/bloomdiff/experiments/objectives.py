@@ -28,6 +28,7 @@ from bloomdiff.generators.cell_images import CellImages
 from bloomdiff.metrics.classification import score_classification
 from bloomdiff.metrics.frechet import Moments, frechet_between
 from bloomdiff.metrics.points import ZScore
+from bloomdiff.threads import one_thread
 
 ObjectiveName = Literal["macro_f1", "frechet", "seconds"]
 DIRECTIONS: dict[ObjectiveName, Direction] = {
@@ -112,7 +113,7 @@ def generator_objective(
         found = [means[key] for key in objectives]
         return found if len(found) > 1 else found[0]
 
-    return objective
+    return _on_one_thread(objective)
 
 
 class _Nearness:
@@ -155,7 +156,19 @@ def classifier_objective(
             report(trial, float(np.mean(scores)), step)
         return float(np.mean(scores))
 
-    return objective
+    return _on_one_thread(objective)
+
+
+def _on_one_thread(objective: Objective) -> Objective:
+    """The same in a stage's worker process, in the command line's and on a cluster's machine."""
+
+    def alone(trial: Any) -> float | Sequence[float]:
+        import torch  # noqa: F401 - so that it is held to one thread as well
+
+        with one_thread():
+            return objective(trial)
+
+    return alone
 
 
 def _validate(

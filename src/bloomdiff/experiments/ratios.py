@@ -102,5 +102,5 @@ def ratio_name(ratio: float) -> str:
 
 
 def largest_finite(ratios: Sequence[float]) -> float:
-    """Return the largest finite ratio: its rows are those of `inf` as well."""
-    return max((ratio for ratio in ratios if math.isfinite(ratio)), default=1.0)
+    """Return the largest finite ratio: its rows are those of `inf` as well; 1 where it is 0."""
+    return max((ratio for ratio in ratios if 0 < ratio < math.inf), default=1.0)

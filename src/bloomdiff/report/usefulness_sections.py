@@ -17,8 +17,10 @@ Tables = Mapping[str, pd.DataFrame]
 
 def usefulness_sections(tables: Tables, ratio: str, *, primary: str) -> list[Section]:
     """The classifiers, then all about the primary one at the ratio named beforehand."""
+    inner = tables["nested"]
+    tuned = set(inner.loc[inner["kind"] == "classifier", "name"]) if len(inner) else set()
     made = [
-        classifier_section(tables["classifiers"], primary),
+        classifier_section(tables["classifiers"], primary, tuned),
         domain_section(tables["domains"], ratio),
         class_section(tables["class_gains"], ratio),
         shot_section(tables["shot_gains"], ratio),
@@ -164,7 +166,8 @@ def reject_section(table: pd.DataFrame, ratio: str) -> Section:
     rows = []
     for (generator, spelled_ratio), part in chosen.groupby(["generator", "ratio"], sort=False):
         cells = [
-            spelled(part[part["coverage"] == c].iloc[0], scale=100, top=100) for c in coverages
+            spelled(part[part["coverage"] == c].iloc[0], scale=100, low=0, top=100)
+            for c in coverages
         ]
         rows.append([method_name(str(generator), str(spelled_ratio)), *cells])
     lead = (

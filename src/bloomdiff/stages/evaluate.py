@@ -13,7 +13,7 @@ from bloomdiff.data.embedding_set import SyntheticSet
 from bloomdiff.data.fingerprint import assert_disjoint
 from bloomdiff.experiments.fidelity import fidelity_runs
 from bloomdiff.experiments.tracking import StageRun
-from bloomdiff.files import atomic_file, sha256_file
+from bloomdiff.files import atomic_file, read_table, sha256_file
 from bloomdiff.metrics.controls import judge
 from bloomdiff.metrics.morphology import morphology_errors
 from bloomdiff.metrics.reference import Reference
@@ -75,7 +75,7 @@ def evaluate_one(project: Project, folder: Path, fold: str) -> None:
         n_bootstrap=params.evaluate.n_bootstrap,
         k=params.evaluate.k,
     )
-    traits = pd.read_parquet(project.traits) if project.traits.exists() else None
+    traits = read_table(project.traits) if project.traits.exists() else None
     controls = None
     parts, shapes = [], []
     for _, name in [unit for unit in synthetic_units(project) if unit[0] == fold]:

@@ -19,7 +19,7 @@ from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.experiments.ratios import class_counts, ratio_name
 from bloomdiff.experiments.summary import REAL_ONLY
 from bloomdiff.experiments.sweep import draw
-from bloomdiff.files import read_json, sha256_file
+from bloomdiff.files import read_json, read_table, sha256_file
 from bloomdiff.report.caution_section import caution_section
 from bloomdiff.report.explorer import (
     Page,
@@ -45,6 +45,7 @@ from bloomdiff.stages.label_queue import queue_html
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.rendered import rendered
 from bloomdiff.stages.tuned import tuned_values
+from bloomdiff.threads import one_thread
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -130,6 +131,7 @@ def with_counts(section: Section, counts: Mapping[str, Mapping[str, int]]) -> Se
     return replace(section, head=[name, "real cells", *head], rows=rows)
 
 
+@one_thread()
 def scene(project: Project) -> dict[str, Any]:
     """The first fold's cells, and the synthetic ones that its first seed added to them."""
     params = project.params
@@ -202,7 +204,7 @@ def certainties(
 
 def confusions(project: Project, ratio: str) -> dict[str, Chart]:
     """Method to its confusion matrix over all folds, real-only first."""
-    table = at_ratio(pd.read_parquet(project.scores / "confusion.parquet"), ratio)
+    table = at_ratio(read_table(project.scores / "confusion.parquet"), ratio)
     params = project.params
     own = table[(table["classifier"] == params.primary) & (table["seed"] == params.seeds[0])]
     return {

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-
-import pandas as pd
 
 from bloomdiff.errors import InputError
 from bloomdiff.experiments.fidelity import fidelity_runs
@@ -18,7 +16,7 @@ from bloomdiff.experiments.summary import REAL_ONLY, summarise
 from bloomdiff.experiments.tracking import ChildRun
 from bloomdiff.experiments.tracking_client import open_store
 from bloomdiff.experiments.tracking_restored import log_restored
-from bloomdiff.files import atomic_file
+from bloomdiff.files import atomic_file, read_table
 from bloomdiff.report.figures import ratio_curves
 from bloomdiff.report.tables import legend, ratio_grid, text_table
 from bloomdiff.stages.children import curve_runs, sweep_runs, training_counts
@@ -34,12 +32,10 @@ def complete_history(project: Project) -> list[str]:
 def _children(project: Project, stage: str) -> Iterator[ChildRun]:
     """The nested runs that a restored stage's outputs tell about."""
     if stage == "evaluate":
-        yield from fidelity_runs(
-            pd.read_parquet(project.fidelity), pd.read_parquet(project.morphology)
-        )
+        yield from fidelity_runs(read_table(project.fidelity), read_table(project.morphology))
     if stage == "classify":
         paths = sorted(project.scores.glob("*.parquet"))
-        tables = {path.stem: pd.read_parquet(path) for path in paths}
+        tables = {path.stem: read_table(path) for path in paths}
         for _, child in sweep_runs(tables, project.params, training_counts(project)):
             yield child
         yield from curve_runs(tables["scores"], project.params)
@@ -82,7 +78,8 @@ def compare(project: Project, metric: str, picture: Path) -> str:
     )
     if REAL_ONLY not in set(table["generator"]):
         raise InputError(f"metric {metric!r}", "is undefined in every fold", "name another score")
-    title = f"{scores['classifier'].iloc[0]} classifier"
+    primary = str(scores["classifier"].iloc[0])
+    title = f"{_whose(metric, primary, params.sweep.classifiers)} classifier"
     with atomic_file(picture) as temporary:
         ratio_curves(table, temporary, score=metric, title=title)
     confidence = params.report.confidence
@@ -92,6 +89,11 @@ def compare(project: Project, metric: str, picture: Path) -> str:
     if not score.larger_is_better:
         key += "; + is better, the score falls"
     return "\n".join([told, text_table(*ratio_grid(table, confidence)), key, sentence])
+
+
+def _whose(metric: str, primary: str, classifiers: Iterable[str]) -> str:
+    """The classifier that a metric is of: its name stands behind the score's, but the primary's."""
+    return next((name for name in classifiers if metric.endswith(f"_{name}")), primary)
 
 
 def _check_picture(path: Path) -> None:

@@ -34,6 +34,7 @@ from bloomdiff.stages.inputs import fold_names, load_fold
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.swept import read_sweep
 from bloomdiff.stages.tuned import tuned_values
+from bloomdiff.threads import one_thread
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def register_best(project: Project, run: StageRun) -> Registered:
         name: table[(table["generator"] == choice.generator) & (table["ratio"] == choice.ratio)]
         for name, table in tables.items()
     }
-    members = [fit_member(project, fold, choice, own) for fold in fold_names(project)]
+    with one_thread():  # as in the sweep
+        members = [fit_member(project, fold, choice, own) for fold in fold_names(project)]
     header = EmbeddingSet.load(project.embeddings).header
     card = {
         **thresholds(own, project.params.seeds[0], project.params.serving.coverage),

@@ -17,7 +17,7 @@ from bloomdiff.experiments.fidelity import reading_table
 from bloomdiff.experiments.ratios import ratio_name
 from bloomdiff.experiments.summary import METHOD, REAL_ONLY, fraction_tested, summarise
 from bloomdiff.experiments.tracking import StageRun
-from bloomdiff.files import atomic_dir, atomic_file, read_json, read_yaml, write_json
+from bloomdiff.files import atomic_dir, atomic_file, read_json, read_table, write_json
 from bloomdiff.report.caution_section import caution_section
 from bloomdiff.report.diagrams import critical_difference, reject_curves, shot_figure
 from bloomdiff.report.fidelity_sections import fidelity_sections
@@ -30,6 +30,7 @@ from bloomdiff.stages.explorer import explorer_page
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.register import register_with_report
 from bloomdiff.stages.swept import read_sweep
+from bloomdiff.stages.tuned import read_studies
 
 Tables = dict[str, pd.DataFrame]
 
@@ -125,12 +126,12 @@ def read_results(project: Project, embeddings: EmbeddingSet) -> Results:
     """Read what the stages wrote."""
     return Results(
         **read_sweep(project, "scores", "per_class", "predictions", "calibration"),
-        fidelity=pd.read_parquet(project.fidelity),
-        morphology=pd.read_parquet(project.morphology),
-        folds=pd.read_parquet(project.folds),
+        fidelity=read_table(project.fidelity),
+        morphology=read_table(project.morphology),
+        folds=read_table(project.folds),
         cells=embeddings.rows,
-        generator_studies=read_yaml(project.generator_params),
-        classifier_studies=read_yaml(project.classifier_params),
+        generator_studies=read_studies(project.generator_params),
+        classifier_studies=read_studies(project.classifier_params),
     )
 
 
@@ -154,7 +155,7 @@ def report_tables(project: Project, results: Results, summaries: Tables) -> Tabl
     tables["macro_f1"] = every.merge(bootstrap, on=[*METHOD, "classifier"], how="left")
     tables["fidelity"] = reading_table(results.fidelity)
     tables["caution"] = inflation_table(
-        pd.read_parquet(project.caution),
+        read_table(project.caution),
         results.scores,
         test_fraction=fraction_tested(results.scores),
         confidence=params.report.confidence,
@@ -235,7 +236,7 @@ def write_plot(table: pd.DataFrame, path: Path) -> None:
 
 def write_confusions(project: Project, primary: str, folder: Path) -> None:
     """Draw real-only's confusion matrix, summed over folds; seeds repeat cells, so the first."""
-    confusion = pd.read_parquet(project.scores / "confusion.parquet")
+    confusion = read_table(project.scores / "confusion.parquet")
     own = confusion[
         (confusion["classifier"] == primary)
         & (confusion["generator"] == REAL_ONLY)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bloomdiff.errors import InputError, IntegrityError
+from bloomdiff.errors import IntegrityError
+from bloomdiff.files import read_table
 from bloomdiff.stages.project import Project
 
 OF_PRIMARY = ("predictions", "calibration")
@@ -19,17 +20,14 @@ def read_sweep(project: Project, *names: str) -> dict[str, pd.DataFrame]:
     Raises
     ------
     InputError
-        A table is missing.
+        A table is missing or damaged.
     IntegrityError
         A table is about another classifier than the primary one.
     """
     tables = {}
     for name in names:
         path = project.scores / f"{name}.parquet"
-        try:
-            table = pd.read_parquet(path)
-        except FileNotFoundError:
-            raise InputError(str(path), "no such file", _MEND) from None
+        table = read_table(path, _MEND)
         if name in OF_PRIMARY:
             found = sorted(set(table["classifier"])) if "classifier" in table else []
             if found != [project.params.primary]:

@@ -42,7 +42,7 @@ def make_task(project: Project, fold: str, name: str) -> TuningTask:
     tune = params.tune_classifier
     rows = load_fold(project, fold)
     values = dict(params.sweep.classifiers[name])
-    given = TuningTask("classifier", name, fold, values, rows.train.fingerprint, tune)
+    given = TuningTask("classifier", name, fold, values, rows.fingerprint, tune)
     space = space_left(CLASSIFIERS[name], values) if tune.enabled else None
     if space is None:
         return given

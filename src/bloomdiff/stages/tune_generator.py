@@ -24,6 +24,7 @@ def run(project: Project, run: StageRun) -> None:
         project.generator_params,
         params.tune_generator,
         params.generators,
+        params.primary,
         params.sweep.model_dump(mode="json", include={"allocation", "classifiers"}),
     )
 

@@ -31,6 +31,25 @@ def entry(
     return {"params": dict(values), "study": study, "fitted_on": fingerprint.to_dict()}
 
 
+def read_studies(path: Path) -> dict[str, dict[str, Any]]:
+    """Every entry of a tuning stage's output: fold to method to what `entry` gives.
+
+    Raises
+    ------
+    InputError
+        The file is missing or cut off.
+    """
+    studies = read_yaml(path)
+    whole = isinstance(studies, dict) and all(
+        isinstance(one, dict) and one.keys() >= {"params", "study", "fitted_on"}
+        for methods in studies.values()
+        for one in (methods.values() if isinstance(methods, dict) else [None])
+    )
+    if not whole:
+        raise InputError(str(path), "is not what its stage wrote", "run its stage again")
+    return dict(studies)
+
+
 def tuned_values(path: Path, fold: str, name: str, rows: FoldRows) -> dict[str, Any]:
     """Hyper-parameters of `name` in `fold`.
 
@@ -39,10 +58,9 @@ def tuned_values(path: Path, fold: str, name: str, rows: FoldRows) -> dict[str, 
     LeakageError
         The study that chose them saw cells that are about to be tested.
     """
-    try:
-        found = read_yaml(path)[fold][name]
-    except (KeyError, TypeError):
-        raise InputError(str(path), f"has no entry {fold}.{name}", "run its stage again") from None
+    found = read_studies(path).get(fold, {}).get(name)
+    if found is None:
+        raise InputError(str(path), f"has no entry {fold}.{name}", "run its stage again")
     where = f"{path}: {fold}.{name}"
     fingerprint = Fingerprint.from_dict(found["fitted_on"], where=where)
     assert_disjoint(rows.test.group, fingerprint, what=f"the tuning of {name} in {fold}")

@@ -21,6 +21,7 @@ from typing import Any
 
 import bloomdiff
 from bloomdiff.files import atomic_dir
+from bloomdiff.threads import one_thread
 
 Unit = tuple[str, ...]
 
@@ -103,10 +104,11 @@ def run_units(
 
 
 def _run_unit(function: Callable[..., None], folder: Path, unit: Unit) -> None:
-    import torch
+    import torch  # noqa: F401 - so that it is held to one thread as well
 
-    torch.set_num_threads(1)  # the workers share the cores; threads beyond them only wait
-    with atomic_dir(folder) as temporary:
+    # The workers share the cores, threads beyond them only wait. Nor would the last bits be the
+    # same: in this process libraries would have all cores, in a worker a share of them.
+    with one_thread(), atomic_dir(folder) as temporary:
         function(temporary, *unit)
 
 
