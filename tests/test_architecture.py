@@ -19,6 +19,7 @@ BASE = {
     "registry",
     "parallel",
     "resumable",
+    "threads",
     "validation",
     "__init__",
 }

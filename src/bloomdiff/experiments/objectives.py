@@ -205,8 +205,6 @@ def space_left(kind: type, given: Values) -> Space | None:
     -------
     None where that is nothing.
     """
-    if not is_tunable(kind):
-        return None
     space = rest_of(kind.search_space, given)  # type: ignore[attr-defined]
     return space if distributions(space) else None
 
