@@ -9,11 +9,12 @@ from bloomdiff.cli import app
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.fingerprint import assert_disjoint
 from bloomdiff.errors import InputError, IntegrityError, LeakageError
+from bloomdiff.experiments.tracking import pipeline_run
 from bloomdiff.experiments.tracking_client import client_of
 from bloomdiff.metrics.calibration import scale_temperature
 from bloomdiff.serving import CellTyper
 from bloomdiff.stages.project import Project
-from bloomdiff.stages.register import choose_setting
+from bloomdiff.stages.register import choose_setting, register_with_report
 
 
 def register(project):
@@ -118,6 +119,18 @@ def test_outputs_that_do_not_belong_together_are_refused(project):
         register(project)
     client = client_of(f"sqlite:///{project.root}/mlruns/mlflow.db")
     assert client.search_registered_models() == []
+
+
+def test_the_report_stands_where_nothing_can_be_registered(project, capsys):
+    path = project.scores / "scores.parquet"
+    scores = pd.read_parquet(path)
+    scores["macro_f1"] += 0.01
+    scores.to_parquet(path)
+    with pipeline_run(project.root, stage="report", experiment="bloomdiff") as run:
+        register_with_report(project, run)
+    told = capsys.readouterr().err
+    assert "nothing was registered: " in told
+    assert "another processor" in told
 
 
 def test_the_sweep_of_another_primary_classifier_is_refused(project):

@@ -111,10 +111,14 @@ def register_best(project: Project, run: StageRun) -> Registered:
 
 
 def register_with_report(project: Project, run: StageRun) -> None:
-    """Register at the end of the pipeline; where an input was not checked out, say so and go on."""
+    """Register at the end of the pipeline, or say why not and go on: the report stands without it.
+
+    An input may not have been checked out, and outputs that were computed on another processor may
+    differ in a cell.
+    """
     try:
         done = register_best(project, run)
-    except InputError as error:
+    except (InputError, IntegrityError) as error:
         print(f"nothing was registered: {error}", file=sys.stderr)
     else:
         print(f"registered {done.name} version {done.version} as {done.alias}", file=sys.stderr)
@@ -181,7 +185,8 @@ def fit_member(
         raise IntegrityError(
             f"{fold}: {choice.generator} at ratio {choice.ratio}",
             f"scores {scored.scores['macro_f1']:.6f} when fitted again, not {told:.6f}",
-            "run `dvc repro`: the outputs do not belong together",
+            "run `dvc repro -f classify` here: the outputs do not belong together, or are of"
+            " another processor",
         )
     temperature = _one(tables["calibration"], fold, params.seeds[0])["temperature"]
     return Member(scored.classifier, float(temperature) if math.isfinite(temperature) else 1.0)
