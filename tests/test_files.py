@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bloomdiff.errors import InputError
-from bloomdiff.files import atomic_dir, read_yaml, sha256_file
+from bloomdiff.files import atomic_dir, atomic_file, read_yaml, sha256_file
 
 CHANGES = ("rename", "unlink", "rmdir", "mkdir")
 
@@ -165,3 +165,15 @@ def test_yaml_that_is_not_in_utf8_is_one_line(tmp_path: Path) -> None:
 def test_digest_of_a_missing_file_names_it(tmp_path):
     with pytest.raises(InputError, match=r"cells\.parquet: no such file; run the stage"):
         sha256_file(tmp_path / "cells.parquet")
+
+
+@pytest.mark.parametrize("below", ["", "inside"])
+def test_what_is_no_folder_to_write_to_is_one_line(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_text("x")
+    path = tmp_path / "file" / below / "out"
+    for write in (atomic_file, atomic_dir):
+        with pytest.raises(InputError, match=r"is no folder to write to .* place"), write(path):
+            raise AssertionError
+    with pytest.raises(InputError, match="is a folder; name a file"), atomic_file(tmp_path):
+        raise AssertionError
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -27,8 +27,12 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     The temporary keeps the suffix, since writers choose their format by it.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    if path.is_dir():
+        raise InputError(str(path), "is a folder", "name a file")
+    with writable(path.parent):
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
+        )
     os.close(handle)
     temporary = Path(name)
     try:
@@ -40,6 +44,18 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writable(folder: Path) -> Iterator[None]:
+    """Make a folder where there is none; one that cannot be written to is an `InputError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise InputError(
+            str(folder), f"is no folder to write to ({error.strerror})", "name another place"
+        ) from None
 
 
 @contextmanager
@@ -69,9 +85,9 @@ def atomic_dir(path: str | Path, *, stale: str = "") -> Iterator[Path]:
         raise InputError(
             str(path), "is or holds the folder you work in", "name a new or empty folder"
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _clear_up(target)
-    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-", suffix=_ASIDE))
+    with writable(target.parent):
+        _clear_up(target)
+        aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-", suffix=_ASIDE))
     try:
         with _locked(aside):
             (aside / _NEW).mkdir()

@@ -131,10 +131,11 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def test_the_phantom_by_its_defaults_and_by_options(
-    tmp_path: Path, written: list[dict[str, Any]]
+    tmp_path: Path, written: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where no params.yaml is
     out = tmp_path / "data"
-    words = ("phantom", "--out", out, "--project", tmp_path, "--jobs", 1)
+    words = ("phantom", "--out", out, "--jobs", 1)
     result = run(*words)
     assert result.stdout.splitlines()[-1].startswith("14 cells, 2 groups")
     assert written[0]["seed"] == 0
@@ -144,6 +145,8 @@ def test_the_phantom_by_its_defaults_and_by_options(
     assert written[1]["params"].n_cells == written[0]["params"].n_cells
     with pytest.raises(ParameterError, match="overlp"):
         run(*words, "--set", "overlp=0.5")
+    with pytest.raises(InputError, match=r"elsewhere/params\.yaml: no such file"):
+        run(*words, "--project", tmp_path / "elsewhere")
 
 
 def test_the_phantom_by_params_yaml(tmp_path: Path, written: list[dict[str, Any]]) -> None:

@@ -107,9 +107,12 @@ def test_interrupted_it_goes_on_where_it_was(server: Any, tmp_path: Path) -> Non
 
 
 def test_what_a_killed_unpacking_left_is_cleared(server: Any, tmp_path: Path) -> None:
-    (tmp_path / ".mll23-x1y2z3" / "half").mkdir(parents=True)
+    (tmp_path / ".mll23-x1y2z3_4.writing" / "new").mkdir(parents=True)
+    (tmp_path / ".mll23-notes").mkdir()  # somebody else's
+    (tmp_path / ".mll23-todo.txt").touch()
     get(source((offer(server, "set.zip", archive({"x": b""})),)), tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"mll23"}
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"mll23", ".mll23-notes", ".mll23-todo.txt"}
 
 
 def test_two_downloads_at_once_are_refused(server: Any, tmp_path: Path) -> None:

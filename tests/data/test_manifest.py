@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
-from bloomdiff.data.manifest import CELL_COLUMNS, NUMBERS, read_manifest, write_manifest
+from bloomdiff.data.manifest import (
+    CELL_COLUMNS,
+    NUMBERS,
+    read_csv,
+    read_manifest,
+    write_manifest,
+)
 from bloomdiff.errors import InputError
 
 
@@ -117,3 +125,13 @@ def test_what_others_wrote_is_kept_as_it_stands(tmp_path):
         assert back[name].tolist() == written[name].tolist()
     write_manifest(back, path)
     assert path.read_bytes() == before
+
+
+def test_a_column_has_one_type_in_a_long_table_too(tmp_path: Path) -> None:
+    """Pandas looks for it in parts of 131,072 rows, of which the first may be full of numbers."""
+    n = 140_000
+    lines = [f"c{i:06d},p,{'1.5' if i < 135_000 else ''}" for i in range(n)]
+    (tmp_path / "t.csv").write_text("\n".join(["cell_id,path,box_x", *lines]) + "\n")
+    table, _ = read_csv(tmp_path / "t.csv", numeric=lambda column: column == "box_x")
+    assert {type(value) for value in table["box_x"]} == {str}
+    table.to_parquet(tmp_path / "t.parquet")

@@ -38,3 +38,7 @@ def test_a_cell_that_the_manifest_lacks_is_named(images, stub, tmp_path: Path) -
     with pytest.raises(InputError, match="s0_009"):
         write_anndata(made, tmp_path / "x.h5ad", cells=cells.iloc[:9])
     assert not (tmp_path / "x.h5ad").exists()
+    twice = cells.iloc[[*range(len(cells)), 3]]
+    again = f"cell '{cells['cell_id'].iloc[3]}': is there twice"
+    with pytest.raises(InputError, match=again):
+        write_anndata(made, tmp_path / "x.h5ad", cells=twice)

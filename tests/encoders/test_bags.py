@@ -260,3 +260,38 @@ def test_what_is_not_one_a_vector_is_one_line(tmp_path: Path) -> None:
     assert len(lines) == len(told)
     for line, piece in zip(lines, told, strict=True):
         assert piece in line
+
+
+def test_tridents_encoders_are_not_mixed(tmp_path: Path) -> None:
+    for name, encoder in (("a", "uni_v1"), ("b", "uni_v1"), ("c", "conch_v1")):
+        foreign(tmp_path / f"{name}.h5", np.ones((2, 3), np.float32))
+        with h5py.File(tmp_path / f"{name}.h5", "a") as bag:
+            bag["features"].attrs["encoder"] = encoder
+    with pytest.raises(InputError, match=r"c\.h5: names another encoder than a\.h5"):
+        read_bags(tmp_path)
+    (tmp_path / "c.h5").unlink()
+    assert read_bags(tmp_path).header["encoder"] == "uni_v1"
+
+
+def test_coordinates_of_some_bags_are_not_made_up_for_others(tmp_path: Path) -> None:
+    foreign(tmp_path / "in" / "a.h5", np.ones((2, 3), np.float32), coords=np.ones((2, 2)))
+    foreign(tmp_path / "in" / "b.h5", np.ones((2, 3), np.float32))
+    write_bags(read_bags(tmp_path / "in"), tmp_path / "out", layout="trident")
+    with h5py.File(tmp_path / "out" / "a.h5") as a, h5py.File(tmp_path / "out" / "b.h5") as b:
+        assert a["coords"].attrs["known"]
+        assert a["coords"][()].tolist() == [[1, 1], [1, 1]]
+        assert not b["coords"].attrs["known"]
+
+
+def test_views_are_not_told_of_where_they_are_not(tmp_path: Path, caplog) -> None:
+    made = make_set(["p1"])
+    told = EmbeddingSet(made.X, made.rows, {"encoder": "e", "views": {"n": 2}})
+    write_bags(told, tmp_path / "bags")
+    assert read_bags(tmp_path / "bags").header == {"encoder": "e"}
+    assert "bags hold no views" in caplog.text
+
+
+def test_one_class_in_two_spellings_is_told(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("patient,label\np1,AML\np2,aml\n")
+    with pytest.raises(InputError, match=r"l\.csv row 3: labels 'AML' and 'aml' differ"):
+        read_bag_labels(tmp_path / "l.csv")

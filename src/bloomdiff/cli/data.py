@@ -116,8 +116,9 @@ def import_(
 def phantom(
     out: Out = Path("data"),
     project: Annotated[
-        Path, typer.Option("--project", help="Folder of params.yaml.", show_default="current")
-    ] = Path(),
+        Path | None,
+        typer.Option("--project", help="Folder of params.yaml.", show_default="current"),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed.", show_default="that of params.yaml, or 0")
     ] = None,
@@ -125,14 +126,17 @@ def phantom(
     jobs: Jobs = _CORES,
 ) -> None:
     """Draw a stained smear whose true distribution is known, by `phantom` in params.yaml."""
+    from bloomdiff.cli.folder import project_folder
     from bloomdiff.data.manifest import read_manifest
     from bloomdiff.data.phantom import PhantomParams, write_phantom
     from bloomdiff.params import load_params
     from bloomdiff.validation import validated
 
     values: dict[str, Any] = {}
-    if (project / "params.yaml").exists():
-        loaded = load_params(project / "params.yaml")
+    # Only the folder that nobody named may have none.
+    folder = Path() if project is None else project_folder(project, "params.yaml")
+    if (folder / "params.yaml").exists():
+        loaded = load_params(folder / "params.yaml")
         values = loaded.phantom.model_dump()
         seed = loaded.seed if seed is None else seed
     params = validated(PhantomParams, values | _values(settings), "phantom")

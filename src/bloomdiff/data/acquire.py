@@ -82,8 +82,6 @@ def get(
         raise_all([unverifiable(remote) for remote in files if remote.checksum is None])
     coming = out / f"{source.name}.download"
     with _alone(coming):
-        for left_over in out.glob(f".{source.name}-*"):  # what a killed unpacking left
-            shutil.rmtree(left_over)
         came = [
             (remote, download(remote, coming, verify=verify, patience=patience)) for remote in files
         ]

@@ -165,6 +165,7 @@ def read_csv(
         index_col=False,
         dtype={name: str for name in names if not numeric(name)},
         keep_default_na=False,
+        low_memory=False,  # else a column's type is found in parts, and may differ between them
     )
     if len(table) != len(numbers):
         raise ValueError("its quotes do not pair")

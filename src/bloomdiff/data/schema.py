@@ -78,7 +78,7 @@ def table_problems(
     if cells.empty:
         return [(None, InputError(str(manifest), "lists no cell", "import images"))]
     text = as_text(cells).reset_index(drop=True)
-    found = _label_problems(text["label"], manifest, classes)
+    found = label_problems(text["label"], manifest, classes)
     found += _group_problems(text, manifest)
     found += _opinion_problems(cells.reset_index(drop=True), manifest)
     try:
@@ -144,9 +144,10 @@ def _schema(columns: Iterable[str]) -> Any:
     return pa.DataFrameSchema({name: checks.get(name, pa.Column(str, number)) for name in columns})
 
 
-def _label_problems(
-    label: pd.Series, manifest: Path, classes: Sequence[str] | None
+def label_problems(
+    label: pd.Series, manifest: Path, classes: Sequence[str] | None = None
 ) -> list[Problem]:
+    """Classes that are not among `classes`, or that differ in spelling alone where it is None."""
     present = [name for name in label.unique().tolist() if name]
     first = {name: int((label == name).argmax()) for name in present}
     if classes is not None:

@@ -36,6 +36,11 @@ def write_anndata(
     obs = embeddings.rows.set_index("cell_id")
     if cells is not None:
         manifest = cells.set_index("cell_id")
+        twice = manifest.index[manifest.index.duplicated()]
+        if len(twice):
+            raise InputError(
+                f"manifest cell {twice[0]!r}", "is there twice", "keep one of its rows"
+            )
         missing = obs.index.difference(manifest.index)
         if len(missing):
             raise InputError(

@@ -41,7 +41,7 @@ def read_bag(path: Path, labels: dict[str, str]) -> tuple[Floats, pd.DataFrame, 
             features = bag["features"]
             X = _matrix(features[()], path)
             meta = features.attrs.get("bloomdiff")
-            header = json.loads(meta) if meta is not None else {}
+            header = json.loads(meta) if meta is not None else _named(features)
             cells = bag.get("cells")
             table = _identity(
                 path, len(X), cells if isinstance(cells, h5py.Group) else None, labels
@@ -53,6 +53,15 @@ def read_bag(path: Path, labels: dict[str, str]) -> tuple[Floats, pd.DataFrame, 
         reason = str(error).splitlines()[0][:80]
         raise InputError(str(path), f"not an HDF5 file ({reason})", "fetch it again") from None
     return X, table, header
+
+
+def _named(features: Any) -> dict[str, Any]:
+    """The header of a bag that somebody else wrote, as TRIDENT does: its encoder's name."""
+    name = features.attrs.get("encoder")
+    name = name.decode(errors="replace") if isinstance(name, bytes) else name
+    if not isinstance(name, str) or not name:
+        return {}
+    return {"encoder": name, "digest": "", "preprocessing": {}}
 
 
 def _matrix(values: npt.NDArray[Any], path: Path) -> Floats:

@@ -26,6 +26,7 @@ import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet, Floats
 from bloomdiff.data.manifest import read_csv
+from bloomdiff.data.schema import label_problems
 from bloomdiff.encoders.bag_file import IDENTITY, read_bag
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.files import atomic_dir
@@ -48,6 +49,10 @@ def write_bags(embeddings: EmbeddingSet, folder: str | Path, *, layout: Layout =
     """
     import h5py
 
+    # A bag has a vector a cell: views would be told of that are not there.
+    header = {name: told for name, told in embeddings.header.items() if name != "views"}
+    if header.keys() != embeddings.header.keys():
+        logger.warning("%s: bags hold no views; the cells' own vectors are written", folder)
     groups = embeddings.rows.groupby("group", sort=True).indices
     stems = {str(name): _stem(str(name)) for name in groups}
     text = h5py.string_dtype()
@@ -56,7 +61,7 @@ def write_bags(embeddings: EmbeddingSet, folder: str | Path, *, layout: Layout =
             rows = embeddings.rows.iloc[index]
             with h5py.File(temporary / f"{stems[str(name)]}.h5", "w", track_order=True) as bag:
                 features = bag.create_dataset("features", data=embeddings.X[index])
-                features.attrs["bloomdiff"] = json.dumps(embeddings.header, sort_keys=True)
+                features.attrs["bloomdiff"] = json.dumps(header, sort_keys=True)
                 if layout == "trident":
                     features.attrs["encoder"] = str(embeddings.header.get("encoder", ""))
                     _write_coords(bag, rows)
@@ -78,7 +83,8 @@ def _stem(group: str) -> str:
 
 def _write_coords(bag: Any, rows: pd.DataFrame) -> None:
     boxes = ["box_x", "box_y"]
-    known = all(column in rows for column in boxes)
+    # Bags that were imported together may have none in part.
+    known = all(column in rows and rows[column].notna().all() for column in boxes)
     coords = rows[boxes].to_numpy(np.int64) if known else np.zeros((len(rows), 2), np.int64)
     dataset = bag.create_dataset("coords", data=coords)
     dataset.attrs["known"] = known
@@ -101,7 +107,8 @@ def read_bag_labels(path: str | Path) -> dict[str, str]:
     Raises
     ------
     InputError
-        The file is missing or no such table, or a patient is listed twice.
+        The file is missing or no such table, a patient is listed twice, or two classes differ in
+        spelling alone.
     """
     try:
         table, rows = read_csv(Path(path))
@@ -119,6 +126,7 @@ def read_bag_labels(path: str | Path) -> dict[str, str]:
             f"lists the patient {patients[twice[0]]!r} again",
             "keep one row for each",
         )
+    raise_all([problem for _, problem in label_problems(classes, Path(path))])
     return dict(zip(patients, classes, strict=True))
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.importers.classes import ClassRules
-from bloomdiff.errors import BloomDiffError
+from bloomdiff.errors import BloomDiffError, ParameterError
 from bloomdiff.selection.limits import Limits
 from bloomdiff.selection.plan import Plan, build_queue
 
@@ -146,6 +147,31 @@ def test_common_classes_add_up(tmp_path: Path, paint, load) -> None:
     told = cells[cells["source"] == "a"]
     assert told["p.neutrophil"].astype(float).tolist() == [0.75, 0.75]
     assert told["p.dirt"].astype(float).tolist() == [0.25, 0.25]
+
+
+def test_common_classes_add_up_where_some_cells_have_no_probabilities(
+    tmp_path: Path, paint, load
+) -> None:
+    text = "path,label,p.neutrophil_band,p.neutrophil_segmented\n"
+    for at, row in enumerate(("neutrophil_band,0.1,0.9", "neutrophil_band,,")):
+        paint(tmp_path / f"g-{at}.png", 60, 40)
+        text += f"g-{at}.png,{row}\n"
+    load("csv", table(tmp_path, paint, text), source="a")
+    rules = ClassRules(rename={"lymphocyte": "neutrophil"}, common=True)
+    cells = load("coco", coco(tmp_path, paint), source="b", append=True, classes=rules)
+    told = cells.loc[cells["source"] == "a", "p.neutrophil"]
+    assert pd.to_numeric(told, errors="coerce").tolist()[0] == 1.0
+
+
+def test_the_classes_of_probabilities_alone_are_renamed(tmp_path: Path, paint, load) -> None:
+    paint(tmp_path / "g.png", 60, 40)
+    file = table(tmp_path, paint, "path,p.NEU,p.MON\ng.png,0.25,0.75\n")
+    rules = ClassRules(rename={"NEU": "neutrophil"})
+    assert load("csv", file, classes=rules)["p.neutrophil"].tolist() == [0.25]
+    with pytest.raises(ParameterError, match=r"class 'MONO': is not .* did you mean 'MON'"):
+        load("csv", file, classes=ClassRules(rename={"MONO": "monocyte"}), replace=True)
+    with pytest.raises(ParameterError, match="class 'NEU': is not in the data"):
+        load("csv", file, classes=ClassRules(drop=("NEU",)), replace=True)
 
 
 def test_the_queue_goes_by_what_was_imported(tmp_path: Path, paint, load) -> None:

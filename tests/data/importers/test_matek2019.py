@@ -67,6 +67,16 @@ def test_a_damaged_annotation_is_told_with_its_row(archive: Path, tmp_path: Path
     assert "\n" not in str(caught.value)
 
 
+def test_annotations_may_begin_with_a_mark_and_are_utf8(archive: Path, tmp_path: Path) -> None:
+    file = archive / "annotations.dat"
+    plain = file.read_bytes()
+    file.write_bytes(b"\xef\xbb\xbf" + plain)
+    import_cells("matek-2019", archive, tmp_path / "data", jobs=1)
+    file.write_bytes(plain + "Übung".encode("latin-1"))
+    with pytest.raises(BloomDiffError, match=r"annotations\.dat: is not UTF-8"):
+        import_cells("matek-2019", archive, tmp_path / "other", jobs=1)
+
+
 def test_a_folder_of_no_class_is_told(archive: Path, tmp_path: Path, draw: Draw) -> None:
     draw(archive / "AML-Cytomorphology" / "BLA" / "BLA_0001.tiff")
     with pytest.raises(BloomDiffError, match=r"BLA: is no class of matek-2019; expected NGS"):

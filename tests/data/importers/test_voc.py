@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -179,6 +180,40 @@ def test_bad_tables_of_types(typed: Fields, load) -> None:
         load("voc", typed.root, {"types": str(types)})
     with pytest.raises(InputError, match="cannot be read"):
         load("voc", typed.root, {"types": str(typed.root / "none.csv")})
+
+
+def test_types_are_of_the_fields_that_they_name(tmp_path: Path, paint, load) -> None:
+    root, types = tmp_path / "flat", tmp_path / "types.csv"
+    for folder in ("a", "b"):
+        paint(root / folder / "1.png", 60, 40)
+        text = annotation("1.png", ("WBC", (20, 10, 30, 16)))
+        (root / folder / "1.xml").write_text(text)
+    types.write_text("image,types\n1,EOSINOPHIL\n")
+    with pytest.raises(InputError, match=r"field '1': may be a/1\.png or b/1\.png; write"):
+        load("voc", root, {"types": str(types)})
+    types.write_text("image,types\na/1,EOSINOPHIL\n\na/1.png,BASOPHIL\n")
+    with pytest.raises(InputError, match=r"types\.csv row 4: lists the field 'a/1\.png' again"):
+        load("voc", root, {"types": str(types)})
+    types.write_text("image,types\na/1,EOSINOPHIL\nb/1.png,BASOPHIL\n")
+    found = load("voc", root, {"types": str(types)})
+    assert found["label"].tolist() == ["EOSINOPHIL", "BASOPHIL"]
+
+
+def test_a_field_in_two_splits_is_told(voc: Fields, load) -> None:
+    voc.add("a.png", ("WBC", (1, 1, 9, 9)))
+    sets = voc.root / "ImageSets" / "Main"
+    sets.mkdir(parents=True)
+    for split in ("train", "test"):
+        (sets / f"{split}.txt").write_text("a\n")
+    with pytest.raises(InputError, match=r"test\.txt: lists 'a', as does .*train\.txt"):
+        load("voc", voc.root)
+
+
+def test_a_size_without_end_is_not_told(voc: Fields, load) -> None:
+    voc.add("a.png", ("WBC", (1, 1, 9, 9)))
+    (file,) = voc.root.rglob("*.xml")
+    file.write_text(re.sub("<width>.*?</width>", "<width>inf</width>", file.read_text()))
+    assert len(load("voc", voc.root)) == 1
 
 
 def test_a_folder_without_annotations(tmp_path: Path, load) -> None:

@@ -45,8 +45,10 @@ class ClassRules:
             After the last record: a name in the rules that no record has, most likely a slip.
         """
         seen: set[str] = set()
+        told: set[str] = set()  # classes of a detector's probabilities
         for record in records:
             seen.add(record.label)
+            told.update(record.proba or ())
             if record.label in self.drop or (self.keep and record.label not in self.keep):
                 continue
             if self.rename:
@@ -54,9 +56,10 @@ class ClassRules:
                 record = replace(record, label=label, proba=proba)
             yield record
         for name in (*self.keep, *self.drop, *self.rename):
-            if name not in seen:
+            known = seen | told if name in self.rename else seen
+            if name not in known:
                 raise ParameterError(
-                    f"class {name!r}", "is not in the data", nearest(name, sorted(seen))
+                    f"class {name!r}", "is not in the data", nearest(name, sorted(known - {""}))
                 )
 
     def _name(self, label: str) -> str:
@@ -106,5 +109,9 @@ class ClassRules:
         # A detector's probabilities of classes that become one add up; of others they stay.
         old = [name.removeprefix(PROBABILITY) for name in columns]
         ours = [PROBABILITY + (coarsen(name, shared) or name) for name in old]
-        proba = cells[columns].T.groupby(ours).sum(min_count=1).T
+        import pandas as pd
+
+        # Where some cells have none, the columns came in as text.
+        numbers = cells[columns].apply(pd.to_numeric, errors="coerce")
+        proba = numbers.T.groupby(ours).sum(min_count=1).T
         return cells.drop(columns=columns).join(proba)

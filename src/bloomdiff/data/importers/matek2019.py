@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bloomdiff.data.importers.base import IMPORTERS, Importer
 from bloomdiff.data.importers.layouts import class_folders
+from bloomdiff.data.importers.paths import read_lines
 from bloomdiff.data.records import Record
 from bloomdiff.data.vocabulary import class_of_code
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
@@ -60,7 +61,7 @@ def _annotations(root: Path) -> dict[str, str]:
     if file is None:
         return {}
     told: dict[str, str] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_lines(file), start=1):
         words = line.split()
         if not words:
             continue

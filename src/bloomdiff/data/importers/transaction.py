@@ -20,6 +20,7 @@ import pandas as pd
 from bloomdiff.data.manifest import write_manifest
 from bloomdiff.data.schema import is_inside
 from bloomdiff.errors import InputError
+from bloomdiff.files import writable
 
 _PREFIX = ".importing-"
 _SOURCE = "source.txt"
@@ -76,7 +77,8 @@ def staging(out: Path, source: str) -> Iterator[Staging]:
         Another import into `out` is running.
     """
     created = not out.exists()
-    out.mkdir(parents=True, exist_ok=True)
+    with writable(out):
+        pass
     with _lock(out):
         _settle(out)
         folder = Path(tempfile.mkdtemp(dir=out, prefix=_PREFIX))

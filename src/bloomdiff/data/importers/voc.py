@@ -85,11 +85,12 @@ class VocImporter(Importer):
             raise ParameterError(
                 f"types_class {wanted!r}", "has no object", nearest(wanted, sorted(names))
             )
+        keys = _keys([field.name for field in fields], types, str(self.params.types))
         kept: list[FieldOfView] = []
         left_out: Counter[str] = Counter()
         for field in fields:
             cells = [found for found in field.objects if found.label == wanted]
-            told = types.get(PurePosixPath(field.name).stem, [])
+            told = types[key] if (key := keys[field.name]) else []
             if len(cells) == len(told) == 1:
                 kept.append(replace(field, objects=[replace(cells[0], label=told[0])]))
             elif len(cells) != 1:
@@ -136,7 +137,7 @@ def _read(file: Path, root: Path, splits: dict[str, str]) -> FieldOfView:
         objects,
         split=splits.get(file.stem, "") or split_of(name),
         # Some tools write no size, or zeros.
-        size=(int(size[0]), int(size[1])) if all(side > 0 for side in size) else None,
+        size=(int(size[0]), int(size[1])) if all(0 < s < math.inf for s in size) else None,
     )
 
 
@@ -197,13 +198,15 @@ def _find_image(file: Path, filename: str) -> Path:
 def _image_sets(path: Path) -> dict[str, str]:
     """Field to split, by ``ImageSets/Main/{train,val,test}.txt``."""
     files = [f for f in find_files(path, ".txt") if f.parts[-3:-1] == ("ImageSets", "Main")]
-    return {
-        line.strip(): split
-        for split in ("train", "val", "test")
-        for file in files
-        if file.name == f"{split}.txt"
-        for line in read_lines(file)
-    }
+    found: dict[str, tuple[str, Path]] = {}
+    for split in ("train", "val", "test"):
+        for file in files:
+            for line in read_lines(file) if file.name == f"{split}.txt" else ():
+                other, where = found.setdefault(line.strip(), (split, file))
+                if line.strip() and other != split:
+                    told = f"lists {line.strip()!r}, as does {where}"
+                    raise InputError(str(file), told, "leave it in one of them")
+    return {name: split for name, (split, _) in found.items()}
 
 
 def _read_types(path: Path) -> dict[str, list[str]]:
@@ -218,8 +221,38 @@ def _read_types(path: Path) -> dict[str, list[str]]:
             raise InputError(
                 f"{path} row {number}", f"has {len(row)} columns", "write field and types only"
             )
-    return {
-        PurePosixPath(row[0].strip()).stem: [t.strip() for t in row[1].split(",") if t.strip()]
-        for row in rows[1:]
-        if row
-    }
+    types: dict[str, list[str]] = {}
+    for number, row in enumerate(rows[1:], start=2):
+        if not row:
+            continue
+        key = str(PurePosixPath(row[0].strip()).with_suffix("")) if row[0].strip() else ""
+        if key in types:
+            raise InputError(
+                f"{path} row {number}", f"lists the field {row[0].strip()!r} again", "keep one row"
+            )
+        types[key] = [t.strip() for t in row[1].split(",") if t.strip()]
+    return types
+
+
+def _keys(fields: list[str], types: dict[str, list[str]], path: str) -> dict[str, str]:
+    """The row of `types` that each field has, '' for none: by as much of its path as is written.
+
+    Raises
+    ------
+    InputError
+        A row that several fields could have.
+    """
+    names = Counter(PurePosixPath(key).name for key in types)
+    # The table may tell folders that are not in the import.
+    alone = {name: key for key in types if names[name := PurePosixPath(key).name] == 1}
+    keys: dict[str, str] = {}
+    for field in fields:
+        parts = PurePosixPath(field).with_suffix("").parts
+        endings = ("/".join(parts[-n:]) for n in range(len(parts), 0, -1))
+        keys[field] = next((e for e in endings if e in types), alone.get(parts[-1], ""))
+    owners: dict[str, str] = {}
+    for field, key in keys.items():
+        if key and (owner := owners.setdefault(key, field)) != field:
+            told = f"may be {owner} or {field}"
+            raise InputError(f"{path}: field {key!r}", told, "write its folder as well")
+    return keys
