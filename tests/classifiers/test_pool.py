@@ -12,6 +12,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.semi_supervised import SelfTrainingClassifier
 
 from bloomdiff.classifiers import CLASSIFIERS, load_classifier, make_classifier
+from bloomdiff.classifiers.projection import principal_axes
 from bloomdiff.classifiers.self_training import _most_certain
 from bloomdiff.errors import InputError, LeakageError
 
@@ -208,3 +209,15 @@ def test_a_row_that_no_kernel_reaches_could_be_of_any_class(parts):
     model = fit("label-spreading", parts, {"metric": "euclidean", "gamma": 100.0})
     far = np.full((1, 64), 1e4, dtype=np.float32)
     np.testing.assert_allclose(model.predict_proba(far), 0.1)
+
+
+def test_axes_are_those_that_rows_span() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(5, 30)).astype(np.float32)
+    assert principal_axes(rows, None).shape == (4, 30)
+    assert principal_axes(np.repeat(rows, 3, axis=0), 10).shape == (4, 30)
+    assert principal_axes(rows, 2).shape == (2, 30)
+    assert principal_axes(np.ones((4, 30), np.float32), None).shape == (1, 30)
+    other = principal_axes(rows[::-1], None)
+    # The same space, whatever the order of the rows.
+    np.testing.assert_allclose(other.T @ other, (a := principal_axes(rows, None)).T @ a, atol=1e-5)

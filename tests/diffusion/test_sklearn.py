@@ -9,6 +9,7 @@ from imblearn.pipeline import make_pipeline
 from imblearn.utils.estimator_checks import parametrize_with_checks as parametrize_samplers
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -271,3 +272,69 @@ def test_what_is_no_number_is_told():
 def test_a_guidance_interval_is_finite():
     with pytest.raises(ValueError, match="two finite noise levels"):
         DiffusionConfig(guidance_interval=(0.3, float("inf")))
+
+
+def frame(n=230):
+    rng = np.random.default_rng(0)
+    y = np.repeat(["common", "rare"], [n - 30, 30])
+    return pd.DataFrame(rng.poisson(2, (n, 3)), columns=list("abc")), y
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "int64", "uint64", "bool"])
+@pytest.mark.parametrize("framed", [False, True])
+def test_whole_numbers_stay_in_their_range(kind, framed):
+    X, y = frame()
+    X = X.astype(kind)
+    given = X if framed else X.to_numpy()
+    sampler = DiffusionOverSampler(n_steps=5, random_state=0)
+    found, label = sampler.fit_resample(given, y)
+    rows = pd.DataFrame(found).astype(float).to_numpy()
+    real, made = rows[:230][y == "rare"], rows[230:]
+    assert (label[230:] == "rare").all()
+    np.testing.assert_allclose(made.mean(axis=0), real.mean(axis=0), atol=0.5)
+    assert made.min() >= 0 or kind.startswith("int")
+    assert not hasattr(sampler, "_dtypes")
+
+
+def test_columns_of_a_frame_keep_their_types():
+    X, y = frame()
+    X = X.astype({"a": "uint8", "b": "float64", "c": "int64"}).assign(d=X["a"] > 1)
+    found, _ = DiffusionOverSampler(n_steps=5, random_state=0).fit_resample(X, y)
+    assert found.dtypes.tolist() == X.dtypes.tolist()
+    real, made = X[y == "rare"].astype(float).mean(), found[230:].astype(float).mean()
+    np.testing.assert_allclose(made, real, atol=0.5)
+    assert 0 < found["d"][230:].mean() < 1
+
+
+def test_a_pool_of_other_columns_is_refused():
+    X, y = frame()
+    sampler = DiffusionOverSampler(n_steps=5, random_state=0)
+    sampler.fit_resample(X, y, X_unlabelled=X)
+    with pytest.raises(ValueError, match="feature names should match"):
+        sampler.fit_resample(X, y, X_unlabelled=X[list("cba")])
+
+
+def test_a_fit_that_fails_leaves_no_mixture():
+    X, y = frame()
+    model = EmbeddingDiffusion(n_steps=5, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match="class 'zz'"):
+        model.set_params(parents={"zz": "p"}).fit(X, y[::-1])
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+@pytest.mark.parametrize(
+    "name", ["nuisance_scale", "guidance", "feedback", "sigma_max", "log_sigma_mean"]
+)
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_hyper_parameters_are_finite(name, value):
+    with pytest.raises(ValueError, match=f"{name}: (inf|nan) is not"):
+        DiffusionConfig(**{name: value})
+
+
+def test_no_parent_is_none_after_a_round_trip(tmp_path):
+    X, y = frame()
+    model = EmbeddingDiffusion(n_steps=5, parents={"rare": None, "common": "p"}, random_state=0)
+    model.fit(X, y).save(tmp_path / "m")
+    back = EmbeddingDiffusion.load(tmp_path / "m")
+    assert back.parents == {"rare": "", "common": "p"}

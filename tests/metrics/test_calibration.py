@@ -55,3 +55,22 @@ def test_coverage_must_be_a_share() -> None:
     truth, proba = sharpened(1.0, n=10)
     with pytest.raises(ValueError, match="coverage must be in"):
         reject_curve(truth, proba, coverages=(0.0,))
+
+
+def test_no_order_of_rows_decides_among_cells_of_equal_confidence() -> None:
+    rng = np.random.default_rng(0)
+    proba = rng.multinomial(5, [0.5, 0.3, 0.2], 180) / 5
+    truth = rng.integers(0, 3, 180)
+    curve = reject_curve(truth, proba)
+    assert reject_curve(truth[::-1], proba[::-1]) == curve
+    order = np.argsort(-proba.max(axis=1) + np.where(proba.argmax(axis=1) == truth, 0, 1e-9))
+    for point, other in zip(curve, reject_curve(truth[order], proba[order]), strict=True):
+        assert point == pytest.approx(other)
+    # By chance alone: the mean over many orders in which they might have stood.
+    right, confidence = proba.argmax(axis=1) == truth, proba.max(axis=1)
+    drawn = []
+    for _ in range(2000):
+        shuffled = rng.permutation(180)
+        kept = shuffled[np.argsort(-confidence[shuffled], kind="stable")[:90]]
+        drawn.append(right[kept].mean())
+    assert curve[-1]["accuracy"] == pytest.approx(np.mean(drawn), abs=0.005)

@@ -92,6 +92,15 @@ def test_codes_of_published_sets_have_the_same_costs() -> None:
     assert costs[3].tolist() == [10, 10, 10, 0]
 
 
+def test_a_name_and_a_code_of_one_class_cost_the_same() -> None:
+    names = ["NGB", "neutrophil_band", "neutrophil_segmented", "lymphocyte"]
+    for order in (names, names[::-1]):
+        cost = cost_matrix(order, CostParams())
+        at = [order.index(name) for name in names]
+        assert cost[at[0], at[2]] == cost[at[1], at[2]] == CostParams().neighbour
+        assert cost[at[2], at[0]] == cost[at[2], at[1]] == CostParams().neighbour
+
+
 def test_single_pairs_have_the_last_word() -> None:
     pair = ("myeloblast", "promyelocyte", 7.0)
     assert cost("myeloblast", "promyelocyte", pairs=(pair,)) == 7

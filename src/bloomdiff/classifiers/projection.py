@@ -15,10 +15,14 @@ def principal_axes(rows: Floats, n_components: int | None) -> Floats:
     rows
         float32 `(n, d)`, standardised.
     n_components
-        k at most; as many as rows and columns allow where there are fewer, or where None.
+        k at most; as many as have variance where there are fewer, or where None.
     """
     from sklearn.decomposition import PCA
 
     k = min(rows.shape) if n_components is None else min(n_components, *rows.shape)
-    axes = PCA(k, svd_solver="full").fit(rows).components_
+    found = PCA(k, svd_solver="full").fit(rows)
+    # n rows span n - 1 directions: one more would be any, as rounding has it.
+    size = found.singular_values_
+    least = size[0] * max(rows.shape) * np.finfo(rows.dtype).eps
+    axes = found.components_[: max(1, int((size > least).sum()))]
     return np.ascontiguousarray(axes, dtype=np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 Objective = Literal["edm", "rectified-flow"]
@@ -154,6 +154,10 @@ class DiffusionConfig:
         for name in RANGES:
             if wanted := out_of_range(name, getattr(self, name)):
                 raise ValueError(f"{name}: {getattr(self, name)!r} is not {wanted}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{field.name}: {value!r} is not finite")
         if self.sigma_max is not None and self.sigma_max <= self.sigma_min:
             raise ValueError(f"sigma_max: {self.sigma_max} is not above sigma_min {self.sigma_min}")
         if (interval := self.guidance_interval) is not None and not is_interval(interval):

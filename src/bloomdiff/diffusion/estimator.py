@@ -24,6 +24,7 @@ from bloomdiff.diffusion.whitening import Doubles, Floats, Index
 
 Frequencies = Literal["equal", "training"]
 _DEFAULT = DiffusionConfig()
+_FITTED = ("classes_", "temperature_", "model_")
 PARAMETERS = (
     "n_components",
     "shrinkage",
@@ -116,21 +117,27 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Rows that are not finite, labels that are not classes, hyper-parameters out of their
             range or given twice, or a parent of a class that there is none of.
         """
+        for name in _FITTED:  # a fit that fails leaves no mixture of two
+            self.__dict__.pop(name, None)
         X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
-        self.classes_, index = np.unique(y, return_inverse=True)
+        classes, index = np.unique(y, return_inverse=True)
         pool = None
         if X_unlabelled is not None:
             pool = validate_data(
                 self, X_unlabelled, dtype=np.float32, reset=False, ensure_min_samples=0
             )
-        model, parents = self._model(), self._parents()
-        self.temperature_ = held_out_temperature(
+        model, parents = self._model(), self._parents(classes)
+        temperature = held_out_temperature(
             X, index, lambda rows, labels: model.learn_prior(rows, labels, pool, parents)
         )
         seed = _seed(self.random_state)
         self.model_ = model.fit(X, index, seed=seed, pool=pool, parents=parents)
+        self.classes_, self.temperature_ = classes, temperature
         return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return all(hasattr(self, name) for name in _FITTED)
 
     def sample(self, y: Any, random_state: int | np.random.RandomState | None = None) -> Floats:
         """Draw one row per entry of `y`, float32 `(n, d)`.
@@ -254,10 +261,10 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 )
         return ClassDiffusion(replace(config, **own), device=self.device)
 
-    def _parents(self) -> Index | None:
+    def _parents(self, classes: npt.NDArray[Any]) -> Index | None:
         if self.parents is None:
             return None
-        names = [str(c) for c in self.classes_]
+        names = [str(c) for c in classes]
         parents = {str(c): parent for c, parent in self.parents.items()}
         if unknown := sorted(set(parents) - set(names)):
             raise ValueError(f"parents: class {unknown[0]!r} is none of {', '.join(names)}")

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from imblearn.over_sampling.base import BaseOverSampler
 from scipy import sparse
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import validate_data
 
 from bloomdiff.diffusion.config import DiffusionConfig
 from bloomdiff.diffusion.estimator import PARAMETERS, EmbeddingDiffusion
 
+Doubles = npt.NDArray[np.float64]
 _DEFAULT = DiffusionConfig()
 _FORWARDED = (*PARAMETERS, "config", "parents")
 
@@ -75,8 +78,38 @@ class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
         self.random_state = random_state
         self.device = device
 
+    def fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
+        """Fill up the classes; a frame's columns keep their types, as those of an array do.
+
+        Parameters
+        ----------
+        X, y
+            Rows `(n, d)` and their classes `(n,)`.
+        **params
+            `X_unlabelled`: rows without labels `(m, d)`, of the same columns.
+
+        Returns
+        -------
+        The given rows and the synthetic ones behind them, and their classes. Whole numbers are
+        rounded, and stay in their type's range.
+        """
+        # A frame of several types comes to `_fit_resample` as one array.
+        self._dtypes = list(X.dtypes) if hasattr(X, "columns") else None
+        try:
+            return super().fit_resample(X, y, **params)
+        finally:
+            del self._dtypes
+
     def _fit_resample(self, X: Any, y: Any, X_unlabelled: Any = None) -> tuple[Any, Any]:
         random = check_random_state(self.random_state)
+        if X_unlabelled is not None:  # imbalanced-learn compares the columns of X alone
+            X_unlabelled = validate_data(
+                self,
+                X_unlabelled,
+                reset=False,
+                accept_sparse=["csr", "csc"],
+                ensure_min_samples=0,
+            )
         self.generator_ = EmbeddingDiffusion(
             **{name: getattr(self, name) for name in _FORWARDED},
             random_state=random,
@@ -86,15 +119,34 @@ class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
             np.asarray(list(self.sampling_strategy_), dtype=y.dtype),
             list(self.sampling_strategy_.values()),
         )
-        rows = self.generator_.sample(wanted, random_state=random)
-        # Cutting off what follows the point would lower every mean by half.
-        rows = (np.rint(rows) if np.issubdtype(X.dtype, np.integer) else rows).astype(X.dtype)
+        rows = self.generator_.sample(wanted, random_state=random).astype(np.float64)
+        for at, kind in enumerate(self._dtypes or [X.dtype] * X.shape[1]):
+            rows[:, at] = _of_kind(rows[:, at], _plain(kind))
+        rows = rows.astype(X.dtype)
         self.synthetic_ = np.repeat([False, True], [len(y), len(wanted)])
         if sparse.issparse(X):
             X_new = sparse.vstack([X, type(X)(rows)], format=X.format)
         else:
             X_new = np.concatenate([X, rows])
         return X_new, np.concatenate([y, wanted])
+
+
+def _plain(kind: Any) -> np.dtype[Any]:
+    """NumPy's type of a column: pandas has types of its own, with missing values, or sparse."""
+    return np.dtype(getattr(kind, "numpy_dtype", getattr(kind, "subtype", kind)))
+
+
+def _of_kind(column: Doubles, kind: np.dtype[Any]) -> Doubles:
+    """Values that a column's type can hold, where it holds whole numbers or true and false."""
+    if kind.kind == "b":
+        return (column >= 0.5).astype(np.float64)
+    if kind.kind not in "iu":
+        return column
+    info = np.iinfo(kind)
+    # The largest number of 64 bits is none of a float's: the next one below it is.
+    high = float(info.max) if kind.itemsize < 8 else np.nextafter(float(info.max), 0)
+    # Cutting off what follows the point would lower every mean by half.
+    return np.clip(np.rint(column), float(info.min), high)
 
 
 def _dense(X: Any) -> Any:

@@ -93,7 +93,7 @@ def _plain_params(params: dict[str, Any]) -> dict[str, Any]:
 def _pairs(parents: Mapping[Any, str]) -> list[list[Any]]:
     # Pairs, since the keys of a JSON object are text and classes need not be.
     classes = _plain_labels([_scalar(c) for c in parents])
-    return [[c, str(parent)] for c, parent in zip(classes, parents.values(), strict=True)]
+    return [[c, str(parent or "")] for c, parent in zip(classes, parents.values(), strict=True)]
 
 
 def _scalar(value: Any) -> Any:

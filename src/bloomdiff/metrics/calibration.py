@@ -93,7 +93,8 @@ def reject_curve(
     -------
     list of dict
         `coverage` (share kept, after rounding up to whole cells), `accuracy` among the kept,
-        `threshold` (their least confidence) and `n`.
+        `threshold` (their least confidence) and `n`. Of cells of equal confidence at the threshold
+        no one goes before another: each counts by the share of them that is kept.
 
     References
     ----------
@@ -107,11 +108,14 @@ def reject_curve(
         if not 0 < coverage <= 1:
             raise ValueError(f"coverage must be in (0, 1], however: {coverage}")
         kept = int(np.ceil(coverage * len(order) - 1e-9))
+        threshold = confidence[order[kept - 1]]
+        above, tied = int((confidence > threshold).sum()), int((confidence == threshold).sum())
+        right = correct[:above].sum() + (kept - above) * correct[above : above + tied].mean()
         curve.append(
             {
                 "coverage": kept / len(order),
-                "accuracy": float(correct[:kept].mean()),
-                "threshold": float(confidence[order[kept - 1]]),
+                "accuracy": float(right / kept),
+                "threshold": float(threshold),
                 "n": float(kept),
             }
         )

@@ -12,7 +12,7 @@ guide (the order of maturation).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Annotated, Any
 
 import numpy as np
@@ -89,11 +89,11 @@ def cost_matrix(classes: Sequence[str], params: CostParams) -> Doubles:
         for name in classes
         if name not in blasts
     ]
-    of_vocabulary = {own: name for name, own in known.items() if own}
     for chain in MATURATION:
         for pair in pairwise(chain):
-            if set(pair) <= set(of_vocabulary):
-                one, other = (of_vocabulary[name] for name in pair)
+            # A class may be there by its name and by a code.
+            names = [[name for name, own in known.items() if own == one] for one in pair]
+            for one, other in product(*names):
                 overrides += [(one, other, params.neighbour), (other, one, params.neighbour)]
     return lineage_costs(
         classes,

@@ -198,7 +198,8 @@ def thresholds(tables: dict[str, pd.DataFrame], seed: int, coverage: float) -> d
     Returns
     -------
     dict
-        `threshold`, `coverage` (share of test cells kept), `accuracy` (among them) and
+        `threshold`, `coverage` (share of test cells kept: all whose confidence is not below the
+        threshold, which may be more than was asked for), `accuracy` (among them) and
         `accuracy_all`.
     """
     predictions = tables["predictions"][tables["predictions"]["seed"] == seed]
@@ -211,12 +212,13 @@ def thresholds(tables: dict[str, pd.DataFrame], seed: int, coverage: float) -> d
             mask = (predictions["fold"] == fold).to_numpy()
             proba[mask] = scale_temperature(proba[mask], float(temperature))
     truth = class_indices(predictions["true"].to_numpy(dtype=str), classes)
-    everything, kept = reject_curve(truth, proba, coverages=(1.0, coverage))
+    (wanted,) = reject_curve(truth, proba, coverages=(coverage,))
+    kept, correct = proba.max(axis=1) >= wanted["threshold"], proba.argmax(axis=1) == truth
     return {
-        "threshold": kept["threshold"],
-        "coverage": kept["coverage"],
-        "accuracy": kept["accuracy"],
-        "accuracy_all": everything["accuracy"],
+        "threshold": wanted["threshold"],
+        "coverage": float(kept.mean()),
+        "accuracy": float(correct[kept].mean()),
+        "accuracy_all": float(correct.mean()),
     }
 
 
