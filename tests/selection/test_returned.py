@@ -156,6 +156,12 @@ def test_annotators_who_contradict_each_other(whole, tmp_path):
     ]
 
 
+def test_tasks_of_others_that_nobody_annotated_are_passed_over(whole, tmp_path):
+    tasks = [*json.loads(whole[1]["label-studio"]), {"id": 99, "data": {"text": "no cell"}}]
+    (tmp_path / "answers").write_text(json.dumps(tasks))
+    assert read_answers(tmp_path / "answers", "label-studio", whole[0]) == {}
+
+
 def test_other_shapes_and_relations_of_label_studio(whole, tmp_path):
     tasks = json.loads(whole[1]["label-studio"])
     tasks[0]["annotations"] = [annotation("monocyte", 1, 1, "polygonlabels")]

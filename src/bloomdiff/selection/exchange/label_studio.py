@@ -137,6 +137,8 @@ def _answers(where: str, task: dict[str, Any]) -> list[Answer]:
     """Labels of the newest annotation that each annotator submitted."""
     data = task["data"]
     done = [one for one in task.get("annotations", []) if not one.get("was_cancelled")]
+    if not done:
+        return []
     image = unquote(str(data["image"]).partition("?d=")[2] or str(data["image"]))
     cells: dict[str, str] = data.get("cells") or {}
     answers = []
