@@ -130,8 +130,9 @@ def test_what_others_wrote_is_kept_as_it_stands(tmp_path):
 def test_a_column_has_one_type_in_a_long_table_too(tmp_path: Path) -> None:
     """Pandas looks for it in parts of 131,072 rows, of which the first may be full of numbers."""
     n = 140_000
-    lines = [f"c{i:06d},p,{'1.5' if i < 135_000 else ''}" for i in range(n)]
-    (tmp_path / "t.csv").write_text("\n".join(["cell_id,path,box_x", *lines]) + "\n")
+    wide = ["cell_id", "box_x", *(f"more{i}" for i in range(10))]  # fewer columns, longer parts
+    lines = [f"c{i:06d},{'1.5' if i < 135_000 else ''}" + ",a" * 10 for i in range(n)]
+    (tmp_path / "t.csv").write_text("\n".join([",".join(wide), *lines]) + "\n")
     table, _ = read_csv(tmp_path / "t.csv", numeric=lambda column: column == "box_x")
     assert {type(value) for value in table["box_x"]} == {str}
     table.to_parquet(tmp_path / "t.parquet")
