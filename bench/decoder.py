@@ -145,7 +145,7 @@ def keep(project: Project, name: str, seconds: dict[str, float], out: Path) -> N
     """Write scores, table and contact sheet, and print the table."""
     import torch
 
-    from bloomdiff.encoders.threads import usable_cores
+    from bloomdiff.threads import usable_cores
 
     report = read_json(project.render_report)
     section = render_section(report, CONFIDENCE)

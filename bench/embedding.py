@@ -42,9 +42,9 @@ from bloomdiff.encoders import EncoderParams, embed_cells, load_encoder
 from bloomdiff.encoders.dinov2_onnx import converted_weights
 from bloomdiff.encoders.network import NetworkEncoder, resolve_device
 from bloomdiff.encoders.precision import cosine_change, has_bfloat16
-from bloomdiff.encoders.threads import one_torch_thread, usable_cores
 from bloomdiff.encoders.timm_import import import_timm
 from bloomdiff.encoders.vit import IMAGENET_MEAN, IMAGENET_STD
+from bloomdiff.threads import one_torch_thread, usable_cores
 
 ROOT = Path(__file__).resolve().parents[1]
 MATRIX = (8 * 257, 384, 1536)  # tokens of a batch of 8 through the first layer of an MLP

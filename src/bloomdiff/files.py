@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -183,12 +183,17 @@ def read_json(path: str | Path) -> Any:
         ) from None
 
 
-def read_table(path: str | Path, mend: str = "run the stage that writes it") -> pd.DataFrame:
+def read_table(
+    path: str | Path,
+    mend: str = "run the stage that writes it",
+    *,
+    columns: Sequence[str] | None = None,
+) -> pd.DataFrame:
     """Read Parquet; a missing or damaged file is an `InputError` that names it."""
     import pandas as pd
 
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(path, columns=None if columns is None else list(columns))
     except FileNotFoundError:
         raise InputError(str(path), "no such file", mend) from None
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors

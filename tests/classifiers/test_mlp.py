@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import torch
 from sklearn.metrics import f1_score
@@ -34,6 +38,36 @@ def test_forward_pass_written_out(digits):
     expected = np.exp(logits - logits.max(axis=1, keepdims=True))
     expected /= expected.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(classifier.predict_proba(test.X), expected, atol=1e-5)
+
+
+def test_one_thread_where_torch_is_imported_by_the_fit_itself():
+    code = """
+import sys
+import numpy as np
+from bloomdiff.classifiers import make_classifier, mlp
+from bloomdiff.data.fingerprint import Fingerprint
+
+seen, empty = [], mlp._empty_network
+def spy(*args):
+    import torch
+    seen.append(torch.get_num_threads())
+    return empty(*args)
+mlp._empty_network = spy
+classifier = make_classifier("mlp", {"steps": 2})
+assert "torch" not in sys.modules
+X = np.eye(4, dtype=np.float32)
+classifier.fit(X, np.array(list("aabb")), fingerprint=Fingerprint.of(["g"]))
+import torch
+print(*seen, torch.get_num_threads())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"OMP_NUM_THREADS": "2"},
+    )
+    assert done.stdout.split() == ["1", "2"]
 
 
 def test_another_seed_another_network(digits):

@@ -279,7 +279,7 @@ def test_damaged_folds_are_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_folds(tmp_path / "none.parquet")
     (tmp_path / "bad.parquet").write_text("fold")
-    with pytest.raises(InputError, match="not folds"):
+    with pytest.raises(InputError, match="is no table"):
         read_folds(tmp_path / "bad.parquet")
     with pytest.raises(InputError, match="not in the manifest"):
         check_folds(folds, cells.iloc[1:])

@@ -88,6 +88,7 @@ class Classifier(Learner[ClassifierParams]):
         """Suggest hyper-parameters from an Optuna trial."""
 
     # ------------------------------------------------------------------ what everyone does alike
+    @one_thread()
     def fit(
         self,
         X: Floats,
@@ -145,8 +146,7 @@ class Classifier(Learner[ClassifierParams]):
                 f"class {unknown[0]!r}", "is not among the classes asked for", "add it to them"
             )
         self._inwards = None if whitening is None else whitening.inwards
-        with one_thread():
-            reference = self._whiten(rows.reference(with_pool=self.uses_pool))
+        reference = self._whiten(rows.reference(with_pool=self.uses_pool))
         self.classes_, self.fingerprint = known, rows.fingerprint
         self._columns: Indices = np.searchsorted(known, names)
         self._mean: Floats = reference.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -158,7 +158,7 @@ class Classifier(Learner[ClassifierParams]):
         scaled = (scale > least) & self.scales_features
         self._scale: Floats = np.where(scaled, scale, 1.0).astype(np.float32)
         share = len(labels) / (len(names) * np.bincount(index))
-        with one_thread(), self._whole():
+        with self._whole():
             self._fit(
                 self._standardise(rows.X),
                 index.astype(np.intp),

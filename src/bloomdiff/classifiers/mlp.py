@@ -16,6 +16,7 @@ from bloomdiff.classifiers.base import (
     Probabilities,
 )
 from bloomdiff.data.embedding_set import Floats
+from bloomdiff.threads import one_torch_thread
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -54,6 +55,7 @@ class MultilayerPerceptron(Classifier):
     Params = MLPParams
     params: MLPParams
 
+    @one_torch_thread()  # which the base class cannot see to where torch is first imported here
     def _fit(
         self, Z: Floats, y: Indices, weight: Floats, n_classes: int, pool: Floats | None
     ) -> None:
@@ -111,6 +113,7 @@ class MultilayerPerceptron(Classifier):
             shift = torch.from_numpy(params.logit_shift(y, n_classes))
             self._network.get_parameter("3.bias").add_(shift)
 
+    @one_torch_thread()
     def _proba(self, Z: Floats) -> Probabilities:
         import torch
 

@@ -21,7 +21,7 @@ from bloomdiff.data.fingerprint import Fingerprint, assert_disjoint
 from bloomdiff.data.partition import partition
 from bloomdiff.data.subsample import subsample
 from bloomdiff.errors import InputError, LeakageError, ParameterError, raise_all
-from bloomdiff.files import atomic_file
+from bloomdiff.files import atomic_file, read_table
 
 Index = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
@@ -207,13 +207,7 @@ def read_folds(path: str | Path, cells: pd.DataFrame | None = None) -> list[Fold
     LeakageError
         A group straddles a fold of this manifest.
     """
-    try:
-        table = pd.read_parquet(path, columns=["fold", "cell_id", "role"])
-    except FileNotFoundError:
-        raise InputError(str(path), "no such file", "run `dvc repro prepare`") from None
-    except (ValueError, OSError) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise InputError(str(path), f"not folds ({reason})", "run `dvc repro prepare`") from None
+    table = read_table(path, "run `dvc repro prepare`", columns=["fold", "cell_id", "role"])
     if cells is not None:
         check_folds(table, cells)
     return [

@@ -43,6 +43,18 @@ PROBABILITY = "p."
 NUMBERS = ("width", "height", *BOX_COLUMNS[1:], SCORE_COLUMN)
 
 
+def fields_of(cells: pd.DataFrame) -> pd.Series[str]:
+    """Field of view of each cell as source/name, '' for a cell that was cut out of none.
+
+    Two sources may both have an image-001: a field is the one of its source.
+    """
+    if "field" not in cells.columns:
+        return pd.Series("", index=cells.index, dtype=str)
+    # Where sets with and without fields were joined, the latter's are missing.
+    name = cells["field"].fillna("").astype(str)
+    return name.where(name == "", cells["source"].astype(str) + "/" + name)
+
+
 def write_manifest(cells: pd.DataFrame, path: str | Path) -> None:
     """Write a manifest as CSV or Parquet (by suffix), sorted by `cell_id`, atomically."""
     columns = [*CELL_COLUMNS, *(c for c in cells.columns if c not in CELL_COLUMNS)]

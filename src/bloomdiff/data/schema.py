@@ -11,7 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from bloomdiff.data.manifest import BOX_COLUMNS, CELL_COLUMNS, PROBABILITY, SCORE_COLUMN
+from bloomdiff.data.manifest import (
+    BOX_COLUMNS,
+    CELL_COLUMNS,
+    PROBABILITY,
+    SCORE_COLUMN,
+    fields_of,
+)
 from bloomdiff.errors import BloomDiffError, InputError
 from bloomdiff.registry import nearest
 
@@ -182,8 +188,7 @@ def _group_problems(text: pd.DataFrame, manifest: Path) -> list[Problem]:
     group = text["group"]
     # File systems that tell capitals apart may hold both A.png and a.png, two cells or fields.
     files = {"", *text["cell_id"]}
-    if "field" in text.columns:
-        files |= set(text["source"] + "/" + text["field"])
+    files |= set(fields_of(text))
     first = group[~group.isin(files)].drop_duplicates()
     row = dict(zip(first, first.index, strict=True))
     return [

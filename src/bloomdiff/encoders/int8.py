@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 from bloomdiff.encoders.precision import MAX_COSINE_CHANGE, probe_images
-from bloomdiff.encoders.threads import usable_cores
 from bloomdiff.errors import ParameterError
+from bloomdiff.threads import usable_cores
 
 GROUP = 64
 

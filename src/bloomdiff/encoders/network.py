@@ -13,9 +13,9 @@ from torch import nn
 from bloomdiff.encoders.base import Encoder, Floats
 from bloomdiff.encoders.params import EncoderParams
 from bloomdiff.encoders.precision import choose_dtype
-from bloomdiff.encoders.threads import one_torch_thread, usable_cores
 from bloomdiff.encoders.transform import Pixels, Transform
 from bloomdiff.errors import ParameterError
+from bloomdiff.threads import one_torch_thread, usable_cores
 
 if TYPE_CHECKING:
     from bloomdiff.encoders.int8 import Int8Network

@@ -191,13 +191,6 @@ def _validate(
     return score_classification(held_out.label, proba, model.classes_)["macro_f1"]
 
 
-def is_tunable(kind: type) -> bool:
-    """Whether a generator or classifier has hyper-parameters to search."""
-    from bloomdiff.generators.base import Generator
-
-    return getattr(kind, "search_space", None) is not Generator.search_space
-
-
 def space_left(kind: type, given: Values) -> Space | None:
     """What is to be searched of a generator or classifier beside the hyper-parameters given.
 
@@ -212,10 +205,9 @@ def space_left(kind: type, given: Values) -> Space | None:
 def search_spaces() -> list[tuple[str, str, str, str]]:
     """Every search space: kind, method, hyper-parameter, range."""
     kinds: tuple[tuple[str, Any], ...] = (("generator", GENERATORS), ("classifier", CLASSIFIERS))
-    return [
-        (kind, *row)
-        for kind, registry in kinds
-        for row in space_table(
-            {name: registry[name].search_space for name in registry if is_tunable(registry[name])}
-        )
-    ]
+    found = []
+    for kind, registry in kinds:
+        spaces = {name: space_left(registry[name], {}) for name in registry}
+        table = space_table({name: space for name, space in spaces.items() if space})
+        found += [(kind, *row) for row in table]
+    return found

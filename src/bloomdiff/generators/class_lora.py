@@ -19,12 +19,12 @@ import torch
 
 from bloomdiff.data.images import Pixels
 from bloomdiff.encoders.network import resolve_device
-from bloomdiff.encoders.threads import one_torch_thread
 from bloomdiff.errors import ParameterError
 from bloomdiff.generators.base import Arrays
 from bloomdiff.generators.lora_training import LoraTraining, train_adapter
 from bloomdiff.imaging.diffusers_import import import_diffusers
 from bloomdiff.imaging.pixels import to_pixels
+from bloomdiff.threads import one_torch_thread
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 _ADAPTER = "default"

@@ -19,13 +19,13 @@ from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.data.images import Pixels
 from bloomdiff.diffusion.samplers import dpm_solver, noise_levels
 from bloomdiff.diffusion.state import pack_network, restore_network
-from bloomdiff.encoders.threads import one_torch_thread, usable_cores
 from bloomdiff.errors import InputError
 from bloomdiff.imaging.checkpoints import checkpoint_path, train
 from bloomdiff.imaging.config import ImageDiffusionConfig
 from bloomdiff.imaging.network import ImageDenoiser
 from bloomdiff.imaging.pixels import to_pixels, to_tensor, turned
 from bloomdiff.imaging.training import ImageTrainer
+from bloomdiff.threads import one_torch_thread, usable_cores
 
 _NOUN, _NAME = "image_model", "image-diffusion"
 BATCH = {"cpu": 16, "cuda": 256}

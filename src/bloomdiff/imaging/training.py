@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from bloomdiff.data.images import Pixels
 from bloomdiff.diffusion.training_state import Checkpoint, follow, pack_training, restore_training
-from bloomdiff.encoders.threads import one_torch_thread, usable_cores
 from bloomdiff.errors import ParameterError
 from bloomdiff.imaging.config import ImageDiffusionConfig
 from bloomdiff.imaging.network import ImageDenoiser
 from bloomdiff.imaging.pixels import N_TURNS, to_tensor, turned
+from bloomdiff.threads import one_torch_thread, usable_cores
 
 SHARDS = 2
 """Parts of a batch on a processor: each has one core's thread, and the sum's order is fixed, so

@@ -15,7 +15,7 @@ from bloomdiff.errors import ParameterError, raise_all
 from bloomdiff.selection.filling import Filled, fill
 from bloomdiff.selection.label_errors import contradictions
 from bloomdiff.selection.limits import Limits
-from bloomdiff.selection.pool import Pool, id_digest
+from bloomdiff.selection.pool import PLACES, Pool, id_digest
 from bloomdiff.selection.quality import judge
 from bloomdiff.selection.queue import UNLABELLED, Queue
 from bloomdiff.selection.scores import Scores
@@ -143,13 +143,12 @@ def build_queue(
 def _refuse_idle_caps(limits: Limits, place: pd.DataFrame) -> None:
     """Refuse a cap on what no cell of the pool has: it would bound nothing."""
     of = {"fields": "field", "per_field": "field", "per_slide": "slide", "per_patient": "patient"}
-    columns = {"field": "field", "slide": "group", "patient": "patient"}
     for limit, what in of.items():
         if getattr(limits, limit) is not None and (place[what] == "").all():
             raise ParameterError(
                 f"limit {limit}",
                 f"bounds nothing: no cell of the pool has a {what}",
-                f"fill the manifest's column {columns[what]}, or leave it out",
+                f"fill the manifest's column {PLACES.get(what, what)}, or leave it out",
             )
 
 

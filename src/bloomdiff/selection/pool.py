@@ -14,6 +14,7 @@ import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.fingerprint import Fingerprint
+from bloomdiff.data.manifest import fields_of
 from bloomdiff.data.schema import VERIFIED
 from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.data.vocabulary import VOCABULARY, known_name
@@ -23,6 +24,7 @@ from bloomdiff.selection.geometry import Doubles, Floats
 from bloomdiff.selection.scores import Scores, read_scores
 
 BOX = ["box_x", "box_y", "box_width", "box_height"]
+PLACES = {"slide": "group", "patient": "patient"}  # columns of the manifest
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Pool:
             scores = Scores.imported(rows, names)
         else:
             scores = read_scores(scores_file, rows["cell_id"].tolist(), names)
-        fields = _field(known)
+        fields = fields_of(known)
         boxed = known[(fields != "").to_numpy()]
         return cls(
             cells=rows,
@@ -172,26 +174,14 @@ def offered(known: Iterable[str], more: Iterable[str] = ()) -> list[str]:
 
 
 def _place(rows: pd.DataFrame) -> pd.DataFrame:
-    columns = {"slide": "group", "patient": "patient"}
     return pd.DataFrame(
-        {"field": _field(rows)}
+        {"field": fields_of(rows)}
         | {
             ours: rows[theirs].fillna("").astype(str) if theirs in rows else ""
-            for ours, theirs in columns.items()
+            for ours, theirs in PLACES.items()
         },
         index=rows.index,
     )
-
-
-def _field(rows: pd.DataFrame) -> pd.Series[str]:
-    """Field of view of each row; '' where there is none.
-
-    Two sources may both have an image-001: a field is the one of its source.
-    """
-    if "field" not in rows:
-        return pd.Series("", index=rows.index, dtype=str)
-    name = rows["field"].fillna("").astype(str)
-    return name.where(name == "", rows["source"].astype(str) + "/" + name)
 
 
 def _boxes(rows: pd.DataFrame) -> Doubles:

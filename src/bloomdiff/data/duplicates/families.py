@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bloomdiff.data.manifest import fields_of
 from bloomdiff.errors import InputError, raise_all
 
 
@@ -55,16 +56,9 @@ def _of_one_field(cells: pd.DataFrame, group: npt.NDArray[np.intp]) -> npt.NDArr
 
 
 def field_numbers(cells: pd.DataFrame) -> npt.NDArray[np.intp]:
-    """Number of each cell's field of view, `(n,)`; -1 for a cell that was cut out of none.
-
-    Two sources may give two fields one name.
-    """
-    if "field" not in cells.columns:
-        return np.full(len(cells), -1, np.intp)
-    # Where sets with and without fields were joined, the latter's are missing.
-    field = cells["field"].fillna("").astype(str).to_numpy()
-    number = cells.groupby(["source", field], sort=False, dropna=False).ngroup()
-    return np.where(field == "", -1, number.to_numpy(np.intp))
+    """Number of each cell's field of view, `(n,)`; -1 for a cell that was cut out of none."""
+    field = fields_of(cells)
+    return np.where(field == "", -1, pd.factorize(field)[0].astype(np.intp))
 
 
 def components(links: npt.NDArray[np.intp], n: int) -> npt.NDArray[np.intp]:
