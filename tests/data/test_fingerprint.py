@@ -81,3 +81,8 @@ def test_every_artefact_is_looked_at():
     with pytest.raises(LeakageError, match="was fitted on 1 of the 1 groups"):
         assert_disjoint(["a"], Fingerprint.empty(), Fingerprint.of(["b"]), Fingerprint.of(["a"]))
     assert_disjoint(["a"], Fingerprint.empty(), Fingerprint.of(["b"]))
+
+
+def test_nothing_is_judged_on_cells_without_a_group():
+    with pytest.raises(LeakageError, match="classifier: cannot be judged on a cell without a"):
+        assert_disjoint(["a", ""], Fingerprint.of(["b"]), what="classifier")

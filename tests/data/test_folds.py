@@ -301,3 +301,13 @@ def test_damaged_folds_are_refused(tmp_path):
 def test_wrong_parameters_are_refused(wrong):
     with pytest.raises(ValidationError):
         FoldParams(**wrong)
+
+
+def test_no_fit_sees_unlabelled_cells_of_the_source_or_split_under_test():
+    cells = manifest(["x", "y", "", "x", "y", ""], source=["A"] * 3 + ["B"] * 3)
+    folds = make_folds(cells, FoldParams(scheme="leave-one-source-out"), seed=0)
+    pools = folds[folds["role"] == "pool"].set_index("fold")["cell_id"]
+    assert pools.to_dict() == {"r0f0": "c0005", "r0f1": "c0002"}
+    split = ["train", "train", "train", "test", "test", "test"]
+    folds = make_folds(cells.assign(split=split), FoldParams(scheme="official"), seed=0)
+    assert folds.loc[folds["role"] == "pool", "cell_id"].tolist() == ["c0002"]

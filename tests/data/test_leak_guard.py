@@ -17,7 +17,7 @@ from bloomdiff.classifiers import make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint, assert_disjoint
 from bloomdiff.data.folds import Fold, FoldParams, check_folds, make_folds, read_folds, write_folds
-from bloomdiff.errors import LeakageError
+from bloomdiff.errors import BloomDiffError, InputError, LeakageError
 from bloomdiff.experiments.inner import InnerFolds
 from bloomdiff.experiments.objectives import generator_objective
 from bloomdiff.experiments.sweep import sweep_fold
@@ -279,3 +279,23 @@ def test_mixing_before_the_split_inflates_macro_f1(name):
     print(f"{name}: {np.mean(inflation):.1f} ± {half_width:.1f} points of macro-F1 too many")
     assert min(inflation) > 8, inflation
     assert np.mean(inflation) - half_width > 8
+
+
+@pytest.mark.parametrize("hide", [lambda group: "", lambda group: np.nan])
+def test_training_rows_whose_groups_are_hidden_are_caught(fold, hide):
+    known = make_classifier("knn").fit(
+        fold.train.X, fold.train.label, fingerprint=fold.train.fingerprint
+    )
+    rows = fold.train.rows
+    hidden = EmbeddingSet(fold.train.X, rows.assign(group=rows["group"].map(hide)))
+    with pytest.raises(BloomDiffError, match="group"):
+        known.predict_on(hidden)
+
+
+def test_numbers_as_groups_do_not_change_their_names_where_sets_are_joined():
+    rows = pd.DataFrame({"cell_id": ["a", "b"], "label": "x", "group": [7, 8]})
+    numbered = EmbeddingSet(np.zeros((2, 3), np.float32), rows)
+    assert numbered.fingerprint == Fingerprint.of(["7", "8"])
+    gap = EmbeddingSet(np.zeros((2, 3), np.float32), rows.assign(group=[9, np.nan]))
+    with pytest.raises(InputError, match="column group: holds numbers with a fraction or gaps"):
+        _ = EmbeddingSet.concatenate([numbered, gap]).fingerprint

@@ -1,5 +1,7 @@
 """The report's tables from planted results, checked by hand or by another library."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -322,3 +324,9 @@ def test_classifiers_are_compared_on_real_cells_only():
     assert table.loc["diffusion", "p_holm"] == pytest.approx(2 * p["diffusion"])
     assert table.loc["knn", "p_holm"] == pytest.approx(max(2 * p["diffusion"], p["knn"]))
     assert comparisons.classifier_table(plain, **about).empty
+
+
+def test_slides_of_repeated_folds_count_once(judged):
+    again = [replace(one, key={**one.key, "fold": "r1" + one.key["fold"][2:]}) for one in judged]
+    summary, _ = clinic.differential_tables([*judged, *again], CLASSES, minimum=20, **ABOUT)
+    assert summary["n_slides"].unique().tolist() == [30]

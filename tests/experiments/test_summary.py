@@ -7,7 +7,7 @@ from scipy import stats
 
 from bloomdiff.errors import InputError
 from bloomdiff.experiments.scores import SCORES, score_of
-from bloomdiff.experiments.summary import summarise
+from bloomdiff.experiments.summary import fraction_tested, summarise
 from bloomdiff.metrics.classification import score_classification
 from bloomdiff.report.tables import legend, ratio_grid, text_table
 
@@ -153,3 +153,13 @@ def test_a_score_that_is_nowhere_defined_has_no_rows():
     table, sentence = summary(scores().assign(macro_f1=np.nan), "auroc")
     assert table.empty
     assert "nothing was compared" in sentence
+
+
+def test_few_shots_leave_folds_as_independent_as_all_cells_do():
+    """Few shots share fewer cells between the folds: their intervals are no wider for it."""
+    data = scores(gain=0.05)
+    twice = pd.concat([data, data.assign(fold=data["fold"].str.replace("r0", "r1"))])
+    for table in (data, twice, data.assign(n_train=20), twice.assign(n_train=20)):
+        assert fraction_tested(table) == pytest.approx(0.2)
+    one = data[data["fold"] == "r0f0"]
+    assert fraction_tested(one.assign(n_train=20)) == pytest.approx(0.5)

@@ -73,4 +73,6 @@ def test_classes_that_neither_count_knows_do_not_count() -> None:
     truth = np.repeat([0, 1], 50)
     records = differential_counts(truth, truth * 0, np.repeat("s", 100), ["a", "b", "c"])
     assert [record["within"] for record in records] == [False, False, True]
-    assert differential_summary(records)["within_limits"] == 0
+    summary = differential_summary(records)
+    assert summary["within_limits"] == 0
+    assert summary["mean_absolute_error"] == 0.5

@@ -148,3 +148,35 @@ def test_bad_rows_are_named(
     sets[which] = rows
     with pytest.raises(InputError, match=match):
         evaluate_synthetic(*sets, seed=0)
+
+
+def test_a_class_with_one_training_row_is_told_so(cells: tuple[np.ndarray, ...]) -> None:
+    synthetic, train, test, y_synthetic, y_train, y_test = cells
+    kept = (y_train != "EOS") | (np.cumsum(y_train == "EOS") == 1)
+    parts = (synthetic, train[kept], test, y_synthetic, y_train[kept], y_test)
+    assert table(parts)["gaussian_mmd", "EOS"]["note"] == "too few: needs 2 training rows, has 1"
+
+
+def test_a_class_on_few_slides_does_not_take_the_others_interval() -> None:
+    rng = np.random.default_rng(0)
+    y_train, y_test = (np.repeat(["A", "B", "C"], n) for n in ([60, 60, 60], [48, 48, 24]))
+    few = np.concatenate([np.arange(96) % 12, np.arange(24) % 4]).astype(str)
+
+    def found(groups: np.ndarray) -> dict:
+        shift = {"A": 0, "B": 2, "C": 4}
+        train, test = (
+            rng.normal(size=(len(y), 4)) + np.vectorize(shift.get)(y)[:, None]
+            for y in (y_train, y_test)
+        )
+        own = (train, train, test, y_train, y_train, y_test)
+        return table(own, test_groups=groups)["conditional_mmd", "all"]
+
+    one = found(few)
+    assert one["low"] <= one["value"] <= one["high"]
+    assert one["note"] == "1 on fewer than 5 slides left out"
+    assert found(np.arange(120).astype(str))["note"] == ""
+    apart = np.char.add(y_test, (np.arange(120) % 4).astype(str))
+    none = found(apart)
+    assert none["low"] is None
+    assert none["value"] is not None
+    assert none["note"] == "no interval: no class is on 5 slides"

@@ -83,3 +83,35 @@ def test_bootstrap_is_what_resampling_by_hand_gives(kernel: str) -> None:
         expected = k(A[rows], A[rows])[xx].mean() + k(B[columns], B[columns])[yy].mean()
         expected -= 2 * k(A[rows], B[columns]).mean()
         assert score.draws[replicate] == pytest.approx(expected, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("kernel", ["cubic", "gaussian"])
+def test_two_draws_of_one_slide_make_no_pairs_of_slide_mates(kernel: str) -> None:
+    """The draws by hand, and their mean near the value, which slide-mates of a copy would raise."""
+    rng = np.random.default_rng(3)
+    slides = np.repeat(np.arange(8), [5, 9, 4, 7, 5, 6, 8, 6])
+    Y = rng.normal(size=(8, 5))[slides] + rng.normal(size=(50, 5))
+    X = rng.normal(size=(60, 5)) * 2**0.5
+    reference = Reference.of(X, Y, test_groups=slides.astype(str), seed=0, n_bootstrap=400)
+    comparison = SetComparison.of(reference, X[::-1])
+    score = mmd2_score(comparison, kernel)  # type: ignore[arg-type]
+    A, B = comparison.synthetic, reference.test
+
+    def k(P: np.ndarray, Q: np.ndarray) -> np.ndarray:
+        if kernel == "cubic":
+            return (P @ Q.T / 5 + 1) ** 3
+        d2 = ((P[:, None] - Q[None]) ** 2).sum(axis=2)
+        return np.exp(-d2 / (2 * reference.bandwidth**2))
+
+    mates = slides[:, None] == slides[None]
+    for replicate in range(3):
+        a, b = (c[:, replicate].astype(float) for c in (comparison.counts, reference.test_counts))
+        of_pairs = np.where(mates, (1 - 1 / 8) * b[:, None], np.outer(b, b))
+        np.fill_diagonal(of_pairs, 0)
+        own = np.outer(a, a)
+        np.fill_diagonal(own, 0)
+        expected = np.average(k(A, A), weights=own) + np.average(k(B, B), weights=of_pairs)
+        expected -= 2 * np.average(k(A, B), weights=np.outer(a, b))
+        assert score.draws[replicate] == pytest.approx(expected, rel=1e-3, abs=1e-6)
+    error = score.draws.std() / 400**0.5
+    assert abs(score.draws.mean() - score.value) < 3 * error

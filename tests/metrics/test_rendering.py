@@ -74,3 +74,10 @@ def test_the_only_cell_of_a_class_has_no_control():
     mates = class_mates(LABEL, np.random.default_rng(0))
     assert (LABEL[mates] == LABEL).all()
     assert (mates != np.arange(100)).all()
+
+
+def test_fewer_than_five_slides_give_no_interval():
+    few = judged(ASKED, groups=np.repeat(np.arange(4).astype(str), 25))
+    for row in few.values():
+        assert np.isfinite(row["value"])
+        assert np.isnan([row["low"], row["high"]]).all()

@@ -159,3 +159,62 @@ def test_interval_of_a_score_agrees_with_scipy() -> None:
         np.ones(200, int), right.astype(int), accuracy, seed=0, groups=np.repeat(np.arange(20), 10)
     )
     assert np.ptp(wide) > 2 * np.ptp(narrow)
+
+
+def _share(y: np.ndarray, pred: np.ndarray) -> float:
+    return float((y == pred).mean())
+
+
+def test_fewer_than_five_slides_give_no_interval() -> None:
+    truth = np.tile([0, 1], 50)
+    pred = np.where(np.arange(100) < 10, 1 - truth, truth)
+    other = np.where(np.arange(100) < 12, 1 - truth, truth)
+    four = (np.arange(100) % 4).astype(str)
+    result = paired_bootstrap(truth, pred, other, _share, seed=0, groups=four)
+    assert result["difference"] == pytest.approx(0.02)
+    assert np.isnan([result["low"], result["high"], result["p_value"]]).all()
+    assert np.isnan(bootstrap_interval(truth, pred, _share, seed=0, groups=four)).all()
+    five = (np.arange(100) % 5).astype(str)
+    assert np.isfinite(bootstrap_interval(truth, pred, _share, seed=0, groups=five)).all()
+
+
+@pytest.mark.parametrize("n_slides", [6, 10])
+def test_intervals_of_few_slides_cover_what_they_say(n_slides: int) -> None:
+    """Slides of unlike quality: the share right of all slides lies inside in some 95 % of draws."""
+    rng, covered = np.random.default_rng(8), []
+    for trial in range(300):
+        quality = np.clip(rng.normal(0.7, 0.1, n_slides), 0, 1).repeat(40)
+        right = rng.random(40 * n_slides) < quality
+        low, high = bootstrap_interval(
+            np.ones(len(right), int),
+            right.astype(int),
+            _share,
+            seed=trial,
+            groups=np.arange(n_slides).astype(str).repeat(40),
+            n_bootstrap=400,
+        )
+        covered.append(low <= 0.7 <= high)
+    assert 0.9 < np.mean(covered) < 0.99
+
+
+def test_many_cells_have_the_percentile_interval_of_scipy() -> None:
+    rng = np.random.default_rng(9)
+    right = rng.random(2000) < 0.8
+    found = bootstrap_interval(
+        np.ones(2000, int), right.astype(int), _share, seed=0, n_bootstrap=8000
+    )
+    oracle = stats.bootstrap(
+        (right.astype(float),), np.mean, method="percentile", n_resamples=8000, random_state=0
+    ).confidence_interval
+    assert found == pytest.approx((oracle.low, oracle.high), abs=0.002)
+
+
+def test_the_p_value_says_whether_zero_lies_inside() -> None:
+    rng = np.random.default_rng(10)
+    for trial in range(20):
+        truth = np.ones(120, int)
+        good, weak = ((rng.random(120) < share).astype(int) for share in (0.8, 0.72))
+        slides = (np.arange(120) // 12).astype(str)
+        found = paired_bootstrap(truth, good, weak, _share, seed=trial, groups=slides)
+        if abs(found["p_value"] - 0.05) > 0.01:
+            assert (found["p_value"] < 0.05) == (not found["low"] <= 0 <= found["high"])

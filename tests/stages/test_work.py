@@ -8,10 +8,13 @@ import time
 
 import cloudpickle
 import pytest
+import yaml
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from bloomdiff.errors import InputError, ProblemsError
 from bloomdiff.experiments.objectives import _on_one_thread
+from bloomdiff.stages import caution, evaluate
+from bloomdiff.stages.project import Project
 from bloomdiff.stages.work import finish, key_of, run_units, stage_lock
 
 # Worker processes cannot import this file by name.
@@ -128,3 +131,32 @@ def test_a_trial_has_one_thread_in_any_process():
     with threadpool_limits(2):
         assert _on_one_thread(lambda trial: float(most_threads() + trial))(5) == 6
         assert _on_one_thread(lambda trial: float(trial))(5) == 5
+
+
+@pytest.mark.parametrize("stage", [evaluate, caution])
+def test_units_of_another_seed_are_not_taken_up(stage, project, monkeypatch):
+    """The seed of the resamples and of the generators is part of the key."""
+
+    class StoppedError(Exception):
+        pass
+
+    def key_under(seed):
+        path = project.root / "params.yaml"
+        params = yaml.safe_load(path.read_text()) | {"seed": seed, "protocol": "cytodiff-2025"}
+        path.write_text(yaml.safe_dump(params))
+        found = []
+
+        def capture(function, units, *, key, **options):
+            found.append(key)
+            raise StoppedError
+
+        monkeypatch.setattr(stage, "run_units", capture)
+        monkeypatch.setattr(stage, "synthetic_units", lambda project: [("r0f0", "smote")])
+        monkeypatch.setattr(stage, "sha256_file", str)
+        monkeypatch.setattr(stage, "read_yaml", str, raising=False)
+        with pytest.raises(StoppedError):
+            stage.run(Project(project.root), None)
+        return found[0]
+
+    assert key_under(0) == key_under(0)
+    assert key_under(0) != key_under(1)

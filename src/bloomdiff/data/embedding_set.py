@@ -222,8 +222,19 @@ class EmbeddingSet(_Set):
 
     @property
     def group(self) -> Labels:
-        """Group (patient, slide, duplicate family) of each row, `(n,)`."""
-        return self.rows["group"].to_numpy(dtype=str)
+        """Group (patient, slide, duplicate family) of each row, `(n,)`.
+
+        Raises
+        ------
+        InputError
+            Groups that are fractions or missing: 7 in one table would be 7.0 in another.
+        """
+        group = self.rows["group"]
+        if group.dtype.kind == "f" or group.isna().any():
+            raise InputError(
+                "column group", "holds numbers with a fraction or gaps", "write the groups as text"
+            )
+        return group.to_numpy(dtype=str)
 
     @property
     def cell_id(self) -> Labels:

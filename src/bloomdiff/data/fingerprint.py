@@ -88,6 +88,8 @@ def assert_disjoint(
 ) -> None:
     """Raise `LeakageError` if any artefact was fitted on a group that is about to be tested.
 
+    A test row without a group is refused as well.
+
     Parameters
     ----------
     test_groups
@@ -98,6 +100,12 @@ def assert_disjoint(
         What the artefacts are, for the message.
     """
     names = set(test_groups)
+    if "" in names:
+        raise LeakageError(
+            what,
+            "cannot be judged on a cell without a group: nobody knows whether it was fitted on",
+            "give every cell a group: its patient, its slide or its own id",
+        )
     for artefact in artefacts:
         fingerprint = artefact if isinstance(artefact, Fingerprint) else artefact.fingerprint
         shared = fingerprint.overlap(names)

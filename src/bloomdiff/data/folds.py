@@ -88,7 +88,8 @@ def make_folds(cells: pd.DataFrame, params: FoldParams, *, seed: int) -> pd.Data
     -------
     DataFrame
         `fold, cell_id, role`, sorted. Unlabelled cells are 'pool' wherever their group is not
-        under test, and so are the training cells that a subsample sets aside.
+        under test, nor their source or official split, and so are the training cells that a
+        subsample sets aside.
 
     Raises
     ------
@@ -106,7 +107,7 @@ def make_folds(cells: pd.DataFrame, params: FoldParams, *, seed: int) -> pd.Data
     column = "the sources" if params.scheme == "leave-one-source-out" else "the official split"
     tables = []
     for repeat in range(params.n_repeats):
-        for number, (train, test) in enumerate(_divide(cells, params, seed, repeat)):
+        for number, (train, test, away) in enumerate(_divide(cells, params, seed, repeat)):
             # Official splits and sources may share groups: the test part keeps them.
             train &= ~cells["group"].isin(cells["group"][test]).to_numpy()
             # A class that nothing is trained on cannot be recognised.
@@ -122,7 +123,8 @@ def make_folds(cells: pd.DataFrame, params: FoldParams, *, seed: int) -> pd.Data
                 imbalance_factor=params.imbalance_factor,
                 rng=np.random.default_rng([seed, repeat, number]),
             )
-            unlabelled = (label == "") & ~cells["group"].isin(cells["group"][test]).to_numpy()
+            unlabelled = (label == "") & ~away
+            unlabelled &= ~cells["group"].isin(cells["group"][test]).to_numpy()
             role = np.select([test, kept, train | unlabelled], ["test", "train", "pool"], "")
             rows = pd.DataFrame({"fold": name, "cell_id": cells["cell_id"], "role": role})
             tables.append(rows[role != ""])
@@ -133,16 +135,20 @@ def make_folds(cells: pd.DataFrame, params: FoldParams, *, seed: int) -> pd.Data
 
 def _divide(
     cells: pd.DataFrame, params: FoldParams, seed: int, repeat: int
-) -> list[tuple[Mask, Mask]]:
-    """Masks of the labelled training and test cells of each fold."""
+) -> list[tuple[Mask, Mask, Mask]]:
+    """Masks of each fold: labelled cells to train on, to test on, and cells that nothing may see.
+
+    The last are those of the tested source or official split: their unlabelled cells as well.
+    """
     labelled = (cells["label"] != "").to_numpy()
     if params.scheme == "official":
         split = cells["split"].to_numpy(dtype=str)
-        return [(labelled & np.isin(split, ["train", "val"]), labelled & (split == "test"))]
+        tested = split == "test"
+        return [(labelled & np.isin(split, ["train", "val"]), labelled & tested, tested)]
     if params.scheme == "leave-one-source-out":
         source = cells["source"].to_numpy(dtype=str)
-        tested = (source == name for name in np.unique(source[labelled]))
-        return [(labelled & ~mask, labelled & mask) for mask in tested]
+        each = (source == name for name in np.unique(source[labelled]))
+        return [(labelled & ~mask, labelled & mask, mask) for mask in each]
     _check_counts(cells["label"][labelled], params.n_splits)
     rows = np.flatnonzero(labelled)
     part = np.full(len(cells), -2)
@@ -152,7 +158,7 @@ def _divide(
         params.n_splits,
         seed=[seed, repeat],
     )
-    return [(labelled & (part != k), part == k) for k in range(params.n_splits)]
+    return [(labelled & (part != k), part == k, part == k) for k in range(params.n_splits)]
 
 
 def _check_counts(label: pd.Series, n_splits: int) -> None:

@@ -30,8 +30,23 @@ _ADJECTIVE = {"balance": "balanced"}
 
 
 def fraction_tested(scores: pd.DataFrame) -> float:
-    """Share of the cells that a fold tests on, mean over the folds, from `n` and `n_train`."""
-    return float((scores["n"] / (scores["n"] + scores["n_train"])).mean())
+    """Share of the labelled cells that a fold tests on, mean over the folds.
+
+    Where a few shots of each class are trained on, the others that folds could have trained on
+    count as well: what makes folds depend on each other is how many cells they share, and few
+    shots share hardly any.
+
+    Parameters
+    ----------
+    scores
+        `fold` (as `make_folds` names them), `n` and `n_train`.
+    """
+    tested = scores.groupby("fold")["n"].first()
+    repeat = tested.index.to_series().str.extract(r"^(r\d+)f", expand=False).fillna("")
+    # Every labelled cell is tested once a repeat.
+    others = tested.groupby(repeat.to_numpy()).transform("sum") - tested
+    trained = np.maximum(scores["n_train"], scores["fold"].map(others))
+    return float((scores["n"] / (scores["n"] + trained)).mean())
 
 
 def estimate_methods(

@@ -11,6 +11,9 @@ import numpy.typing as npt
 Doubles = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 
+# Fewer slides cannot say how slides differ; resampling them would only look like it.
+MIN_GROUPS = 5
+
 
 def bootstrap_counts(
     n: int,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bloomdiff.metrics.base import METRICS, Score, metric
-from bloomdiff.metrics.bootstrap import resampled_means
+from bloomdiff.metrics.bootstrap import MIN_GROUPS, resampled_means
 from bloomdiff.metrics.kernels import mmd2_score
 
 if TYPE_CHECKING:
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @metric("conditional_mmd", "Class-conditional Gaussian MMD²", better="lower", family="conditional")
 def _conditional_mmd(comparison: SetComparison) -> Score:
-    """Mean of the classes' MMD², weighted by their held-out rows; small classes are left out."""
+    """Mean of the classes' MMD², weighted by their held-out rows; small classes are left out.
+
+    So are classes on too few slides for an interval, where others are on enough.
+    """
     needed = METRICS["gaussian_mmd"].minimum
     parts = {
         name: part
@@ -25,15 +28,20 @@ def _conditional_mmd(comparison: SetComparison) -> Score:
     }
     if not parts:
         return Score(float("nan"), note=f"too few: no class has {needed} rows on both sides")
-    scores = {name: mmd2_score(part, "gaussian") for name, part in parts.items()}
+    labels = comparison.reference.y_test
+    small = 0 if labels is None else len(np.unique(labels)) - len(parts)
+    notes = [f"{small} classes with fewer than {needed} rows left out"] if small else []
+    on_slides = [n for n, part in parts.items() if part.reference.n_test_groups >= MIN_GROUPS]
+    if on_slides and len(on_slides) < len(parts):
+        notes.append(f"{len(parts) - len(on_slides)} on fewer than {MIN_GROUPS} slides left out")
+        parts = {name: parts[name] for name in on_slides}
+    elif not on_slides and comparison.reference.n_test_groups >= MIN_GROUPS:
+        notes.append(f"no interval: no class is on {MIN_GROUPS} slides")
+    scores = [mmd2_score(part, "gaussian") for part in parts.values()]
     sizes = np.array([len(part.reference.test) for part in parts.values()], dtype=np.float64)
     weights = sizes / sizes.sum()
-    draws = np.stack([score.draws for score in scores.values()])
-    value = float(weights @ [score.value for score in scores.values()])
-    labels = comparison.reference.y_test
-    left_out = 0 if labels is None else len(np.unique(labels)) - len(parts)
-    note = f"{left_out} classes with fewer than {needed} rows left out" if left_out else ""
-    return Score(value, weights @ draws, note)
+    value = float(weights @ [score.value for score in scores])
+    return Score(value, weights @ np.stack([score.draws for score in scores]), "; ".join(notes))
 
 
 @metric("label_agreement", "Label agreement", better="higher", family="conditional")

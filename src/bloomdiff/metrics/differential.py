@@ -107,13 +107,13 @@ def differential_summary(records: Sequence[Record]) -> dict[str, float]:
     Returns
     -------
     dict
-        `mean_absolute_error` (share, 0 to 1), `within_limits` (share of the slide and class pairs
-        that either count knows, since agreeing that a class is absent is easy; a second faultless
-        count of as many other cells has about 0.85), `n_slides`.
+        `mean_absolute_error` (share, 0 to 1) and `within_limits` (share; a second faultless count
+        of as many other cells has about 0.85), both over the pairs of slide and class that either
+        count knows, since agreeing that a class is absent is easy; `n_slides`.
     """
-    present = [r["within"] for r in records if r["true_share"] > 0 or r["predicted_share"] > 0]
+    present = [r for r in records if r["true_share"] > 0 or r["predicted_share"] > 0]
     return {
-        "mean_absolute_error": float(np.mean([abs(record["error"]) for record in records])),
-        "within_limits": float(np.mean(present)),
+        "mean_absolute_error": float(np.mean([abs(record["error"]) for record in present])),
+        "within_limits": float(np.mean([record["within"] for record in present])),
         "n_slides": float(len({record["slide"] for record in records})),
     }

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bloomdiff.metrics.base import METRICS, Metric, Record, Score, number
-from bloomdiff.metrics.reference import MIN_GROUPS, Labels, Reference
+from bloomdiff.metrics.bootstrap import MIN_GROUPS
+from bloomdiff.metrics.reference import Labels, Reference
 from bloomdiff.metrics.set_comparison import SetComparison
 
 
@@ -104,6 +105,8 @@ def evaluate(comparison: SetComparison) -> list[Record]:
             sides = {"synthetic": int((y == name).sum()), "held-out": int((labels == name).sum())}
             side = min(sides, key=lambda key: sides[key])
             empty = _too_few(needed, side, sides[side])
+            if sides[side] >= 2:  # then training has fewer than two, see `by_class`
+                empty = _too_few(2, "training", int((comparison.reference.y_train == name).sum()))
             row = record(metric, comparison, empty, scope=name)
             row.update(n_synthetic=sides["synthetic"], n_real=sides["held-out"])
             records.append(row)

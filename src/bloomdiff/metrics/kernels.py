@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bloomdiff.metrics.base import Score, metric
-from bloomdiff.metrics.blocks import Block, Doubles, Reals, Singles, scan
+from bloomdiff.metrics.blocks import Block, Doubles, Indices, Reals, Singles, scan
 from bloomdiff.metrics.points import as_pair
 
 if TYPE_CHECKING:
@@ -73,19 +73,48 @@ class KernelSums:
         Bootstrap counts float32 `(n, b)` and `(m, b)`.
     same
         Both sets are one: pairs of a point with itself do not count.
+    groups
+        Of one set alone, the group of each point `(n,)` where whole groups were drawn.
 
     Attributes
     ----------
     total
         Sum over the pairs.
-    draws
-        Sums weighted by the products of counts, float64 `(b,)`.
+    pairs
+        Weight of all pairs in each resample, float64 `(b,)`.
     """
 
-    def __init__(self, kernel: Kernel, left: Singles, right: Singles, *, same: bool) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        left: Singles,
+        right: Singles,
+        *,
+        same: bool,
+        groups: npt.NDArray[np.str_] | None = None,
+    ) -> None:
         self._kernel, self._left, self._right, self._same = kernel, left, right, same
         self.total = 0.0
-        self.draws = np.zeros(left.shape[1])
+        self._draws = np.zeros(left.shape[1])
+        self._groups: Indices | None = None
+        n, m = (counts.sum(axis=0, dtype=np.float64) for counts in (left, right))
+        self.pairs = n * m
+        if same:
+            self.pairs -= (left.astype(np.float64) ** 2).sum(axis=0)
+        if same and groups is not None:
+            _, first, self._groups = np.unique(groups, return_index=True, return_inverse=True)
+            c, sizes = left[first].astype(np.float64), np.bincount(self._groups)
+            # Drawn c times, a group has c² pairs of its own points beside c · c' with another's.
+            # It is taken for c groups that share no pair, and its weight, whose mean is 1, brought
+            # down to the mean of c · c'.
+            self._too_much = c**2 - c * (1 - 1 / len(sizes))
+            self._mates = np.zeros(len(sizes))
+            self.pairs -= (sizes * (sizes - 1.0)) @ self._too_much
+
+    @property
+    def draws(self) -> Doubles:
+        """Sums weighted by the products of counts, two copies of a group being no pair, `(b,)`."""
+        return self._draws if self._groups is None else self._draws - self._mates @ self._too_much
 
     def see(self, block: Block) -> None:
         """Add the block's pairs."""
@@ -95,9 +124,13 @@ class KernelSums:
         if self._same:
             values[np.arange(len(values)), np.arange(block.start, block.stop)] = 0
         self.total += float(values.sum(axis=1).sum(dtype=np.float64))
-        if len(self.draws):
+        if len(self._draws):
             weighted = values @ self._right
-            self.draws += np.einsum("ib,ib->b", self._left[rows], weighted, dtype=np.float64)
+            self._draws += np.einsum("ib,ib->b", self._left[rows], weighted, dtype=np.float64)
+            if self._groups is not None:
+                own = self._groups[rows]
+                of_mates = np.where(own[:, None] == self._groups, values, 0).sum(axis=1)
+                self._mates += np.bincount(own, of_mates, minlength=len(self._mates))
 
 
 def combine(xx: KernelSums, yy: KernelSums, xy: KernelSums, n: int, m: int) -> float:
@@ -105,20 +138,15 @@ def combine(xx: KernelSums, yy: KernelSums, xy: KernelSums, n: int, m: int) -> f
     return xx.total / (n * (n - 1)) + yy.total / (m * (m - 1)) - 2 * xy.total / (n * m)
 
 
-def combine_draws(
-    xx: KernelSums, yy: KernelSums, xy: KernelSums, left: Singles, right: Singles
-) -> Doubles:
-    """`combine` under bootstrap counts; two copies of one point are no pair.
+def combine_draws(xx: KernelSums, yy: KernelSums, xy: KernelSums) -> Doubles:
+    """`combine` under bootstrap counts; two copies of one point, or of one group, are no pair.
 
     Leaving those pairs out keeps the estimate free of the bias that drawing with replacement
     brings.
     """
-    n, m = (counts.sum(axis=0, dtype=np.float64) for counts in (left, right))
-    pairs_x = n**2 - (left.astype(np.float64) ** 2).sum(axis=0)
-    pairs_y = m**2 - (right.astype(np.float64) ** 2).sum(axis=0)
     # A resample may be one point over and over, which has no pair: its draw is NaN.
     with np.errstate(invalid="ignore", divide="ignore"):
-        draws: Doubles = xx.draws / pairs_x + yy.draws / pairs_y - 2 * xy.draws / (n * m)
+        draws: Doubles = xx.draws / xx.pairs + yy.draws / yy.pairs - 2 * xy.draws / xy.pairs
     draws[~np.isfinite(draws)] = np.nan
     return draws
 
@@ -163,7 +191,7 @@ def mmd2_score(comparison: SetComparison, kernel: KernelName) -> Score:
         comparison.cross_sums[kernel],
     )
     value = combine(*sums, len(comparison.synthetic), len(reference.test))
-    return Score(value, combine_draws(*sums, comparison.counts, reference.test_counts))
+    return Score(value, combine_draws(*sums))
 
 
 @metric("kernel_distance", "Kernel distance (cubic MMD²)", better="lower", family="fidelity")

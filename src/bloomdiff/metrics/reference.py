@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bloomdiff.metrics.blocks import Doubles, Indices, Singles, scan
-from bloomdiff.metrics.bootstrap import bootstrap_counts
+from bloomdiff.metrics.bootstrap import MIN_GROUPS, bootstrap_counts
 from bloomdiff.metrics.frechet import Moments
 from bloomdiff.metrics.kernels import (
+    Kernel,
     KernelName,
     KernelSums,
     cubic_kernel,
@@ -25,8 +26,6 @@ from bloomdiff.metrics.sampling import group_halves
 
 Labels = npt.NDArray[np.str_]
 Sums = dict[KernelName, KernelSums]
-
-MIN_GROUPS = 5
 
 
 @dataclass(eq=False)
@@ -142,10 +141,7 @@ class Reference:
 
     @cached_property
     def test_counts(self) -> Singles:
-        """Bootstrap counts of the held-out rows `(t, b)`; NaN, hence no interval, with few groups.
-
-        A handful of slides cannot say how slides differ; resampling them would only look like it.
-        """
+        """Bootstrap counts of the held-out rows `(t, b)`; NaN with too few groups: no interval."""
         if self.n_test_groups < MIN_GROUPS:
             return np.full((len(self.test), self.n_bootstrap), np.nan, dtype=np.float32)
         return bootstrap_counts(
@@ -155,7 +151,7 @@ class Reference:
     @cached_property
     def test_scan(self) -> tuple[Doubles, Sums]:
         """Squared distances `(t, k)` among the held-out rows, and their kernel sums."""
-        return self_scan(self.test, self.test_counts, self)
+        return self_scan(self.test, self.test_counts, self, self.test_groups)
 
     @cached_property
     def test_moments(self) -> Moments:
@@ -185,18 +181,31 @@ def check_labels(y: Labels | None, n: int, name: str) -> Labels | None:
 
 
 def kernel_sums(
-    X: Doubles, Y: Doubles, left: Singles, right: Singles, reference: Reference, *, same: bool
+    X: Doubles,
+    Y: Doubles,
+    left: Singles,
+    right: Singles,
+    reference: Reference,
+    *,
+    same: bool,
+    groups: Labels | None = None,
 ) -> Sums:
     """Reducers of both kernels over the pairs of `X` and `Y`."""
+
+    def sums(kernel: Kernel) -> KernelSums:
+        return KernelSums(kernel, left, right, same=same, groups=groups)
+
     return {
-        "cubic": KernelSums(cubic_kernel(X, Y), left, right, same=same),
-        "gaussian": KernelSums(gaussian_kernel(reference.bandwidth), left, right, same=same),
+        "cubic": sums(cubic_kernel(X, Y)),
+        "gaussian": sums(gaussian_kernel(reference.bandwidth)),
     }
 
 
-def self_scan(X: Doubles, counts: Singles, reference: Reference) -> tuple[Doubles, Sums]:
+def self_scan(
+    X: Doubles, counts: Singles, reference: Reference, groups: Labels | None = None
+) -> tuple[Doubles, Sums]:
     """Squared distances to the k nearest among `X` `(n, k)`, and its kernel sums."""
     neighbours = NearestNeighbours(X, X, reference.k, same=True)
-    sums = kernel_sums(X, X, counts, counts, reference, same=True)
+    sums = kernel_sums(X, X, counts, counts, reference, same=True, groups=groups)
     scan(X, X, [neighbours, *sums.values()], same=True)
     return neighbours.d2, sums

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bloomdiff.metrics.bootstrap import bootstrap_counts, resampled_means
+from bloomdiff.metrics.bootstrap import MIN_GROUPS, bootstrap_counts, resampled_means
 from bloomdiff.metrics.frechet import Moments, frechet_influences
 from bloomdiff.metrics.points import Doubles, as_pair
 
@@ -92,7 +92,7 @@ def judge_drawn(
         Vectors of held-out real cells, shrunk to the size of the images, `(m, d)`. The Fréchet
         distance takes as many rows of either side, since its bias depends on their number.
     real_groups
-        Their groups `(m,)`.
+        Their groups `(m,)`. Of fewer than `MIN_GROUPS` groups there is no interval.
     seed
         Of the control's pairs, the rows taken and the resamples.
     confidence
@@ -131,9 +131,10 @@ def judge_drawn(
         }
 
     def counts(rows: npt.NDArray[np.intp], groups: npt.NDArray[np.str_] | None) -> Any:
-        return bootstrap_counts(
-            len(rows), n_bootstrap, rng, None if groups is None else groups[rows]
-        )
+        own = None if groups is None else groups[rows]
+        if own is not None and len(np.unique(own)) < MIN_GROUPS:
+            return np.full((len(rows), n_bootstrap), np.nan, dtype=np.float32)
+        return bootstrap_counts(len(rows), n_bootstrap, rng, own)
 
     found = []
     for measure, (each, rows) in values.items():

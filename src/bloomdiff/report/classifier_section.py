@@ -7,7 +7,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from bloomdiff.report.page import Section
-from bloomdiff.report.tables import change, spelled
+from bloomdiff.report.tables import change, number, spelled
 
 
 def classifier_section(table: pd.DataFrame, primary: str, tuned: Collection[str]) -> Section | None:
@@ -29,7 +29,7 @@ def classifier_section(table: pd.DataFrame, primary: str, tuned: Collection[str]
             row["classifier"],
             spelled(row, scale=100, low=0, top=100),
             change(row, "gain", scale=100),
-            "" if pd.isna(row["p_holm"]) else f"{row['p_holm']:.3f}",
+            number(row["p_holm"]),
         ]
         for _, row in table.iterrows()
     ]

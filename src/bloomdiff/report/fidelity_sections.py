@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bloomdiff.report.page import Section
+from bloomdiff.report.tables import change
 
 _AT_MOST = 12  # rows of a long table on the page; the whole of it lies in tables/
 
@@ -90,7 +91,7 @@ def morphology_section(table: pd.DataFrame) -> Section | None:
 
 
 def _excess(row: pd.Series) -> str:
-    return f"{row['error']:.2f} ({row['excess_low']:+.2f} to {row['excess_high']:+.2f})"
+    return f"{row['error']:.2f} ({change(row, 'excess')})"
 
 
 def _cell(value: Any) -> str:

@@ -89,6 +89,11 @@ def change(row: pd.Series, name: str, *, scale: float = 1.0) -> str:
     return f"{mean} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
+def number(value: float, form: str = ".3f") -> str:
+    """A number in this format; nothing where there is none."""
+    return "" if pd.isna(value) else format(value, form)
+
+
 def legend(confidence: float) -> str:
     """What the marks of `ratio_grid` mean."""
     return (

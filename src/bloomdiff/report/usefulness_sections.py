@@ -10,7 +10,7 @@ import pandas as pd
 
 from bloomdiff.report.classifier_section import classifier_section
 from bloomdiff.report.page import Section
-from bloomdiff.report.tables import at_ratio, change, method_name, points, spelled
+from bloomdiff.report.tables import at_ratio, change, method_name, number, points, spelled
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -101,11 +101,11 @@ def comparison_section(
         [
             method_name(row["generator"], row["ratio"]),
             change(row, "gain", scale=100),
-            f"{row['p_value']:.3f}",
-            f"{row['p_holm']:.3f}",
-            f"{row['effect_size']:+.2f}",
+            number(row["p_value"]),
+            number(row["p_holm"]),
+            number(row["effect_size"], "+.2f"),
             change(row, "boot", scale=100),
-            f"{row['boot_p']:.3f}",
+            number(row["boot_p"]),
         ]
         for _, row in own[own["generator"] != "none"].iterrows()
     ]

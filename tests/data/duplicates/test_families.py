@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import networkx as nx
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bloomdiff.data.duplicates import join_families
+from bloomdiff.errors import InputError
 
 N = 12
 
@@ -80,3 +82,13 @@ def test_fields_of_two_sources_may_bear_one_name():
     cells = boxes([""] * 4, ["f", "f", "f", None], ["a", "a", "b", "b"])
     joined = join_families(cells, pairs_of([]))
     assert joined["group"].tolist() == ["c00", "c00", "c02", "c03"]
+
+
+def test_copies_with_two_labels_are_told_though_an_unlabelled_one_stands_between():
+    cells = manifest([""] * 5).assign(label=["", "x", "y", "x", "z"])
+    with pytest.raises(InputError) as caught:
+        join_families(cells, pairs_of([(0, 1), (0, 2), (0, 3)]))
+    assert "'c01' and 'c02'" in str(caught.value)
+    assert "c04" not in str(caught.value)
+    overlapping = pairs_of([(0, 1), (0, 2)]).assign(same_cell=False)
+    assert join_families(cells, overlapping)["group"].nunique() == 3

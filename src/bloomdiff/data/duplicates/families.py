@@ -73,7 +73,7 @@ def components(links: npt.NDArray[np.intp], n: int) -> npt.NDArray[np.intp]:
 def _contradictions(cells: pd.DataFrame, pairs: pd.DataFrame) -> Iterator[InputError]:
     label = cells.set_index("cell_id")["label"]
     told = set()
-    for pair in _same_cell(pairs):
+    for pair in (*_same_cell(pairs), *_of_one_cell(label, pairs)):
         a, b = sorted(pair)
         if label[a] and label[b] and label[a] != label[b] and (a, b) not in told:
             told.add((a, b))
@@ -82,6 +82,19 @@ def _contradictions(cells: pd.DataFrame, pairs: pd.DataFrame) -> Iterator[InputE
                 f"show the same cell but are labelled {label[a]!r} and {label[b]!r}",
                 "correct a label or drop one of the rows",
             )
+
+
+def _of_one_cell(label: pd.Series, pairs: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """The first cell of each label that copies of one cell have, and the first of all.
+
+    Copies may be linked by others alone, which may have no label.
+    """
+    ids, links = np.unique(np.array([*_same_cell(pairs)], dtype=str), return_inverse=True)
+    copies = components(links.reshape(-1, 2).astype(np.intp), len(ids))
+    table = pd.DataFrame({"cell": ids, "of": copies, "label": label[ids].to_numpy()})
+    for _, cells in table[table["label"] != ""].groupby("of"):
+        first, *others = cells.drop_duplicates("label")["cell"]
+        yield from ((first, other) for other in others)
 
 
 def _same_cell(pairs: pd.DataFrame) -> Iterable[tuple[str, str]]:

@@ -87,12 +87,12 @@ def differential_tables(
         scores.append({**one.key, **differential_summary(records)})
     if not scores:
         return pd.DataFrame(), pd.DataFrame()
-    table = pd.DataFrame(scores)
-    n_slides = table.drop_duplicates("fold")["n_slides"].sum()
+    table, every = pd.DataFrame(scores), pd.concat(slides, ignore_index=True)
+    n_slides = every["slide"].nunique()  # of repeated folds, once
     parts = [
         estimate_methods(table, score, test_fraction=test_fraction, confidence=confidence).assign(
-            score=score, n_slides=int(n_slides)
+            score=score, n_slides=n_slides
         )
         for score in SUMMARY
     ]
-    return pd.concat(parts, ignore_index=True), pd.concat(slides, ignore_index=True)
+    return pd.concat(parts, ignore_index=True), every
