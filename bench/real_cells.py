@@ -84,8 +84,9 @@ def keep(name: str, seconds: float, out: Path) -> None:
     workspace = ROOT / "build" / "real" / name
     folder = out / name
     folder.mkdir(parents=True, exist_ok=True)
-    for file in ("report.md", "summary.txt", "ratio_curves.png"):
-        shutil.copy(workspace / "reports" / "report" / file, folder / file)
+    report = workspace / "reports" / "report"
+    for file in (report / "report.md", report / "summary.txt", *report.glob("*.png")):
+        shutil.copy(file, folder / file.name)
     shutil.copy(workspace / "reports" / "metrics.json", folder / "metrics.json")
     print((folder / "summary.txt").read_text())
     record = {"seconds": round(seconds)}

@@ -32,7 +32,7 @@ def test_the_level_is_that_of_the_intervals() -> None:
 
 def test_noise_is_no_gain() -> None:
     sentence = headline([comparison(0.003, noise=3), comparison(0.001, noise=3, ratio=5)])
-    assert sentence.startswith("no gain could be shown: the largest change of macro-F1 is +0.3")
+    assert sentence.startswith("no gain could be shown: the best change of macro-F1 is +0.3")
     assert "Holm-adjusted p" in sentence
     assert "over 2 comparisons" in sentence
 
@@ -51,7 +51,11 @@ def test_a_loss_is_not_called_a_gain() -> None:
         "5.0 points (95 % interval 4.4 to 5.6; 5 folds × 5 seeds; p < 0.001)"
     )
     mixed = headline([comparison(-0.05), comparison(-0.001, noise=3)])
-    assert mixed.startswith("no gain could be shown: the largest change of macro-F1 is -0.1")
+    assert mixed.startswith("no gain could be shown: the best change of macro-F1 is -0.1")
+    assert mixed.endswith(
+        "; 1 of 2 loses by as much as could be shown, "
+        "most -5.0 points (diffusion, ratio 2, balanced)"
+    )
 
 
 def test_synthetic_only_one_fold_and_nothing() -> None:

@@ -46,6 +46,18 @@ def test_fields_without_boxes_are_told(spoil, tmp_path):
     assert lines[0].endswith("has no box in its field of view; leave --fields out")
 
 
+def test_a_missing_field_is_told_once_with_the_folder_that_is_meant(tmp_path):
+    cells, embeddings = make(tmp_path, images=False)
+    queue = build_queue(cells, embeddings, Plan(strategy="random", limits=Limits(objects=36)))
+    asked = queue.table["field"].nunique()
+    assert asked < len(queue.table)
+    with pytest.raises(InputError) as caught:
+        Sheet.of(queue, tmp_path, tmp_path)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == asked
+    assert lines[0].endswith("name the folder that the manifest's column field is below")
+
+
 def test_a_damaged_crop_leaves_everything_as_it_was(tmp_path, monkeypatch):
     cells, embeddings = make(tmp_path / "data")
     write_manifest(cells, tmp_path / "data" / "manifest.csv")

@@ -36,7 +36,10 @@ def queue(
         typer.Option("--format", help="coco, label-studio, cvat, csv, png, html; repeatable."),
     ] = None,
     fields: Annotated[
-        Path | None, typer.Option(help="Folder of the fields of view: show cells in them.")
+        Path | None,
+        typer.Option(
+            help="Show cells in their fields of view; the folder that column field is below."
+        ),
     ] = None,
     unverified: Annotated[
         list[str] | None,

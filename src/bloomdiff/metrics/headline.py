@@ -82,13 +82,25 @@ def headline(
     best, p = max(pairs, key=lambda pair: pair[0].difference.mean)
     if not np.isfinite(p):
         return (
-            f"no gain could be shown: one fold gives no interval (largest change of {score} "
+            f"no gain could be shown: one fold gives no interval (best change of {score} "
             f"{_points(best.difference.mean):+.1f} points, {best.generator}, {best.setting})"
         )
     return (
-        f"no gain could be shown: the largest change of {score} is "
+        f"no gain could be shown: the best change of {score} is "
         f"{_points(best.difference.mean):+.1f} points ({best.generator}, {best.setting}; "
-        f"{_evidence(best, p, len(pairs), confidence)})"
+        f"{_evidence(best, p, len(pairs), confidence)}){_lost(losses, len(pairs))}"
+    )
+
+
+def _lost(losses: Sequence[tuple[Comparison, float]], n_pairs: int) -> str:
+    """How many settings lose, and the worst of them; nothing where none could be shown to."""
+    if not losses:
+        return ""
+    worst = min((c for c, _ in losses), key=lambda c: c.difference.mean)
+    lose = "loses" if len(losses) == 1 else "lose"
+    return (
+        f"; {len(losses)} of {n_pairs} {lose} by as much as could be shown, most "
+        f"{_points(worst.difference.mean):+.1f} points ({worst.generator}, {worst.setting})"
     )
 
 

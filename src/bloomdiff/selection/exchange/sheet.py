@@ -14,6 +14,9 @@ from bloomdiff.selection.queue import Queue
 BoxEdges = tuple[float, float, float, float]  # x, y, width, height in pixels
 
 
+_FOLDER = "name the folder that the manifest's column field is below"
+
+
 @dataclass(frozen=True)
 class Shown:
     """A cell as the annotator sees it.
@@ -92,7 +95,7 @@ class Sheet:
         """
         sizes: dict[str, tuple[int, int]] = {}
         cells: list[Shown] = []
-        problems: list[BloomDiffError] = []
+        problems: dict[str, BloomDiffError] = {}  # of a field once, not for each of its cells
         source: dict[str, str] = {}
         for row in queue.table.to_dict(orient="records"):
             try:
@@ -108,17 +111,17 @@ class Sheet:
                         where = f"cell {row['cell_id']!r} of {row['source']!r}"
                         raise InputError(where, what, mend)
                     if image not in sizes:
-                        sizes[image] = _size(fields / image, "name the folder of fields")
+                        sizes[image] = _size(fields / image, _FOLDER)
                     size, box = sizes[image], _box_of(row)
                     check_box(f"cell {row['cell_id']!r}", box, size)
             except InputError as error:
-                problems.append(error)
+                problems.setdefault(str(error), error)
                 continue
             told = (row["predicted"], float(row["confidence"]), row["reason"])
             cells.append(
                 Shown(row["cell_id"], int(row["rank"]), *told, image, size, box, row["path"])
             )
-        raise_all(problems)
+        raise_all([*problems.values()])
         return cls(cells, queue.classes, fields is None, data, settled or {})
 
 
