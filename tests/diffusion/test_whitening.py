@@ -77,6 +77,46 @@ def test_lone_rows_borrow_the_spread_about_the_overall_mean_but_no_direction():
     assert (residual_covariance(X[:1], np.asarray([0])) == 0).all()
 
 
+@pytest.mark.parametrize(("pool", "weight"), [(8, 0.1), (40, 0.02), (5, 0.16)])
+def test_many_rows_of_little_weight_show_the_spread_within_classes(pool, weight):
+    """Fewer than two rows a class by their weights, but the class means lie 100 times as far."""
+    rng = np.random.default_rng(0)
+    y = np.tile(np.arange(200), 1 + pool)
+    X = 100 * rng.normal(size=(200, 4))[y] + rng.normal(size=(len(y), 4))
+    each = np.where(np.arange(len(y)) < 200, 1.0, weight)
+    found = np.diag(residual_covariance(X, y, weight=each))
+    np.testing.assert_allclose(found, 1, atol=0.15)
+
+
+def test_rows_of_next_to_no_weight_show_it_too():
+    """Ten a class that weigh one together, or less: no degree of freedom by their weights."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(100), 10)
+    X = 100 * rng.normal(size=(100, 3))[y] + rng.normal(size=(1000, 3))
+    for weight in (0.1, 1e-9):
+        found = residual_covariance(X, y, weight=np.full(1000, weight), shrinkage=0.0)
+        np.testing.assert_allclose(found, residual_covariance(X, y, shrinkage=0.0), rtol=1e-9)
+
+
+def test_a_label_beside_pool_rows_of_next_to_no_weight_is_a_lone_row():
+    rng = np.random.default_rng(0)
+    y = np.tile(np.arange(50), 4)
+    X = 100 * rng.normal(size=(50, 3))[y] + rng.normal(size=(200, 3))
+    each = np.where(np.arange(200) < 50, 1.0, 0.01)
+    alone = residual_covariance(X[:50], y[:50])
+    np.testing.assert_allclose(residual_covariance(X, y, weight=each), alone, rtol=0.05, atol=50)
+
+
+def test_how_much_too_large_the_covariance_is_beside_a_pool():
+    """As its docstring says it: 11.25 % at one label and 70 pool rows a class of weight 0.1."""
+    rng = np.random.default_rng(0)
+    y = np.tile(np.arange(300), 71)
+    X = rng.normal(size=(len(y), 2))
+    each = np.where(np.arange(len(y)) < 300, 1.0, 0.1)
+    found = residual_covariance(X, y, weight=each)
+    np.testing.assert_allclose(np.diag(found), 1.1125, rtol=0.02)
+
+
 def test_many_rows_are_whitened_in_parts(rows, monkeypatch):
     X, y, _ = rows
     X = X.astype(np.float32)

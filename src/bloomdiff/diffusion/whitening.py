@@ -58,6 +58,14 @@ def residual_covariance(
     shrinkage, and take some from the others. Where no class has two rows, a multiple of the
     identity, as large as the covariance about the overall mean: such rows tell how far apart cells
     lie, but the directions in which they do are those between the classes.
+
+    Notes
+    -----
+    A class has the rows (Σ w)² / Σ w² (Kish), which many rows of little weight are as well. The
+    degrees of freedom are Σ w less one a class, which is right for whole rows; of fractional ones
+    a class has Σ w - Σ w² / Σ w. So they are counted too low and the covariance is somewhat too
+    large: at one label and 70 pool rows a class, which count for 0.1 each, by 11.25 %. They are
+    counted right only where no class weighs two rows, where they could be near zero or below.
     """
     from sklearn.covariance import ledoit_wolf, shrunk_covariance
 
@@ -70,9 +78,13 @@ def residual_covariance(
         return out
     weight = np.ones(len(y)) if weight is None else weight
     n_classes = int(y.max()) + 1
-    if np.bincount(y, weight).max() < 2:
-        y, n_classes, shrinkage = np.zeros(len(X), dtype=np.intp), 1, 1.0
     free = weight.sum() - n_classes
+    total, squared = np.bincount(y, weight), np.bincount(y, weight**2)
+    if (total**2 < 2 * squared).all():
+        free = weight.sum() - 1
+        y, n_classes, shrinkage = np.zeros(len(X), dtype=np.intp), 1, 1.0
+    elif total.max() < 2:
+        free = (total - squared / total).sum()
     if free <= 0:
         return np.zeros((X.shape[1], X.shape[1]))
     residual = X - class_means(X, y, n_classes, weight)[y]
