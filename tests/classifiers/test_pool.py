@@ -211,6 +211,22 @@ def test_a_row_that_no_kernel_reaches_could_be_of_any_class(parts):
     np.testing.assert_allclose(model.predict_proba(far), 0.1)
 
 
+@pytest.mark.parametrize("params", [{"kernel": "knn"}, {"metric": "euclidean", "gamma": 1000.0}])
+def test_a_pool_row_that_no_label_reaches_could_be_of_any_class(digits, params):
+    rng = np.random.default_rng(0)
+    table = {
+        "cell_id": np.arange(140).astype(str),
+        "label": list("a" * 90 + "b" * 9 + "c" + "?" * 40),
+    }
+    X = np.concatenate([rng.normal(size=(100, 2)), rng.normal(30, 0.1, size=(40, 2))])
+    cells = type(digits[0])(
+        X.astype(np.float32), pd.DataFrame(table | {"group": "g"}).astype(object)
+    )
+    few, pool = cells.take(range(100)), cells.take(range(100, 140))
+    model = fit("label-spreading", (few, pool, None), params)
+    np.testing.assert_allclose(model.predict_proba(pool.X), 1 / 3)
+
+
 def test_axes_are_those_that_rows_span() -> None:
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(5, 30)).astype(np.float32)

@@ -62,8 +62,9 @@ class LabelSpreading(Classifier):
         of_class = np.empty(n_classes)
         of_class[y] = weight
         votes = graph.label_distributions_
-        votes[votes.sum(axis=1) == 0] = 1 / n_classes  # no label reached these rows
+        unreached = votes.sum(axis=1) == 0
         votes *= of_class
+        votes[unreached] = 1 / n_classes  # any class, however few rows it has
         self._restore({"axes": self._axes, "rows": graph.X_, "votes": votes})
 
     def _graph(self, n: int) -> Any:
