@@ -306,6 +306,42 @@ def test_columns_of_a_frame_keep_their_types():
     assert 0 < found["d"][230:].mean() < 1
 
 
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 1e9), (1e-50, 0.0), (1e60, 0.0), (1e-3, -5e4)])
+@pytest.mark.parametrize("with_pool", [False, True])
+def test_the_oversampler_does_not_see_in_what_units_rows_are(data, scale, shift, with_pool):
+    X, y = data[0].astype(np.float64), data[1]
+    sampler = DiffusionOverSampler(n_steps=5, random_state=0)
+    drawn = [
+        sampler.fit_resample(rows, y, **({"X_unlabelled": rows + 0.1 * by} if with_pool else {}))[0]
+        for rows, by in ((X, 1.0), (X * scale + shift, scale))
+    ]
+    plain, other = (rows[sampler.synthetic_] for rows in drawn)
+    np.testing.assert_allclose((other - shift) / scale, plain, atol=1e-3)
+
+
+def test_columns_of_units_of_their_own_keep_their_spread():
+    """Seconds since 1970, of which single precision keeps every 128th, and a second column."""
+    rng = np.random.default_rng(0)
+    X = rng.normal([1.7e9, 0.0], [20.0, 10.0], (60, 2))
+    sampler = DiffusionOverSampler(n_steps=0, random_state=0)
+    found = sampler.fit_resample(X, np.repeat(["a", "b"], [45, 15]))[0]
+    np.testing.assert_allclose(found[60:].std(axis=0), [20, 10], rtol=0.4)
+    own = sampler.units_.outwards(sampler.generator_.sample(["b"] * 50, 0))
+    np.testing.assert_allclose(own.mean(axis=0), X[45:].mean(axis=0), atol=15)
+
+
+@pytest.mark.parametrize("framed", [False, True])
+def test_synthetic_halves_stay_finite(framed):
+    rng = np.random.default_rng(0)
+    X = rng.normal(45_000, 18_000, (60, 4)).clip(0, 65_000).astype(np.float16)
+    sampler = DiffusionOverSampler(n_steps=0, random_state=0)
+    given = pd.DataFrame(X, columns=list("abcd")) if framed else X
+    found = np.asarray(sampler.fit_resample(given, np.repeat(["a", "b"], [45, 15]))[0])
+    assert found.dtype == np.float16
+    assert np.isfinite(found).all()
+    assert found[60:].max() == np.finfo(np.float16).max
+
+
 def test_a_pool_of_other_columns_is_refused():
     X, y = frame()
     sampler = DiffusionOverSampler(n_steps=5, random_state=0)

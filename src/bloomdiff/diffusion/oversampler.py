@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from imblearn.over_sampling.base import BaseOverSampler
 from scipy import sparse
 from sklearn.utils import check_random_state
@@ -14,8 +13,9 @@ from sklearn.utils.validation import validate_data
 
 from bloomdiff.diffusion.config import DiffusionConfig
 from bloomdiff.diffusion.estimator import PARAMETERS, EmbeddingDiffusion
+from bloomdiff.diffusion.units import Units
+from bloomdiff.diffusion.whitening import Doubles
 
-Doubles = npt.NDArray[np.float64]
 _DEFAULT = DiffusionConfig()
 _FORWARDED = (*PARAMETERS, "config", "parents")
 
@@ -38,7 +38,11 @@ class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
     ----------
     generator_
         The fitted `EmbeddingDiffusion`; it saw all rows given, those without labels as well where
-        `fit_resample(X, y, X_unlabelled=pool)` was given some, and nothing else.
+        `fit_resample(X, y, X_unlabelled=pool)` was given some, and nothing else. It saw them in
+        `units_`, and so are its own samples.
+    units_
+        The `Units` of the rows: single precision has seven digits, of which a mean far from zero
+        would take all. `units_.outwards(generator_.sample(y))` are rows like those given.
     synthetic_
         True for the rows of the result that were generated, bool `(n,)`; they follow the real
         rows, which stay as and where they were.
@@ -91,7 +95,7 @@ class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
         Returns
         -------
         The given rows and the synthetic ones behind them, and their classes. Whole numbers are
-        rounded, and stay in their type's range.
+        rounded; all numbers stay in their type's range.
         """
         # A frame of several types comes to `_fit_resample` as one array.
         self._dtypes = list(X.dtypes) if hasattr(X, "columns") else None
@@ -110,16 +114,21 @@ class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
                 accept_sparse=["csr", "csc"],
                 ensure_min_samples=0,
             )
+        self.units_ = Units.of(_dense(X))
         self.generator_ = EmbeddingDiffusion(
             **{name: getattr(self, name) for name in _FORWARDED},
             random_state=random,
             device=self.device,
-        ).fit(_dense(X), y, None if X_unlabelled is None else _dense(X_unlabelled))
+        ).fit(
+            self.units_.inwards(_dense(X)),
+            y,
+            None if X_unlabelled is None else self.units_.inwards(_dense(X_unlabelled)),
+        )
         wanted = np.repeat(
             np.asarray(list(self.sampling_strategy_), dtype=y.dtype),
             list(self.sampling_strategy_.values()),
         )
-        rows = self.generator_.sample(wanted, random_state=random).astype(np.float64)
+        rows = self.units_.outwards(self.generator_.sample(wanted, random_state=random))
         for at, kind in enumerate(self._dtypes or [X.dtype] * X.shape[1]):
             rows[:, at] = _of_kind(rows[:, at], _plain(kind))
         rows = rows.astype(X.dtype)
@@ -137,9 +146,12 @@ def _plain(kind: Any) -> np.dtype[Any]:
 
 
 def _of_kind(column: Doubles, kind: np.dtype[Any]) -> Doubles:
-    """Values that a column's type can hold, where it holds whole numbers or true and false."""
+    """Values that a column's type can hold."""
     if kind.kind == "b":
         return (column >= 0.5).astype(np.float64)
+    if kind.kind == "f":
+        most = float(np.finfo(kind).max)
+        return np.clip(column, -most, most)
     if kind.kind not in "iu":
         return column
     info = np.iinfo(kind)
