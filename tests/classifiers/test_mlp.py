@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import torch
+from joblib import Parallel, delayed
 from sklearn.metrics import f1_score
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
@@ -79,6 +80,18 @@ def test_another_seed_another_network(digits):
         for seed in (0, 1)
     )
     assert not np.allclose(one.predict_proba(test.X), two.predict_proba(test.X))
+
+
+def test_fits_in_threads_are_those_one_after_another(digits):
+    train, test = digits
+
+    def proba(seed):
+        model = make_classifier("mlp", {"steps": 60}, seed=seed)
+        return model.fit(train.X, train.label, fingerprint=train.fingerprint).predict_proba(test.X)
+
+    alone = [proba(seed) for seed in range(4)]
+    together = Parallel(4, backend="threading")(delayed(proba)(seed) for seed in range(4))
+    np.testing.assert_array_equal(together, alone)
 
 
 def test_mixing_in_the_hidden_layer_and_at_the_input():

@@ -16,6 +16,7 @@ from bloomdiff.classifiers.base import (
     Probabilities,
 )
 from bloomdiff.data.embedding_set import Floats
+from bloomdiff.diffusion.torch_state import seeded_globally
 from bloomdiff.threads import one_torch_thread
 
 if TYPE_CHECKING:
@@ -93,8 +94,7 @@ class MultilayerPerceptron(Classifier):
             return cross_entropy(logits, target[of], reduction="none") * weights[of]
 
         draws = torch.from_numpy(rng.integers(len(Z), size=(params.steps, params.batch)))
-        with torch.random.fork_rng(), torch.enable_grad():
-            torch.manual_seed(int(rng.integers(2**31)))  # dropout
+        with seeded_globally(int(rng.integers(2**31))), torch.enable_grad():  # for the dropout
             for picked in draws.to(device):
                 if params.manifold_mixup:
                     share = rng.beta(params.manifold_mixup, params.manifold_mixup)

@@ -16,6 +16,7 @@ from bloomdiff.diffusion.noise import balanced_noise
 from bloomdiff.diffusion.pool import Learned, prior_with_pool
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.state import Arrays, pack, pack_network, part, restore_network
+from bloomdiff.diffusion.torch_state import seeded_globally
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index, Whitening
 
 if TYPE_CHECKING:
@@ -215,8 +216,7 @@ class ClassDiffusion:
         self.n_diffused = min(varying, config.n_components or varying)
         auto = "cuda" if torch.cuda.is_available() else "cpu"
         device = torch.device(auto if self.device == "auto" else self.device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded_globally(seed, devices=[]):
             network = Denoiser(
                 max(self.n_diffused, 1),
                 torch.as_tensor(self.prior.centres.places, dtype=torch.float32),

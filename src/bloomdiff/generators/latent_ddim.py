@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from bloomdiff.diffusion.torch_state import seeded_globally
 from bloomdiff.generators.base import GENERATORS, Arrays
 from bloomdiff.generators.blocks import BLOCK
 from bloomdiff.generators.components import (
@@ -73,9 +74,9 @@ class LatentDdimGenerator(ComponentsGenerator):
         label = torch.from_numpy(y.astype(np.int64)).to(device)
         keep = signal().to(device)
         draws = torch.Generator().manual_seed(self.seed)
-        with torch.random.fork_rng(), torch.enable_grad():
-            torch.manual_seed(self.seed)
+        with seeded_globally(self.seed):
             network = self._network().to(device).train()
+        with torch.enable_grad():
             optimiser = torch.optim.Adam(network.parameters(), lr=params.learning_rate, fused=True)
             for _ in trange(
                 params.n_steps,

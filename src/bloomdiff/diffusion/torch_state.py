@@ -1,0 +1,30 @@
+"""What of torch's state belongs to the process, held for a block."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+_GLOBAL_GENERATOR = threading.RLock()
+
+
+@contextmanager
+def seeded_globally(seed: int, devices: Sequence[int] | None = None) -> Iterator[None]:
+    """Within the block torch's own generators start from `seed`; behind it they are as before.
+
+    For what takes no generator: dropout, and the first weights of layers. All threads of a process
+    share these generators, so that one block waits for another.
+
+    Parameters
+    ----------
+    seed
+        The seed.
+    devices
+        Accelerators whose generators are put back; None for all.
+    """
+    import torch
+
+    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        yield
