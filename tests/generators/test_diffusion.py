@@ -1,8 +1,11 @@
 """What the contract suite does not ask: checkpoints, pairs, the pool, fidelity."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 import bloomdiff.generators.diffusion as module
@@ -33,7 +36,8 @@ class KilledError(Exception):
     pass
 
 
-def test_killed_and_run_again_it_ends_in_the_same_bytes(tmp_path, monkeypatch):
+@pytest.mark.parametrize("mode", [nullcontext, torch.inference_mode])
+def test_killed_and_run_again_it_ends_in_the_same_bytes(tmp_path, monkeypatch, mode):
     X, y = crescents(300, 0)
     straight = generator().fit(X, y, fingerprint=FINGERPRINT)
     write = module.write_checkpoint
@@ -56,7 +60,8 @@ def test_killed_and_run_again_it_ends_in_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(
         module, "write_checkpoint", lambda path, state: steps.append(state["counters"][0])
     )
-    again.fit(X, y, fingerprint=FINGERPRINT)
+    with mode():
+        again.fit(X, y, fingerprint=FINGERPRINT)
     assert steps[0] == 200  # it went on where the other was killed
     assert list(tmp_path.iterdir()) == []
     straight.save(tmp_path / "straight")

@@ -16,7 +16,7 @@ from bloomdiff.classifiers.base import (
     Probabilities,
 )
 from bloomdiff.data.embedding_set import Floats
-from bloomdiff.diffusion.torch_state import seeded_globally
+from bloomdiff.diffusion.torch_state import learning, seeded_globally
 from bloomdiff.threads import one_torch_thread
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class MultilayerPerceptron(Classifier):
     params: MLPParams
 
     @one_torch_thread()  # which the base class cannot see to where torch is first imported here
+    @learning()
     def _fit(
         self, Z: Floats, y: Indices, weight: Floats, n_classes: int, pool: Floats | None
     ) -> None:
@@ -94,7 +95,7 @@ class MultilayerPerceptron(Classifier):
             return cross_entropy(logits, target[of], reduction="none") * weights[of]
 
         draws = torch.from_numpy(rng.integers(len(Z), size=(params.steps, params.batch)))
-        with seeded_globally(int(rng.integers(2**31))), torch.enable_grad():  # for the dropout
+        with seeded_globally(int(rng.integers(2**31))):  # for the dropout
             for picked in draws.to(device):
                 if params.manifold_mixup:
                     share = rng.beta(params.manifold_mixup, params.manifold_mixup)

@@ -16,7 +16,7 @@ from bloomdiff.diffusion.noise import balanced_noise
 from bloomdiff.diffusion.pool import Learned, prior_with_pool
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.state import Arrays, pack, pack_network, part, restore_network
-from bloomdiff.diffusion.torch_state import seeded_globally
+from bloomdiff.diffusion.torch_state import learning, seeded_globally
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index, Whitening
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class ClassDiffusion:
         self.config = config
         self.device = device
 
+    @learning()
     def fit(
         self,
         X: Floats,

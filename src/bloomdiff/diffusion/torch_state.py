@@ -1,4 +1,4 @@
-"""What of torch's state belongs to the process, held for a block."""
+"""What of torch's state belongs to the process or the caller, set for a block."""
 
 from __future__ import annotations
 
@@ -27,4 +27,16 @@ def seeded_globally(seed: int, devices: Sequence[int] | None = None) -> Iterator
 
     with _GLOBAL_GENERATOR, torch.random.fork_rng(devices):
         torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def learning() -> Iterator[None]:
+    """Within the block gradients are taken, whatever the caller has switched off.
+
+    Tensors made in `torch.inference_mode` can never be learned, so the block holds all of a fit.
+    """
+    import torch
+
+    with torch.inference_mode(False), torch.enable_grad():
         yield

@@ -26,6 +26,7 @@ from bloomdiff.diffusion.config import (
     out_of_range,
 )
 from bloomdiff.diffusion.model import ClassDiffusion
+from bloomdiff.diffusion.torch_state import learning
 from bloomdiff.errors import ParameterError
 from bloomdiff.generators.base import GENERATORS, Arrays, Generator, GeneratorParams
 from bloomdiff.resumable import checkpoint_path, progress_bar, read_checkpoint, write_checkpoint
@@ -147,6 +148,7 @@ class DiffusionGenerator(Generator):
             )
         return parent_indices(classes, wanted)
 
+    @learning()  # the checkpoint's tensors too
     def _fit(self, X: Floats, y: npt.NDArray[np.intp], X_unlabelled: Floats | None) -> None:
         checkpoint = self._checkpoint_path(X, y, X_unlabelled)
         with progress_bar("diffusion", self.params.n_steps) as progress:

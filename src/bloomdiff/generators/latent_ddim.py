@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from bloomdiff.diffusion.torch_state import seeded_globally
+from bloomdiff.diffusion.torch_state import learning, seeded_globally
 from bloomdiff.generators.base import GENERATORS, Arrays
 from bloomdiff.generators.blocks import BLOCK
 from bloomdiff.generators.components import (
@@ -65,6 +65,7 @@ class LatentDdimGenerator(ComponentsGenerator):
             "n_steps": trial.suggest_int("n_steps", 500, 4000, step=500),
         }
 
+    @learning()
     def _train(self, scores: Doubles, y: Indices) -> nn.Module:
         import torch
         from tqdm import trange
@@ -76,25 +77,24 @@ class LatentDdimGenerator(ComponentsGenerator):
         draws = torch.Generator().manual_seed(self.seed)
         with seeded_globally(self.seed):
             network = self._network().to(device).train()
-        with torch.enable_grad():
-            optimiser = torch.optim.Adam(network.parameters(), lr=params.learning_rate, fused=True)
-            for _ in trange(
-                params.n_steps,
-                desc=self.name,
-                unit="step",
-                leave=False,
-                file=sys.stderr,
-                disable=None,
-            ):
-                rows = torch.randint(len(Z), (params.batch_size,), generator=draws).to(device)
-                time = torch.randint(TIMES, (params.batch_size,), generator=draws).to(device)
-                noise = torch.randn((params.batch_size, Z.shape[1]), generator=draws).to(device)
-                a = keep[time][:, None]
-                noisy = a.sqrt() * Z[rows] + (1 - a).sqrt() * noise
-                loss = ((network(noisy, time, label[rows]) - noise) ** 2).mean()
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
+        optimiser = torch.optim.Adam(network.parameters(), lr=params.learning_rate, fused=True)
+        for _ in trange(
+            params.n_steps,
+            desc=self.name,
+            unit="step",
+            leave=False,
+            file=sys.stderr,
+            disable=None,
+        ):
+            rows = torch.randint(len(Z), (params.batch_size,), generator=draws).to(device)
+            time = torch.randint(TIMES, (params.batch_size,), generator=draws).to(device)
+            noise = torch.randn((params.batch_size, Z.shape[1]), generator=draws).to(device)
+            a = keep[time][:, None]
+            noisy = a.sqrt() * Z[rows] + (1 - a).sqrt() * noise
+            loss = ((network(noisy, time, label[rows]) - noise) ** 2).mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
         return network.eval()
 
     def _draw(self, model: nn.Module, index: int, seed: int) -> Doubles:
