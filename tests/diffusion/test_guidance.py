@@ -52,6 +52,19 @@ def test_outside_its_interval_guidance_does_nothing(x):
         assert differs == changed
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("ends", [(0.1, 1.0), (0.1, 1.0 / 3), (0.02, 0.7), (0.6, 0.7)])
+def test_the_ends_of_the_interval_belong_to_it(x, ends):
+    network = denoiser(0)
+    config = DiffusionConfig(guidance=3.0, guidance_interval=ends)
+    denoise = guided(network, None, 0, 6, config)
+    for sigma in ends:
+        level = torch.tensor(sigma, dtype=torch.float64).float()
+        assert not torch.allclose(denoise(x, level), at(network, x, sigma, 0))
+    for sigma in (ends[0] * 0.999, ends[1] * 1.001):
+        torch.testing.assert_close(denoise(x, torch.tensor(sigma)), at(network, x, sigma, 0))
+
+
 def test_the_feedback_gradient_is_that_of_autograd():
     generator = torch.Generator().manual_seed(0)
     slope, offset = torch.randn(3, 4, generator=generator), torch.randn(5, 4, generator=generator)

@@ -11,6 +11,9 @@ from bloomdiff.diffusion.config import DiffusionConfig
 from bloomdiff.diffusion.network import Denoiser
 from bloomdiff.diffusion.samplers import Denoise
 
+ROUNDING = 1e-6
+"""Of noise levels, relative: one that is an end of the interval can lie beyond it in float32."""
+
 
 @dataclass(frozen=True)
 class Feedback:
@@ -58,6 +61,7 @@ def guided(
     """
     w, device = config.guidance, network.places.device
     low, high = config.guidance_interval or (0.0, torch.inf)
+    low, high = low * (1 - ROUNDING), high * (1 + ROUNDING)
     own = torch.full((n,), index, device=device)
     none = torch.full((n,), len(network.places) - 1, device=device)
 
