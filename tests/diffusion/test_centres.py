@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Kernel
@@ -13,6 +14,7 @@ from bloomdiff.diffusion.centres import (
     likeliest_floor,
     parent_indices,
 )
+from bloomdiff.errors import ParameterError
 
 
 def draws(seed, *, c=40, d=30, v=(9.0, 4.0), floor=0.1, rows=4.0):
@@ -157,6 +159,18 @@ def test_parents_by_name():
     index = parent_indices(["band", "blast", "myeloid", "smudge"], parents)
     assert index[0] == index[1]
     assert len(set(index.tolist())) == 3
+
+
+@pytest.mark.parametrize("missing", [None, "", float("nan"), np.float32("nan"), pd.NA, pd.NaT])
+def test_a_missing_parent_is_none(missing):
+    index = parent_indices(["a", "b", "c"], {"a": missing, "b": missing, "c": "p"})
+    assert len(set(index.tolist())) == 3
+
+
+@pytest.mark.parametrize("strange", [0, 1, False, 2.5, ("p",), ["p"], np.asarray(["p"]), b"p"])
+def test_a_parent_that_is_no_text_is_told(strange):
+    with pytest.raises(ParameterError, match=r"parents: class 'b': has the parent .*no text"):
+        parent_indices(["a", "b"], {"a": "p", "b": strange})
 
 
 def test_directions_in_which_nothing_varies_do_not_move_the_floor():

@@ -368,9 +368,16 @@ def test_hyper_parameters_are_finite(name, value):
         DiffusionConfig(**{name: value})
 
 
-def test_no_parent_is_none_after_a_round_trip(tmp_path):
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
+def test_no_parent_is_none_after_a_round_trip(tmp_path, missing):
     X, y = frame()
-    model = EmbeddingDiffusion(n_steps=5, parents={"rare": None, "common": "p"}, random_state=0)
+    parents = pd.Series({"rare": missing, "common": "p"}).to_dict()
+    model = EmbeddingDiffusion(n_steps=5, parents=parents, random_state=0)
     model.fit(X, y).save(tmp_path / "m")
     back = EmbeddingDiffusion.load(tmp_path / "m")
     assert back.parents == {"rare": "", "common": "p"}
+    model.set_params(parents={"rare": 1})
+    with pytest.raises(ParameterError, match="parents: class 'rare'"):
+        model.save(tmp_path / "m")
+    with pytest.raises(ParameterError, match="parents: class 'rare'"):
+        model.fit(X, y)

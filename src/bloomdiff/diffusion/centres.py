@@ -14,10 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from pandas import isna
+from pandas.api.types import is_scalar
 
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index
+from bloomdiff.errors import ParameterError
 
 FLOORS = np.geomspace(1e-3, 1e4, 71)
 CORRELATIONS = np.linspace(0, 0.9, 10)
@@ -124,10 +128,36 @@ def likeliest_floor(observed: Doubles, rows: Doubles) -> float:
     return float(FLOORS[log_likelihood.argmax()])
 
 
-def parent_indices(classes: Sequence[str], parents: Mapping[str, str]) -> Index:
-    """Index of each class's parent, `(c,)`; a class without one, or with '', is its own."""
-    names = [f"parent {parents[c]}" if parents.get(c) else f"class {c}" for c in classes]
+def parent_indices(classes: Sequence[str], parents: Mapping[str, Any]) -> Index:
+    """Index of each class's parent, `(c,)`; a class without one is its own.
+
+    Raises
+    ------
+    ParameterError
+        As `parent_name`.
+    """
+    named = {c: parent_name(c, parents.get(c)) for c in classes}
+    names = [f"parent {named[c]}" if named[c] else f"class {c}" for c in classes]
     return np.unique(names, return_inverse=True)[1].astype(np.intp)
+
+
+def parent_name(of: Any, parent: Any) -> str:
+    """A class's parent; '' for none, as which missing values of any kind are taken.
+
+    Raises
+    ------
+    ParameterError
+        Something else than text.
+    """
+    if isinstance(parent, str):
+        return str(parent)
+    if is_scalar(parent) and isna(parent):
+        return ""
+    raise ParameterError(
+        f"parents: class {of!r}",
+        f"has the parent {parent!r}, which is no text",
+        "name its parent, or give None for no parent",
+    )
 
 
 def correlation(parents: Index, rho: float) -> Doubles:

@@ -48,7 +48,8 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         the parameters that has another value here than there is an error.
     parents
         Parent of each class, by class: where siblings are seen to lie together, a rare class is
-        drawn towards its own. None for no parents.
+        drawn towards its own. None for no parents; a class whose own is None, '' or a missing value
+        has none.
     classifier
         What `predict_proba` applies Bayes' rule to. "prior": the predictive Gaussians of the model
         before the network, in the directions in which the classes differ. "flow": the same times
@@ -91,7 +92,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         nuisance_scale: float = _DEFAULT.nuisance_scale,
         pool_trust: float = _DEFAULT.pool_trust,
         config: DiffusionConfig | None = None,
-        parents: Mapping[Any, str] | None = None,
+        parents: Mapping[Any, Any] | None = None,
         classifier: ClassifierKind = "prior",
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
@@ -116,6 +117,8 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ValueError
             Rows that are not finite, labels that are not classes, hyper-parameters out of their
             range or given twice, or a parent of a class that there is none of.
+        ParameterError
+            A parent that is neither text nor missing.
         """
         for name in _FITTED:  # a fit that fails leaves no mixture of two
             self.__dict__.pop(name, None)
@@ -227,6 +230,8 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ------
         ValueError
             Class labels other than text, numbers and truth values.
+        ParameterError
+            A parent, given after the fit, that is neither text nor missing.
         """
         check_is_fitted(self)
         write_estimator(path, self)

@@ -66,7 +66,7 @@ class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
         nuisance_scale: float = _DEFAULT.nuisance_scale,
         pool_trust: float = _DEFAULT.pool_trust,
         config: DiffusionConfig | None = None,
-        parents: Mapping[Any, str] | None = None,
+        parents: Mapping[Any, Any] | None = None,
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
     ) -> None:

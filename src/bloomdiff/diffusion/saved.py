@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bloomdiff.artifacts import AnyPath, Arrays, read_artifact, write_artifact
+from bloomdiff.diffusion.centres import parent_name
 from bloomdiff.diffusion.config import DiffusionConfig
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ def write_estimator(path: AnyPath, model: EmbeddingDiffusion) -> None:
     Raises
     ------
     ValueError
-        Class labels or parents that JSON cannot hold: other than text, numbers and truth values.
+        Class labels that JSON cannot hold: other than text, numbers and truth values.
+    ParameterError
+        A parent that is no text.
     """
     names = getattr(model, "feature_names_in_", None)
     card = {
@@ -90,10 +93,11 @@ def _plain_params(params: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _pairs(parents: Mapping[Any, str]) -> list[list[Any]]:
+def _pairs(parents: Mapping[Any, Any]) -> list[list[Any]]:
     # Pairs, since the keys of a JSON object are text and classes need not be.
     classes = _plain_labels([_scalar(c) for c in parents])
-    return [[c, str(parent or "")] for c, parent in zip(classes, parents.values(), strict=True)]
+    given = zip(classes, parents.values(), strict=True)
+    return [[c, parent_name(c, parent)] for c, parent in given]
 
 
 def _scalar(value: Any) -> Any:
