@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE, KMeansSMOTE
+from scipy.spatial.distance import pdist
 from sklearn.cluster import KMeans
 
 from bloomdiff.data.fingerprint import Fingerprint
@@ -123,6 +124,21 @@ def test_kmeans_smote_draws_as_often_in_a_cluster_as_imbalanced_learn(given, the
     )
     points = reference.fit_resample(X, y)[0][len(X) :]
     share, expected = ((rows[:, 0] > 15).mean() for rows in (sample, points))
+    assert share == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("given", "scale"), [(384.0, 1.0), (384.0, 1e3), (384.0, 1e-3), (None, 1e14)]
+)
+def test_the_power_of_a_distance_may_be_beyond_any_number(given, scale):
+    """Two clusters of 2000 rows, one spread a little farther, so that it is drawn more often."""
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(0, 1.02, (2000, 2)), rng.normal(30, 1, (2000, 2))])
+    data = (scale * X).astype(np.float32), np.ones(4000, dtype=int)
+    generator = ours("kmeans-smote", data, n_clusters=2, density_exponent=given)
+    share = (generator.sample(np.repeat("1", 2000), seed=0)[:, 0] < 15 * scale).mean()
+    ratio = pdist(X[:2000]).mean() / pdist(X[2000:]).mean()
+    expected = 1 / (1 + ratio ** -generator._exponent(2000))
     assert share == pytest.approx(expected, abs=0.03)
 
 

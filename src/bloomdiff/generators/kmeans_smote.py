@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from bloomdiff.generators.base import GENERATORS
@@ -64,24 +65,24 @@ class KMeansSmoteGenerator(InterpolationGenerator):
         from scipy.spatial.distance import pdist
 
         rows, k = self._rows_of(index), self.params.k_neighbors
-        parts: list[Segments] = []
+        found: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], float]] = []
         for cluster in np.unique(self._cluster[rows]):
             own = rows[self._cluster[rows] == cluster]
             if len(own) < 2 or len(own) / (self._cluster == cluster).sum() <= self.params.threshold:
                 continue
-            found = nearest_rows(self._X, own, own, k)
-            padded = np.pad(found, ((0, 0), (0, k - found.shape[1])), constant_values=-1)
+            near = nearest_rows(self._X, own, own, k)
+            padded = np.pad(near, ((0, 0), (0, k - near.shape[1])), constant_values=-1)
             # Copies of one row have no distance; they must not make the only cluster impossible.
             distance = max(float(pdist(self._X[own]).mean()), 1e-12)
-            sparsity = distance ** self._exponent(len(own)) / len(own)
-            parts.append(Segments(own, np.full(len(own), sparsity / len(own)), padded))
-        if not parts:
+            log_sparsity = self._exponent(len(own)) * math.log(distance) - math.log(len(own))
+            found.append((own, padded, log_sparsity))
+        if not found:
             return Segments(rows, np.ones(len(rows)), nearest_rows(self._X, rows, rows, k))
-        return Segments(
-            np.concatenate([part.base for part in parts]),
-            np.concatenate([part.weight for part in parts]),
-            np.concatenate([part.neighbours for part in parts]),
-        )
+        bases, neighbours, log_sparsities = zip(*found, strict=True)
+        # Less the largest: the power of a distance may be beyond any number.
+        sparsity = np.exp(np.asarray(log_sparsities) - max(log_sparsities))
+        weights = [np.full(len(own), s / len(own)) for own, s in zip(bases, sparsity, strict=True)]
+        return Segments(np.concatenate(bases), np.concatenate(weights), np.concatenate(neighbours))
 
     def _exponent(self, rows: int) -> float:
         given = self.params.density_exponent
