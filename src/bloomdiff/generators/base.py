@@ -134,16 +134,26 @@ class Generator(Learner[GeneratorParams]):
         self.fingerprint = fingerprint
         self.dim_ = int(X.shape[1])
         self._cell_id = cell_id
+        with self._whole():
+            self._fit_whitened(X, index.astype(np.intp), X_unlabelled, whitening)
+        return self
+
+    def _fit_whitened(
+        self,
+        X: Floats,
+        y: npt.NDArray[np.intp],
+        X_unlabelled: Floats | None,
+        whitening: ViewWhitening | None,
+    ) -> None:
+        """`_fit` in the units of the cells' views, where there are any."""
         self._outwards: Floats | None = None
         if whitening is not None and self.whitens:
-            self.fingerprint = fingerprint | whitening.fingerprint
+            self.fingerprint = self.fingerprint | whitening.fingerprint
             self._outwards = whitening.outwards
             X = whitening.transform(X)
             if X_unlabelled is not None:
                 X_unlabelled = whitening.transform(X_unlabelled)
-        with self._whole():
-            self._fit(X, index.astype(np.intp), X_unlabelled)
-        return self
+        self._fit(X, y, X_unlabelled)
 
     def fit_cells(self, train: EmbeddingSet, pool: EmbeddingSet) -> Self:
         """`fit` on labelled cells and on a pool, which may be empty."""
