@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from bloomdiff.diffusion import DiffusionConfig, DiffusionOverSampler, EmbeddingDiffusion
 from bloomdiff.diffusion.config import RANGES
-from bloomdiff.errors import ParameterError
+from bloomdiff.errors import InputError, ParameterError
 from bloomdiff.generators import make_generator
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -340,6 +340,32 @@ def test_synthetic_halves_stay_finite(framed):
     assert found.dtype == np.float16
     assert np.isfinite(found).all()
     assert found[60:].max() == np.finfo(np.float16).max
+
+
+@pytest.mark.parametrize("kind", ["category", "string", "datetime64[ns]", "timedelta64[ns]"])
+def test_a_column_of_no_numbers_is_named(kind):
+    X, y = frame()
+    strange = X.assign(b=X["b"].astype(kind))
+    model = EmbeddingDiffusion(n_steps=0, random_state=0)
+    sampler = DiffusionOverSampler(n_steps=0, random_state=0)
+    told = pytest.raises(InputError, match=r"^column 'b': is of type .*; leave it out")
+    for fit in (model.fit, sampler.fit_resample):
+        with told:
+            fit(strange, y)
+        with told:
+            fit(X, y, X_unlabelled=strange)
+    model.fit(X, y)
+    for look in (model.predict, model.predict_proba, model.score_samples):
+        with told:
+            look(strange)
+
+
+@pytest.mark.parametrize("kind", ["object", "Int64", "Float32", "boolean", "Sparse[int64]"])
+def test_a_column_of_numbers_of_any_kind_is_taken(kind):
+    X, y = frame()
+    X = X.assign(b=(X["b"] > 1).astype(kind))
+    EmbeddingDiffusion(n_steps=0, random_state=0).fit(X, y, X_unlabelled=X).predict(X)
+    DiffusionOverSampler(n_steps=0, random_state=0).fit_resample(X, y, X_unlabelled=X)
 
 
 def test_a_pool_of_other_columns_is_refused():

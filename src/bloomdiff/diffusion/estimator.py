@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bloomdiff.artifacts import AnyPath
 from bloomdiff.diffusion.centres import parent_indices
+from bloomdiff.diffusion.columns import check_numbers
 from bloomdiff.diffusion.config import DiffusionConfig, Divergence
 from bloomdiff.diffusion.model import ClassDiffusion, ClassifierKind
 from bloomdiff.diffusion.saved import read_estimator, write_estimator
@@ -119,9 +120,12 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             range or given twice, or a parent of a class that there is none of.
         ParameterError
             A parent that is neither text nor missing.
+        InputError
+            A frame's column of something else than numbers.
         """
         for name in _FITTED:  # a fit that fails leaves no mixture of two
             self.__dict__.pop(name, None)
+        check_numbers(X, X_unlabelled)
         X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
         classes, index = np.unique(y, return_inverse=True)
@@ -188,8 +192,11 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ------
         ValueError
             A class that was not fitted, or not one class a row.
+        InputError
+            A frame's column of something else than numbers.
         """
         check_is_fitted(self)
+        check_numbers(X)
         X = validate_data(self, X, dtype=np.float32, reset=False)
         _one_of(Frequencies, frequencies)
         _one_of(Divergence, divergence)
@@ -209,8 +216,15 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return out
 
     def predict_proba(self, X: Any) -> Doubles:
-        """Class probabilities under equal frequencies, `(n, c)`, by Bayes' rule (`classifier`)."""
+        """Class probabilities under equal frequencies, `(n, c)`, by Bayes' rule (`classifier`).
+
+        Raises
+        ------
+        InputError
+            A frame's column of something else than numbers.
+        """
         check_is_fitted(self)
+        check_numbers(X)
         _one_of(ClassifierKind, self.classifier)
         X = validate_data(self, X, dtype=np.float32, reset=False)
         scores = self.model_.class_scores(X, self.classifier)

@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
+from bloomdiff.diffusion.columns import check_numbers
 from bloomdiff.diffusion.config import DiffusionConfig
 from bloomdiff.diffusion.estimator import PARAMETERS, EmbeddingDiffusion
 from bloomdiff.diffusion.units import Units
@@ -96,7 +97,15 @@ class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
         -------
         The given rows and the synthetic ones behind them, and their classes. Whole numbers are
         rounded; all numbers stay in their type's range.
+
+        Raises
+        ------
+        ValueError, ParameterError
+            As `EmbeddingDiffusion.fit`.
+        InputError
+            A frame's column of something else than numbers.
         """
+        check_numbers(X, params.get("X_unlabelled"))
         # A frame of several types comes to `_fit_resample` as one array.
         self._dtypes = list(X.dtypes) if hasattr(X, "columns") else None
         try:
