@@ -224,8 +224,17 @@ def test_bags_without_a_label_are_told(tmp_path: Path, caplog: pytest.LogCapture
 
 def test_labels_go_to_bags_written_here_by_their_group(tmp_path: Path) -> None:
     write_bags(make_set(["lab/p1", "lab/p2"], label=["", "own"]), tmp_path / "b")
-    made = read_bags(tmp_path / "b", labels={"lab/p1": "AML", "lab/p2": "ALL"})
+    made = read_bags(tmp_path / "b", labels={"lab/p1": "AML"})
     assert dict(zip(made.group, made.label, strict=True)) == {"lab/p1": "AML", "lab/p2": "own"}
+
+
+def test_a_label_that_contradicts_the_bags_own_is_refused_with_both(tmp_path: Path) -> None:
+    write_bags(make_set(["p1", "p1", "p2"], label=["", "blast", "ALL"]), tmp_path / "b")
+    told = r"p1\.h5 row 1: is labelled 'blast', the labels by patient say 'AML'; mend one"
+    with pytest.raises(InputError, match=told):
+        read_bags(tmp_path / "b", labels={"p1": "AML", "p2": "ALL"})
+    made = read_bags(tmp_path / "b", labels={"p1": "blast", "p2": "ALL"})
+    assert made.label.tolist() == ["blast", "blast", "ALL"]
 
 
 def test_suffixes_in_capitals_are_found(tmp_path: Path) -> None:

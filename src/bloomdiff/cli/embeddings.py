@@ -68,7 +68,11 @@ def import_bags(
         str | None, typer.Option(help="What made them, where the bags do not say it.")
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="CSV with the columns `patient` (bag stem) and `label`.")
+        Path | None,
+        typer.Option(
+            help="CSV with the columns `patient` (bag stem) and `label`, for cells that their bag"
+            " gives no label; one that contradicts the bag's own is refused."
+        ),
     ] = None,
 ) -> None:
     """Read feature bags, one a patient, as a set of embeddings; each bag is a group."""

@@ -25,12 +25,13 @@ def read_bag(path: Path, labels: dict[str, str]) -> tuple[Floats, pd.DataFrame, 
     path
         The file.
     labels
-        Class by patient, for a bag that carries no labels of its own.
+        Class by patient, for the cells that the bag itself gives none.
 
     Raises
     ------
     InputError
-        The file is no feature bag, or what lies beside the vectors is not one a vector.
+        The file is no feature bag, what lies beside the vectors is not one a vector, or a label of
+        the bag is another than that of `labels`.
     """
     import h5py
 
@@ -109,9 +110,23 @@ def _identity(path: Path, n: int, cells: Any, labels: dict[str, str]) -> pd.Data
     for column in IDENTITY:
         if cells is not None and column in cells:
             table[column] = _texts(cells[column], n, f"{path} cells/{column}")
-    if (table["label"] == "").all():
-        table["label"] = labels.get(group, "")
+    _fill_labels(table, labels.get(group, ""), path)
     return table
+
+
+def _fill_labels(table: pd.DataFrame, given: str, path: Path) -> None:
+    """Give the patient's class to the cells without one; a cell that has another is an error."""
+    if not given:
+        return
+    other = ~table["label"].isin(["", given])
+    if other.any():
+        row = int(np.flatnonzero(other)[0])
+        raise InputError(
+            f"{path} row {row}",
+            f"is labelled {table['label'].iloc[row]!r}, the labels by patient say {given!r}",
+            "mend one of the two, or remove the patient from those labels",
+        )
+    table["label"] = given
 
 
 def _texts(dataset: Any, n: int, where: str) -> npt.NDArray[np.object_]:

@@ -142,15 +142,16 @@ def read_bags(
     encoder
         What made the vectors, where the bags do not say it themselves.
     labels
-        Class by patient (a bag's stem, or the group that it was written from), for bags that carry
-        no labels of their own.
+        Class by patient (a bag's stem, or the group that it was written from), for cells that their
+        bag gives none.
 
     Raises
     ------
     InputError
         No bags; a bag without `features`; vectors that are not finite; coordinates or identities
-        that are not one a row; dimensions or encoders that differ between bags. All bags at fault
-        are told at once. Labels of patients that have no bag.
+        that are not one a row; dimensions or encoders that differ between bags; a label that
+        contradicts the bag's own. All bags at fault are told at once. Labels of patients that have
+        no bag.
     """
     paths = find_bags(path)
     problems: list[BloomDiffError] = []
