@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import h5py
@@ -183,6 +184,28 @@ def test_one_cell_twice_is_refused(tmp_path: Path) -> None:
     for name in ("p1", "p2"):
         write_bags(make_set([name]), tmp_path / name)
     with pytest.raises(InputError, match="holds the cell 'c0' twice"):
+        read_bags(tmp_path)
+
+
+@pytest.mark.parametrize("n", [3, 12])
+def test_two_bags_of_one_stem_are_refused_whatever_their_sizes(tmp_path: Path, n: int) -> None:
+    one, other = tmp_path / "siteA" / "001.h5", tmp_path / "siteB" / "001.hdf5"
+    foreign(one, np.ones((3, 4), np.float32))
+    foreign(other, np.ones((n, 4), np.float32))
+    with pytest.raises(InputError, match="by the files' names alone") as error:
+        read_bags(tmp_path)
+    assert str(error.value).startswith(f"{other}: would be one patient with {one}, ")
+
+
+def test_two_bags_that_say_that_they_are_one_patients_are_read(tmp_path: Path) -> None:
+    made = make_set(["p1"] * 4)
+    write_bags(made.take([0, 1]), tmp_path / "one")
+    write_bags(made.take([2, 3]), tmp_path / "two")
+    assert read_bags(tmp_path).group.tolist() == ["p1"] * 4
+    foreign(tmp_path / "three" / "p1.h5", np.ones((2, 5), np.float32))
+    with h5py.File(tmp_path / "three" / "p1.h5", "a") as bag:
+        bag["features"].attrs["bloomdiff"] = json.dumps(HEADER)
+    with pytest.raises(InputError, match=r"three.p1\.h5: would be one patient with"):
         read_bags(tmp_path)
 
 

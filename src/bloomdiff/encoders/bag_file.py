@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,36 @@ from bloomdiff.errors import InputError
 IDENTITY = ("cell_id", "label", "split", "source")
 
 
-def read_bag(path: Path, labels: dict[str, str]) -> tuple[Floats, pd.DataFrame, dict[str, Any]]:
-    """Read a bag of either layout: its vectors, who they are, and the header, {} without one.
+@dataclass(frozen=True)
+class Bag:
+    """One bag's content.
+
+    Attributes
+    ----------
+    path
+        The file.
+    X
+        Vectors, float32 `(n, d)`.
+    rows
+        Who they are.
+    header
+        Plain data; {} where the bag has none.
+    group
+        The patient.
+    named
+        Whether the file says `group` itself; else it is the file's stem.
+    """
+
+    path: Path
+    X: Floats
+    rows: pd.DataFrame
+    header: dict[str, Any]
+    group: str
+    named: bool
+
+
+def read_bag(path: Path, labels: dict[str, str]) -> Bag:
+    """Read a bag of either layout.
 
     Parameters
     ----------
@@ -44,16 +73,18 @@ def read_bag(path: Path, labels: dict[str, str]) -> tuple[Floats, pd.DataFrame, 
             meta = features.attrs.get("bloomdiff")
             header = json.loads(meta) if meta is not None else _named(features)
             cells = bag.get("cells")
-            table = _identity(
-                path, len(X), cells if isinstance(cells, h5py.Group) else None, labels
-            )
+            cells = cells if isinstance(cells, h5py.Group) else None
+            told = None if cells is None else cells.attrs.get("group")
+            group = path.stem if told is None else str(told)
+            table = _identity(path, len(X), cells, group)
+            _fill_labels(table, labels.get(group, ""), path)
             coords = bag.get("coords")
             if isinstance(coords, h5py.Dataset) and coords.attrs.get("known", True):
                 table["box_x"], table["box_y"] = _coords(coords[()], len(X), path).T
     except OSError as error:
         reason = str(error).splitlines()[0][:80]
         raise InputError(str(path), f"not an HDF5 file ({reason})", "fetch it again") from None
-    return X, table, header
+    return Bag(path, X, table, header, group, told is not None)
 
 
 def _named(features: Any) -> dict[str, Any]:
@@ -94,9 +125,8 @@ def _coords(values: npt.NDArray[Any], n: int, path: Path) -> npt.NDArray[Any]:
     return values
 
 
-def _identity(path: Path, n: int, cells: Any, labels: dict[str, str]) -> pd.DataFrame:
+def _identity(path: Path, n: int, cells: Any, group: str) -> pd.DataFrame:
     """Who the rows are, as far as the HDF5 group `cells` says it."""
-    group = path.stem if cells is None else str(cells.attrs.get("group", path.stem))
     width = len(str(max(n - 1, 0)))
     table = pd.DataFrame(
         {
@@ -110,7 +140,6 @@ def _identity(path: Path, n: int, cells: Any, labels: dict[str, str]) -> pd.Data
     for column in IDENTITY:
         if cells is not None and column in cells:
             table[column] = _texts(cells[column], n, f"{path} cells/{column}")
-    _fill_labels(table, labels.get(group, ""), path)
     return table
 
 

@@ -24,10 +24,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from bloomdiff.data.embedding_set import EmbeddingSet, Floats
+from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.manifest import read_csv
 from bloomdiff.data.schema import label_problems
-from bloomdiff.encoders.bag_file import IDENTITY, read_bag
+from bloomdiff.encoders.bag_file import IDENTITY, Bag, read_bag
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.files import atomic_dir
 
@@ -150,44 +150,52 @@ def read_bags(
     InputError
         No bags; a bag without `features`; vectors that are not finite; coordinates or identities
         that are not one a row; dimensions or encoders that differ between bags; a label that
-        contradicts the bag's own. All bags at fault are told at once. Labels of patients that have
-        no bag.
+        contradicts the bag's own; two bags of one stem that do not say whose they are. All bags at
+        fault are told at once. Labels of patients that have no bag.
     """
     paths = find_bags(path)
     problems: list[BloomDiffError] = []
-    parts: list[Floats] = []
-    tables: list[pd.DataFrame] = []
-    headers: list[dict[str, Any]] = []
-    for bag in paths:
+    bags: list[Bag] = []
+    patients: dict[str, Bag] = {}
+    for file in paths:
         try:
-            X, table, header = read_bag(bag, labels or {})
-            if parts and X.shape[1] != parts[0].shape[1]:
-                raise InputError(
-                    str(bag),
-                    f"has vectors of {X.shape[1]} numbers, {paths[0].name} of {parts[0].shape[1]}",
-                    "import bags of one encoder at a time",
-                )
-            if headers and header != headers[0]:
-                raise InputError(
-                    str(bag),
-                    f"names another encoder than {paths[0].name}",
-                    "import bags of one encoder at a time",
-                )
+            bag = read_bag(file, labels or {})
+            _check_alike(bag, bags[0] if bags else bag)
+            _check_patient(bag, patients.setdefault(bag.group, bag))
         except InputError as error:
             problems.append(error)
             continue
-        parts.append(X)
-        tables.append(table)
-        headers.append(header)
+        bags.append(bag)
     raise_all(problems)
-    header = headers[0] or {"encoder": encoder or "unknown", "digest": "", "preprocessing": {}}
-    rows = pd.concat(tables, ignore_index=True)
+    header = bags[0].header or {"encoder": encoder or "unknown", "digest": "", "preprocessing": {}}
+    rows = pd.concat([bag.rows for bag in bags], ignore_index=True)
     twice = rows["cell_id"][rows["cell_id"].duplicated()]
     if len(twice):
         raise InputError(str(path), f"holds the cell {twice.iloc[0]!r} twice", "keep one of them")
     if labels:
         _compare_labels(labels, rows, path)
-    return EmbeddingSet(np.concatenate(parts), rows, header)
+    return EmbeddingSet(np.concatenate([bag.X for bag in bags]), rows, header)
+
+
+def _check_alike(bag: Bag, first: Bag) -> None:
+    """Refuse a bag whose vectors are of another kind than the first one's."""
+    mend = "import bags of one encoder at a time"
+    if bag.X.shape[1] != first.X.shape[1]:
+        told = f"has vectors of {bag.X.shape[1]} numbers, {first.path.name} of {first.X.shape[1]}"
+        raise InputError(str(bag.path), told, mend)
+    if bag.header != first.header:
+        raise InputError(str(bag.path), f"names another encoder than {first.path.name}", mend)
+
+
+def _check_patient(bag: Bag, first: Bag) -> None:
+    """Refuse two bags of one patient, unless both say themselves that they are that patient's."""
+    # A folder of each site with a 001.h5: one group would hold the cells of two patients.
+    if bag is not first and not (bag.named and first.named):
+        raise InputError(
+            str(bag.path),
+            f"would be one patient with {first.path}, by the files' names alone",
+            "give each patient's file a name of its own",
+        )
 
 
 def _compare_labels(labels: dict[str, str], rows: pd.DataFrame, path: str | Path) -> None:
