@@ -132,11 +132,28 @@ def test_a_folder_without_bags_is_one_line(tmp_path: Path) -> None:
         read_bags(tmp_path)
 
 
-@pytest.mark.parametrize("group", ["", "x" * 300])
-def test_a_group_that_cannot_name_a_file_leaves_nothing(tmp_path: Path, group: str) -> None:
+def test_a_group_that_cannot_name_a_file_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot name a file"):
-        write_bags(make_set(["ok", group]), tmp_path / "b")
+        write_bags(make_set(["ok", "x" * 300]), tmp_path / "b")
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("group", ["", None, np.nan])
+def test_a_cell_without_a_group_is_named_and_leaves_nothing(tmp_path: Path, group) -> None:
+    with pytest.raises(InputError, match="cell 'c1': is of no group") as error:
+        write_bags(make_set(["ok", group, "ok"]), tmp_path / "b")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("dtype", [object, "str", "category"])
+def test_a_text_that_is_missing_is_written_as_an_empty_one(tmp_path: Path, dtype) -> None:
+    columns = {"label": ["a", None, np.nan], "split": [None] * 3}
+    made = make_set(["p"] * 3, **{k: pd.Series(v, dtype=dtype) for k, v in columns.items()})
+    write_bags(made, tmp_path / "b")
+    back = read_bags(tmp_path / "b")
+    assert back.label.tolist() == ["a", "", ""]
+    assert back.rows["split"].tolist() == [""] * 3
 
 
 def test_groups_that_no_file_can_be_named_after_come_back(tmp_path: Path) -> None:

@@ -45,10 +45,18 @@ def write_bags(embeddings: EmbeddingSet, folder: str | Path, *, layout: Layout =
     Raises
     ------
     InputError
-        A group without a name, or whose name is too long for a file's.
+        A cell without a group, or a group whose name is too long for a file's.
     """
     import h5py
 
+    nobody = embeddings.rows["group"].isin([""]) | embeddings.rows["group"].isna()
+    if nobody.any():
+        cell = embeddings.rows["cell_id"][nobody].iloc[0]
+        raise InputError(
+            f"cell {cell!r}",
+            "is of no group, whose bag could hold it",
+            "give it one in the manifest",
+        )
     # A bag has a vector a cell: views would be told of that are not there.
     header = {name: told for name, told in embeddings.header.items() if name != "views"}
     if header.keys() != embeddings.header.keys():
@@ -69,7 +77,8 @@ def write_bags(embeddings: EmbeddingSet, folder: str | Path, *, layout: Layout =
                 cells.attrs["group"] = str(name)
                 for column in IDENTITY:
                     if column in rows:
-                        cells.create_dataset(column, data=rows[column].tolist(), dtype=text)
+                        texts = ["" if pd.isna(value) else str(value) for value in rows[column]]
+                        cells.create_dataset(column, data=texts, dtype=text)
     return len(groups)
 
 
