@@ -102,6 +102,14 @@ def test_two_parts_of_a_batch_have_the_gradient_of_the_whole(tiny, monkeypatch):
     assert near.float().mean() > 0.99
 
 
+def test_a_batch_of_one_image_is_trained_on(tiny):
+    first, more = (fit_short(short(tiny, batch_size=1, n_steps=n)) for n in (1, 3))
+    assert torch.isfinite(weights(more)).all()
+    assert not torch.equal(weights(first), weights(more))
+    images = more.sample(discs(2)[1], seed=0)
+    assert images.shape == (2, SIDE, SIDE, 3)
+
+
 KILLED = """
 import sys
 from dataclasses import replace

@@ -111,6 +111,7 @@ class ImageTrainer:
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * rate
         batch = self._batch(n)
+        shards = min(shards, n)  # an empty part has no loss
         parts = zip(*(tensor.tensor_split(shards) for tensor in batch), strict=True)
         found = list(pool.map(lambda part: self._gradients(n, *part), parts))
         loss = sum(float(value) for value, _ in found)
