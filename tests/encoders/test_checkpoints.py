@@ -54,6 +54,23 @@ def test_a_head_comes_off_but_for_what_is_to_be_kept(state, tmp_path: Path) -> N
     assert kept.keys() - state.keys() == {"head.norm.weight"}
 
 
+def test_two_networks_under_two_prefixes_are_refused_with_both_keys(state, tmp_path: Path) -> None:
+    one = {f"backbone.{k}": v for k, v in state.items()}
+    other = {f"module.{k}": v for k, v in state.items()} | {"module.norm.bias": torch.ones(384)}
+    for both in ({**one, **other}, {"teacher": {**other, **one}}):
+        torch.save(both, tmp_path / "c.pth")
+        with pytest.raises(InputError, match=r"holds two tensors .* that differ") as error:
+            read_state(tmp_path / "c.pth")
+        text = one_line(error)
+        assert "'backbone.norm.bias'" in text
+        assert "'module.norm.bias'" in text
+        assert str(tmp_path / "c.pth") in text
+    # Copies are no doubt; nor are heads that are dropped in any case.
+    heads = {"head.weight": torch.ones(2), "backbone.head.weight": torch.ones(3)}
+    torch.save({**one, **state, **heads}, tmp_path / "c.pth")
+    assert state_digest(read_state(tmp_path / "c.pth")) == state_digest(state)
+
+
 class Bomb:
     def __init__(self, marker: str) -> None:
         self.marker = marker

@@ -54,12 +54,13 @@ def read_state(path: Path, *, keep: Collection[str] = ()) -> State:
     Raises
     ------
     InputError
-        The file is missing, truncated, would run code when loaded, or holds no tensors.
+        The file is missing, truncated, would run code when loaded, holds no tensors, or two that
+        differ and come to one name.
     """
     if not path.is_file():
         raise InputError(str(path), "no such checkpoint", "fetch it, or mend the path")
     raw = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    return {k: v for k, v in _plain(raw, path).items() if k in keep or not k.startswith(_HEAD)}
+    return _plain(raw, path, keep)
 
 
 def _read_safetensors(path: Path) -> Any:
@@ -107,7 +108,7 @@ def _damaged(path: Path, error: Exception) -> InputError:
     return InputError(str(path), f"truncated or not a checkpoint ({reason})", "fetch it again")
 
 
-def _plain(raw: Any, path: Path) -> State:
+def _plain(raw: Any, path: Path, keep: Collection[str]) -> State:
     import torch
 
     for wrapper in _WRAPPERS:
@@ -116,16 +117,29 @@ def _plain(raw: Any, path: Path) -> State:
             break
     if not isinstance(raw, Mapping):
         raise InputError(str(path), "holds no named tensors", "name a state dict's file")
-    state = {}
+    state: State = {}
+    keys: dict[str, str] = {}
     for key, value in raw.items():
         name = str(key)
         while (prefix := next((p for p in _PREFIXES if name.startswith(p)), None)) is not None:
             name = name.removeprefix(prefix)
-        if isinstance(value, torch.Tensor) and not name.startswith(_HEADS):
-            state[name] = value
+        head = name.startswith(_HEADS) or (name.startswith(_HEAD) and name not in keep)
+        if head or not isinstance(value, torch.Tensor):
+            continue
+        if name in state and not _equal(state[name], value):
+            raise InputError(
+                str(path),
+                f"holds two tensors {name!r} that differ, as {keys[name]!r} and as {key!r}",
+                "save the network that is meant alone",
+            )
+        state[name], keys[name] = value, str(key)
     if not state:
         raise InputError(str(path), "holds no named tensors", "name a state dict's file")
     return state
+
+
+def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return one.dtype == other.dtype and one.equal(other)
 
 
 def load_strictly(model: torch.nn.Module, state: State, where: str, architecture: str) -> None:
