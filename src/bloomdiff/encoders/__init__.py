@@ -6,13 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 # The modules register themselves when imported.
 from bloomdiff.encoders import colour_histogram, dinobloom, dinov2, timm_models
-from bloomdiff.encoders.base import ENCODERS, Encoder, EncoderCard, load_encoder
+from bloomdiff.encoders.base import ENCODERS, Encoder, EncoderCard, load_encoder, unnamed_weights
 from bloomdiff.encoders.params import EncoderParams
 
 if TYPE_CHECKING:
     from bloomdiff.encoders.embed import embed_cells
 
-__all__ = ["ENCODERS", "Encoder", "EncoderCard", "EncoderParams", "embed_cells", "load_encoder"]
+__all__ = [
+    "ENCODERS",
+    "Encoder",
+    "EncoderCard",
+    "EncoderParams",
+    "embed_cells",
+    "load_encoder",
+    "unnamed_weights",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bloomdiff.encoders.checkpoints import State
 from bloomdiff.encoders.params import EncoderParams
 from bloomdiff.encoders.transform import Pixels, Transform
 from bloomdiff.errors import InputError, ParameterError
@@ -138,27 +139,39 @@ def _checked(image: npt.NDArray[Any]) -> Pixels:
 
 
 Load = Callable[[EncoderParams, str, Path], Encoder]
+Weights = Callable[[EncoderParams, Path], State]
 
 
 @dataclass(frozen=True)
 class EncoderEntry:
-    """One registered encoder: its card, and how to load it."""
+    """One registered encoder: its card, how to load it, and its weights where no file is named."""
 
     card: EncoderCard
     load: Load
+    weights: Weights | None = None
 
 
 ENCODERS: Registry[EncoderEntry] = Registry("encoder")
 
 
-def register_encoder(name: str, card: EncoderCard) -> Callable[[Load], Load]:
+def register_encoder(
+    name: str, card: EncoderCard, *, weights: Weights | None = None
+) -> Callable[[Load], Load]:
     """Return a decorator that files a loading function and its card under `name`.
 
     A name that ends in a colon is a family: ``timm:`` answers for ``timm:resnet18``.
+
+    Parameters
+    ----------
+    name, card
+        What is listed.
+    weights
+        For an encoder whose weights need not be named by the user: gives them, with the digest
+        that the encoder has, as a file in `checkpoint` would hold them.
     """
 
     def add(load: Load) -> Load:
-        ENCODERS.register(name)(EncoderEntry(card, load))
+        ENCODERS.register(name)(EncoderEntry(card, load, weights))
         return load
 
     return add
@@ -185,10 +198,27 @@ def load_encoder(params: EncoderParams, *, device: str = "auto", cache_dir: str 
     IntegrityError
         Weights whose checksum is not the known one.
     """
+    return _entry(params).load(params, device, Path(cache_dir))
+
+
+def unnamed_weights(params: EncoderParams, cache_dir: str | Path) -> State | None:
+    """The weights of an encoder that finds them by itself, as on a hub; None where it has none.
+
+    Raises
+    ------
+    ParameterError
+        An unknown name.
+    InputError
+        The weights cannot be had.
+    """
+    weights = _entry(params).weights
+    return None if weights is None else weights(params, Path(cache_dir))
+
+
+def _entry(params: EncoderParams) -> EncoderEntry:
     head, colon, rest = params.name.partition(":")
     if colon and not rest:
         raise ParameterError(
             f"encoder {params.name!r}", "names nothing after the colon", "add a model name or path"
         )
-    entry = ENCODERS[head + colon]
-    return entry.load(params, device, Path(cache_dir))
+    return ENCODERS[head + colon]

@@ -58,21 +58,10 @@ def load_size(
     model_options: dict[str, Any] | None = None,
 ) -> Encoder:
     """Load the network of this size, from a file where there is one, else from the hub."""
-    from bloomdiff.encoders.vit import default_file, dinov2_layout, vit_encoder
+    from bloomdiff.encoders.vit import vit_encoder
 
-    size = SIZES[letter]
-    name = f"dinobloom-{letter}"
-    usual = default_file(cache_dir, f"DinoBloom-{letter.upper()}.pth")
-    path = Path(params.checkpoint) if params.checkpoint else usual
-    if params.checkpoint or usual.exists():
-        where, state = str(path), dinov2_layout(_from_file(size, path))
-    else:
-        from bloomdiff.encoders.hub import fetch_pretrained
-
-        model = fetch_pretrained(
-            name, size.hub, f"the checkpoint of {RECORD} as {usual}, or set `checkpoint` to it"
-        )
-        where, state = size.hub, dict(model.state_dict())
+    size, name = SIZES[letter], f"dinobloom-{letter}"
+    where, state = _state(letter, params, cache_dir)
     positions = state.get("pos_embed")
     if positions is None or tuple(positions.shape) != (1, TOKENS, size.dim):
         shape = "is missing" if positions is None else f"is {tuple(positions.shape)}"
@@ -90,6 +79,21 @@ def load_size(
         device=device,
         model_options=model_options,
     )
+
+
+def _state(letter: str, params: EncoderParams, cache_dir: Path) -> tuple[str, State]:
+    """Where the weights come from, and they in timm's layout."""
+    from bloomdiff.encoders.hub import fetch_pretrained
+    from bloomdiff.encoders.vit import default_file, dinov2_layout
+
+    size = SIZES[letter]
+    usual = default_file(cache_dir, f"DinoBloom-{letter.upper()}.pth")
+    path = Path(params.checkpoint) if params.checkpoint else usual
+    if params.checkpoint or usual.exists():
+        return str(path), dinov2_layout(_from_file(size, path))
+    mend = f"the checkpoint of {RECORD} as {usual}, or set `checkpoint` to it"
+    model = fetch_pretrained(f"dinobloom-{letter}", size.hub, mend)
+    return size.hub, dict(model.state_dict())
 
 
 def _from_file(size: Size, path: Path) -> State:
@@ -110,7 +114,10 @@ def _register(letter: str) -> None:
         trained_on="13 sets of blood and bone-marrow cells",
     )
 
-    @register_encoder(f"dinobloom-{letter}", card)
+    def weights(params: EncoderParams, cache_dir: Path) -> State:
+        return _state(letter, params, cache_dir)[1]
+
+    @register_encoder(f"dinobloom-{letter}", card, weights=weights)
     def load(params: EncoderParams, device: str, cache_dir: Path) -> Encoder:
         return load_size(letter, params, device, cache_dir)
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from bloomdiff.encoders.checkpoints import State
 
 
+def _weights(params: EncoderParams, cache_dir: Path) -> State:
+    return dict(_model(params).state_dict())
+
+
 @register_encoder(
     "timm:",
     EncoderCard(
@@ -24,37 +28,18 @@ if TYPE_CHECKING:
         source="Hugging Face hub through timm, or `checkpoint`",
         trained_on="the model's own",
     ),
+    weights=_weights,
 )
 def load_timm(params: EncoderParams, device: str, cache_dir: Path) -> Encoder:
     """Any timm model: its own pooled features, or the tokens of a vision transformer."""
-    from bloomdiff.encoders.checkpoints import load_strictly, read_state, state_digest
-    from bloomdiff.encoders.hub import fetch_pretrained
+    from bloomdiff.encoders.checkpoints import state_digest
     from bloomdiff.encoders.network import NetworkEncoder
     from bloomdiff.encoders.timm_import import import_timm
     from bloomdiff.encoders.transform import Transform
 
-    timm = import_timm()
-    model_name = params.name.removeprefix("timm:")
-    if not timm.is_model(model_name):
-        raise ParameterError(
-            f"encoder {params.name!r}",
-            "is no model of timm",
-            nearest(model_name, timm.list_models())[:120],
-        )
-    options = {} if params.image_size is None else {"img_size": params.image_size}
-    try:
-        model = timm.create_model(model_name, pretrained=False, num_classes=0, **options)
-    except TypeError:  # networks without positions take any size and know no `img_size`
-        options = {}
-        model = timm.create_model(model_name, pretrained=False, num_classes=0)
-    if params.checkpoint:
-        state = read_state(Path(params.checkpoint), keep=model.state_dict())
-        state = _resampled(_without_classifier(state, model), model)
-        load_strictly(model, state, params.checkpoint, model_name)
-    else:
-        model = fetch_pretrained(params.name, model_name, _what_to_fetch(model), **options)
+    model = _model(params)
     digest = state_digest(model.state_dict())
-    config = timm.data.resolve_model_data_config(model)
+    config = import_timm().data.resolve_model_data_config(model)
     size = params.image_size or int(config["input_size"][-1])
     network, features = _features(params, model)
     return NetworkEncoder(
@@ -73,6 +58,34 @@ def load_timm(params: EncoderParams, device: str, cache_dir: Path) -> Encoder:
         params=params,
         device=device,
     )
+
+
+def _model(params: EncoderParams) -> Any:
+    """Timm's network without classifier, with the weights of the file or of the hub."""
+    from bloomdiff.encoders.checkpoints import load_strictly, read_state
+    from bloomdiff.encoders.hub import fetch_pretrained
+    from bloomdiff.encoders.timm_import import import_timm
+
+    timm = import_timm()
+    model_name = params.name.removeprefix("timm:")
+    if not timm.is_model(model_name):
+        raise ParameterError(
+            f"encoder {params.name!r}",
+            "is no model of timm",
+            nearest(model_name, timm.list_models())[:120],
+        )
+    options = {} if params.image_size is None else {"img_size": params.image_size}
+    try:
+        model = timm.create_model(model_name, pretrained=False, num_classes=0, **options)
+    except TypeError:  # networks without positions take any size and know no `img_size`
+        options = {}
+        model = timm.create_model(model_name, pretrained=False, num_classes=0)
+    if not params.checkpoint:
+        return fetch_pretrained(params.name, model_name, _what_to_fetch(model), **options)
+    state = read_state(Path(params.checkpoint), keep=model.state_dict())
+    state = _resampled(_without_classifier(state, model), model)
+    load_strictly(model, state, params.checkpoint, model_name)
+    return model
 
 
 def _without_classifier(state: State, model: Any) -> State:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bloomdiff.classifiers import Classifier, load_classifier
-from bloomdiff.encoders import Encoder, EncoderParams, load_encoder
+from bloomdiff.encoders import Encoder, EncoderParams, load_encoder, unnamed_weights
 from bloomdiff.errors import InputError, IntegrityError
 from bloomdiff.files import read_json, write_json
 from bloomdiff.metrics.calibration import scale_temperature
@@ -112,7 +112,8 @@ class CellTyper:
         """
         X = np.asarray(X, dtype=np.float32)
         if X.ndim != 2 or X.shape[1] != self.dim:
-            mend = f"embed the cells with {self.card['encoder']['params']['name']}"
+            encoder = self.card["encoder"]
+            mend = f"embed the cells with {encoder.get('name', encoder['params']['name'])}"
             raise InputError("the embeddings", f"are not (n, {self.dim}): {X.shape}", mend)
         bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
         if len(bad):
@@ -142,6 +143,13 @@ class CellTyper:
             Where to.
         weights_from
             Cache folder of the encoders, from which this one's weights are copied.
+
+        Raises
+        ------
+        InputError
+            The encoder's weights are in no file, and cannot be fetched.
+        IntegrityError
+            Those that are fetched are not those that the classifiers learned from.
         """
         temperatures = []
         for number, member in enumerate(self.members):
@@ -167,6 +175,7 @@ class CellTyper:
 def _with_weights(encoder: dict[str, Any], folder: Path, cache: Path) -> dict[str, Any]:
     """Copy what the encoder is loaded from; return its entry with the copies' names."""
     params = dict(encoder["params"])
+    copied = False
     for key in ("checkpoint", "name"):
         value = str(params[key] or "")
         prefix = "file:" if value.startswith("file:") else ""
@@ -174,7 +183,35 @@ def _with_weights(encoder: dict[str, Any], folder: Path, cache: Path) -> dict[st
             path = Path(value.removeprefix(prefix))
             shutil.copyfile(path, folder / path.name)
             params[key] = f"{prefix}{WEIGHTS}/{path.name}"
+            copied = True
     for path in sorted((cache / "weights").glob("*")):
         if path.name.lower().startswith(params["name"].lower()):
             shutil.copyfile(path, folder / "weights" / path.name)
-    return {**encoder, "params": params}
+            copied = True
+    return {**encoder, "params": params} if copied else _with_state(encoder, folder, cache)
+
+
+def _with_state(encoder: dict[str, Any], folder: Path, cache: Path) -> dict[str, Any]:
+    """Write the weights that the encoder finds by itself: loading a bundle asks no hub."""
+    params = encoder["params"]
+    state = unnamed_weights(EncoderParams(**params), cache)
+    if state is None:
+        return encoder
+    from safetensors.torch import save_file
+
+    from bloomdiff.encoders.checkpoints import state_digest
+
+    if state_digest(state) != encoder["digest"]:
+        raise IntegrityError(
+            f"encoder {params['name']!r}",
+            "has other weights here than those that the classifier learned from",
+            "embed the cells again, and run what follows",
+        )
+    file = f"{Path(params['name'].rpartition(':')[2]).name}.safetensors"
+    # That format holds no views, and no memory twice.
+    whole = {key: value.detach().clone().contiguous() for key, value in state.items()}
+    save_file(whole, folder / file)
+    # A DinoBloom's own checkpoint has to be the published file; the same network takes any.
+    bloom = params["name"].startswith("dinobloom-")
+    named = {"name": f"file:{WEIGHTS}/{file}"} if bloom else {"checkpoint": f"{WEIGHTS}/{file}"}
+    return {**encoder, "name": params["name"], "params": {**params, **named}}

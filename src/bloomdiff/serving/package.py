@@ -17,10 +17,16 @@ REQUIRES = (
 )
 
 
-def requirements() -> list[str]:
-    """Pinned to what is installed; local parts such as `+cpu` are left to the index."""
+def requirements(precision: str = "auto") -> list[str]:
+    """Pinned to what is installed; local parts such as `+cpu` are left to the index.
+
+    Parameters
+    ----------
+    precision
+        Of the encoder: the one of 8 bits is run by OpenVINO.
+    """
     found = []
-    for name in ("mlflow", *REQUIRES):
+    for name in ("mlflow", *REQUIRES, *(("openvino",) if precision == "int8" else ())):
         try:
             found.append(f"{name}=={importlib.metadata.version(name).partition('+')[0]}")
         except importlib.metadata.PackageNotFoundError:
@@ -66,7 +72,7 @@ def package(bundle: Path, target: Path) -> None:
         python_model=str(Path(__file__).with_name("pyfunc.py")),
         artifacts={"bundle": str(bundle)},
         code_paths=[str(Path(bloomdiff.__file__).parent)],
-        pip_requirements=requirements(),
+        pip_requirements=requirements(typer.card["encoder"]["params"]["precision"]),
         signature=ModelSignature(inputs, Schema(told)),
         input_example=example,
         metadata={key: typer.card[key] for key in ("threshold", "evidence")},
