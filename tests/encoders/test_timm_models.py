@@ -1,3 +1,4 @@
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import torch
 from small_vit import random_model
 
 from bloomdiff.encoders import EncoderParams, load_encoder
+from bloomdiff.encoders.checkpoints import state_digest
 from bloomdiff.encoders.timm_import import import_timm
 from bloomdiff.errors import BloomDiffError, InputError, ParameterError
 
@@ -64,24 +66,69 @@ def test_a_norm_that_timm_keeps_in_the_head_is_loaded(tmp_path: Path) -> None:
         load(name="timm:convnext_atto", checkpoint=str(tmp_path / "c.pth"))
 
 
-@pytest.mark.parametrize("size", [48, 208])
-def test_positions_of_a_checkpoint_fit_another_image_size(tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("vit_tiny_patch16_224", 48),
+        ("vit_tiny_patch16_224", 208),
+        ("eva02_tiny_patch14_224", 112),
+        ("swin_tiny_patch4_window7_224", 112),
+    ],
+)
+def test_positions_of_a_checkpoint_fit_another_image_size(
+    tmp_path: Path, name: str, size: int
+) -> None:
     timm = import_timm()
     torch.manual_seed(0)
-    name, path = "vit_tiny_patch16_224", tmp_path / "v.pth"
-    model = timm.create_model(name, pretrained=False)
-    torch.save(model.state_dict(), path)
+    path = tmp_path / "v.pth"
+    state = timm.create_model(name, pretrained=False).state_dict()
+    for key, value in state.items():
+        if "position" in key or "pos_embed" in key:
+            torch.nn.init.normal_(value, std=0.5)  # so that these count
+    torch.save(state, path)
     encoder = load(name=f"timm:{name}", checkpoint=str(path), image_size=size)
     # What timm does with weights that it fetches itself.
     overlay = {"file": str(path), "url": None, "hf_hub_id": None}
-    expected = timm.create_model(
-        name, pretrained=True, img_size=size, num_classes=0, pretrained_cfg_overlay=overlay
-    ).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = timm.create_model(
+            name, pretrained=True, img_size=size, num_classes=0, pretrained_cfg_overlay=overlay
+        ).eval()
+    assert encoder.digest == state_digest(expected.state_dict())
     image = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    config = timm.data.resolve_model_data_config(expected)
+    mean, std = (torch.tensor(config[key]).view(3, 1, 1) for key in ("mean", "std"))
     x = torch.from_numpy(encoder.transform(image)).permute(2, 0, 1)[None] / 255
     with torch.inference_mode():
-        features = expected((x - 0.5) / 0.5)
+        features = expected((x - mean) / std)
     np.testing.assert_allclose(encoder.encode([image]), features, atol=1e-4)
+
+
+def test_weights_of_other_patches_are_refused_not_resampled(tmp_path: Path) -> None:
+    timm, path = import_timm(), tmp_path / "v.pth"
+    torch.save(timm.create_model("vit_base_patch32_224", pretrained=False).state_dict(), path)
+    with pytest.raises(InputError, match=r"patch_embed\.proj\.weight is \(768, 3, 32, 32\), not"):
+        load(name="timm:vit_base_patch16_224", checkpoint=str(path), image_size=112)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("densenet121", 14), ("vit_tiny_patch16_224", 14), ("mvitv2_tiny", 100)]
+)
+def test_an_image_size_that_a_network_cannot_take_is_one_line(name: str, size: int) -> None:
+    with pytest.raises(ParameterError, match=rf"{name}' image_size: cannot be {size} ") as error:
+        load(name=f"timm:{name}", image_size=size)
+    assert "\n" not in str(error.value)
+
+
+def test_weights_that_cannot_be_resampled_are_told_by_the_image_size(tmp_path: Path) -> None:
+    timm, path = import_timm(), tmp_path / "m.pth"
+    torch.save(timm.create_model("mixer_s32_224", pretrained=False).state_dict(), path)
+    told = "image_size: cannot be 112 for this network .timm does not resample"
+    with pytest.raises(ParameterError, match=told):
+        load(name="timm:mixer_s32_224", checkpoint=str(path), image_size=112)
+    torch.save(timm.create_model("resnet10t", pretrained=False).state_dict(), path)
+    with pytest.raises(InputError, match="lacks"):
+        load(name="timm:mixer_s32_224", checkpoint=str(path), image_size=112)
 
 
 def test_positions_that_are_no_square_are_refused(tmp_path: Path) -> None:

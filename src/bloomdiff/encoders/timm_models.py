@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,9 @@ from bloomdiff.registry import nearest
 
 if TYPE_CHECKING:
     from bloomdiff.encoders.checkpoints import State
+
+# What timm's networks raise where they are built for, or given, images that they cannot take.
+_SIZE_ERRORS = (ArithmeticError, AssertionError, LookupError, RuntimeError, ValueError)
 
 
 def _weights(params: EncoderParams, cache_dir: Path) -> State:
@@ -64,6 +66,7 @@ def _model(params: EncoderParams) -> Any:
     """Timm's network without classifier, with the weights of the file or of the hub."""
     from bloomdiff.encoders.checkpoints import load_strictly, read_state
     from bloomdiff.encoders.hub import fetch_pretrained
+    from bloomdiff.encoders.timm_fit import fits, fitted_state
     from bloomdiff.encoders.timm_import import import_timm
 
     timm = import_timm()
@@ -80,40 +83,43 @@ def _model(params: EncoderParams) -> Any:
     except TypeError:  # networks without positions take any size and know no `img_size`
         options = {}
         model = timm.create_model(model_name, pretrained=False, num_classes=0)
+    except _SIZE_ERRORS as error:
+        raise _wrong_size(params, str(error)) from None
+    _check_size(params, model)
     if not params.checkpoint:
         return fetch_pretrained(params.name, model_name, _what_to_fetch(model), **options)
-    state = read_state(Path(params.checkpoint), keep=model.state_dict())
-    state = _resampled(_without_classifier(state, model), model)
-    load_strictly(model, state, params.checkpoint, model_name)
+    state = fitted_state(read_state(Path(params.checkpoint), keep=model.state_dict()), model)
+    try:
+        load_strictly(model, state, params.checkpoint, model_name)
+    except InputError:
+        if options and fits(state, timm.create_model(model_name, pretrained=False, num_classes=0)):
+            reason = "timm does not resample its weights for another size"
+            raise _wrong_size(params, reason) from None
+        raise
     return model
 
 
-def _without_classifier(state: State, model: Any) -> State:
-    """The weights but for the classifier, which an encoder is built without."""
-    classifier = model.pretrained_cfg.get("classifier") or ()
-    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-    return {k: v for k, v in state.items() if k.rpartition(".")[0] not in heads}
+def _check_size(params: EncoderParams, model: Any) -> None:
+    """Raise `ParameterError` where the network does not run on images of the size asked for."""
+    import torch
+
+    if params.image_size is None:
+        return
+    image = torch.zeros(1, 3, params.image_size, params.image_size)
+    try:
+        with torch.inference_mode():
+            model.eval()(image)
+    except _SIZE_ERRORS as error:
+        raise _wrong_size(params, str(error)) from None
 
 
-def _resampled(state: State, model: Any) -> State:
-    """The weights with positions for the model's grid, as timm makes them for weights it fetches.
-
-    Where positions are of another kind they stay, and strict loading tells of them.
-    """
-    from bloomdiff.encoders.timm_import import import_timm
-
-    layers, transformer = import_timm().layers, import_timm().models.VisionTransformer
-    given = state.get("pos_embed")
-    if not isinstance(model, transformer) or given is None or model.pos_embed is None:
-        return state
-    prefix = 0 if model.no_embed_class else model.num_prefix_tokens
-    patches = given.shape[1] - prefix if given.ndim == 3 else 0
-    if given.shape == model.pos_embed.shape or patches < 1 or math.isqrt(patches) ** 2 != patches:
-        return state
-    positions = layers.resample_abs_pos_embed(
-        given, new_size=model.patch_embed.grid_size, num_prefix_tokens=prefix
+def _wrong_size(params: EncoderParams, reason: str) -> ParameterError:
+    reason = (reason.splitlines() or ["it fails"])[0][:120]
+    return ParameterError(
+        f"encoder {params.name!r} image_size",
+        f"cannot be {params.image_size} for this network ({reason})",
+        "leave it out, or set a larger one or a multiple of the network's patches and windows",
     )
-    return {**state, "pos_embed": positions}
 
 
 def _what_to_fetch(model: Any) -> str:
