@@ -1,9 +1,11 @@
 import pytest
 import torch
-from small_vit import random_model, small_vit
+from small_vit import OPTIONS, SMALL, random_model, small_vit
 
+from bloomdiff.encoders.params import EncoderParams
 from bloomdiff.encoders.pooling import TokenPooling
 from bloomdiff.encoders.resample import resample_positions
+from bloomdiff.encoders.vit import vit_encoder
 from bloomdiff.errors import ParameterError
 
 GIANT = "vit_giant_patch14_dinov2"
@@ -50,8 +52,39 @@ def test_a_layer_that_is_not_there_is_refused() -> None:
         small_vit(layers=(3,))
 
 
-def test_positions_are_resampled_as_bicubic_without_antialiasing() -> None:
+@pytest.mark.parametrize("shape", [(1, 1 + 48, 2), (1, 49, 2), (1, 1, 2), (2, 1 + 49, 2)])
+def test_positions_that_are_no_square_after_the_class_token_stay(shape) -> None:
+    positions = torch.randn(shape)
+    assert resample_positions(positions, 4) is positions
 
+
+def test_positions_of_networks_with_registers_are_smoothed_and_the_header_says_so() -> None:
+    positions = torch.randn(1, 49, 2, generator=torch.Generator().manual_seed(0))
+    square = positions.reshape(1, 7, 7, 2).permute(0, 3, 1, 2)
+    expected = torch.nn.functional.interpolate(
+        square, size=(4, 4), mode="bicubic", antialias=True, align_corners=False
+    )
+    out = resample_positions(positions, 4, 0, antialias=True)
+    torch.testing.assert_close(out, expected.flatten(2).mT)
+    assert (out - resample_positions(positions, 4, 0)).abs().max() > 0.1
+
+    def encoder(architecture: str, size: int):
+        state = dict(random_model(architecture, 98).state_dict())
+        params = EncoderParams(name="v", image_size=size, precision="float32", batch_size=1)
+        given = {"where": "", "device": "cpu", "model_options": OPTIONS}
+        made = vit_encoder("v", architecture, state, params, **given)
+        return state["pos_embed"], made._network.vit.pos_embed, made.preprocessing["features"]
+
+    given, own, features = encoder(REGISTERS, 56)
+    torch.testing.assert_close(own, resample_positions(given, 4, 0, antialias=True))
+    assert features["positions"] == "antialiased"
+    assert "positions" not in encoder(REGISTERS, 98)[2]
+    given, own, features = encoder(SMALL, 56)
+    torch.testing.assert_close(own, resample_positions(given, 4))
+    assert "positions" not in features
+
+
+def test_positions_are_resampled_as_bicubic_without_antialiasing() -> None:
     positions = torch.randn(1, 1 + 49, 2, generator=torch.Generator().manual_seed(0))
     assert resample_positions(positions, 7) is positions
     out = resample_positions(positions, 4)

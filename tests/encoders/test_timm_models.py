@@ -12,6 +12,7 @@ from bloomdiff.encoders.timm_import import import_timm
 from bloomdiff.errors import BloomDiffError, InputError, ParameterError
 
 NAME = "resnet10t"
+REGISTERS = {"register_tokens": torch.ones(1, 4, 384)}
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +190,25 @@ def test_a_local_file_tells_its_own_size(tmp_path: Path, architecture: str) -> N
         x = (torch.from_numpy(image).permute(0, 3, 1, 2) / 255 - mean) / std
         expected = model.forward_features(x)[:, 0]
     np.testing.assert_allclose(encoder.encode(image), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda s: {**s, "pos_embed": s["pos_embed"][:, :-1]}, "pos_embed is .1, 4, 384., not"),
+        (lambda s: {**s, "pos_embed": s["pos_embed"][:, 1:]}, "pos_embed is .1, 4, 384., not"),
+        (lambda s: {**s, "pos_embed": s["pos_embed"][0]}, "pos_embed is .5, 384., not"),
+        (lambda s: {k: s[k] for k in s if k != "pos_embed"} | REGISTERS, "lacks 1 keys"),
+        (lambda s: {k: s[k] for k in s if k != "cls_token"} | REGISTERS, "lacks 1 keys"),
+        (lambda s: {**s, "pos_embed": torch.ones(1, 5, 7)} | REGISTERS, "another architecture"),
+    ],
+)
+def test_positions_of_another_kind_are_one_line(tmp_path: Path, spoil, told: str) -> None:
+    state = dict(random_model("vit_small_patch14_dinov2", 28, depth=12).state_dict())
+    torch.save(spoil(state), tmp_path / "mine.pth")
+    with pytest.raises(InputError, match=told) as error:
+        load(name=f"file:{tmp_path / 'mine.pth'}", image_size=56)
+    assert "\n" not in str(error.value)
 
 
 def test_a_file_of_another_family_is_one_line(resnet) -> None:

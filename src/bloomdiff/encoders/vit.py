@@ -27,11 +27,15 @@ def dinov2_layout(state: State) -> State:
         key.replace(".mlp.w12.", ".mlp.fc1.").replace(".mlp.w3.", ".mlp.fc2."): value
         for key, value in state.items()
     }
-    if "register_tokens" in renamed:
+    cls: Any = renamed.get("cls_token")
+    positions: Any = renamed.get("pos_embed")
+    # Where these are missing or of other shapes, strict loading tells of it.
+    whole = cls is not None and positions is not None and positions.ndim == 3
+    if "register_tokens" in renamed and whole and cls.shape[-1] == positions.shape[-1]:
         renamed["reg_token"] = renamed.pop("register_tokens")
         # timm adds the class token's position to the token itself where there are registers.
-        renamed["cls_token"] = renamed["cls_token"] + renamed["pos_embed"][:, :1]
-        renamed["pos_embed"] = renamed["pos_embed"][:, 1:]
+        renamed["cls_token"] = cls + positions[:, :1]
+        renamed["pos_embed"] = positions[:, 1:]
     return renamed
 
 
@@ -82,12 +86,12 @@ def vit_encoder(
     model = timm.create_model(
         architecture, pretrained=False, num_classes=0, img_size=size, **(model_options or {})
     )
-    positions = state.get("pos_embed")
-    if positions is not None and positions.ndim == 3:
-        prefix = 0 if "reg_token" in state else 1
-        state = {**state, "pos_embed": resample_positions(positions, size // PATCH, prefix)}
-    load_strictly(model, state, where, architecture)
+    resampled = _resampled(state, size // PATCH)
+    load_strictly(model, resampled, where, architecture)
     pooled, features = token_pooling(name, model, params, layers)
+    if "reg_token" in state and resampled is not state:
+        # Without this, vectors from before they were smoothed would be found in the cache.
+        features["positions"] = "antialiased"
     return NetworkEncoder(
         name,
         pooled,
@@ -99,6 +103,16 @@ def vit_encoder(
         params=params,
         device=device,
     )
+
+
+def _resampled(state: State, grid: int) -> State:
+    """The weights with positions for so many patches a side; the same where none are needed."""
+    given = state.get("pos_embed")
+    if given is None or given.ndim != 3:
+        return state
+    registers = "reg_token" in state
+    found = resample_positions(given, grid, 0 if registers else 1, antialias=registers)
+    return state if found is given else {**state, "pos_embed": found}
 
 
 def token_pooling(
