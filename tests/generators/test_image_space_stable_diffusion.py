@@ -115,6 +115,20 @@ def test_an_image_does_not_depend_on_how_many_are_asked_for(generator):
     np.testing.assert_array_equal(images_of(generator, 0, 7)[:2], images_of(generator, 0, 2))
 
 
+def test_images_are_embedded_as_they_come(generator, monkeypatch):
+    every = images_of(generator, 1, 10)
+    expected = generator.images.embed(every)
+    seen, embed = [], PicturedRows.embed
+    monkeypatch.setattr("bloomdiff.generators.stable_diffusion.AT_ONCE", 3)  # batches are of 4
+    monkeypatch.setattr(
+        PicturedRows, "embed", lambda self, images: (seen.append(images), embed(self, images))[1]
+    )
+    found = generator._sample_class(1, 10, np.random.default_rng(7))
+    assert [len(part) for part in seen] == [4, 4, 2]
+    np.testing.assert_array_equal(np.concatenate(seen), every)
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_saved_it_holds_safetensors_and_draws_the_same_bytes(generator, tmp_path):
     from safetensors.numpy import load_file
 

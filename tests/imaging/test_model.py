@@ -21,6 +21,7 @@ pytest.importorskip("diffusers", reason="needs the extra image-space")
 
 from bloomdiff.imaging import ImageDiffusion, ImageDiffusionConfig
 from bloomdiff.imaging.training import ImageTrainer
+from bloomdiff.parallel import CHUNKS_AHEAD
 
 GROUPS = Fingerprint.of(["a"])
 
@@ -53,6 +54,38 @@ def test_an_image_depends_on_its_own_row_alone(fitted):
     np.testing.assert_array_equal(every, fitted.sample(vectors, seed=3))
     assert (every != fitted.sample(vectors, seed=4)).any()
     assert fitted.sample(vectors[:0], seed=3).shape == (0, SIDE, SIDE, 3)
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_noise_is_drawn_as_it_is_needed_and_is_what_it_was(fitted, monkeypatch, cores):
+    import bloomdiff.imaging.model as module
+
+    vectors = discs(40)[1]
+    drawn, ahead = [], []
+
+    class Noise:
+        def __init__(self, seed):
+            self.rng = default_rng(seed)
+
+        def standard_normal(self, *args):
+            drawn.append(self.rng.standard_normal(*args))
+            return drawn[-1]
+
+    def solve(denoise, x, levels):
+        seen.append(x / float(levels[0]))
+        ahead.append(len(drawn) - len(seen))
+        return x
+
+    seen, default_rng = [], np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", Noise)
+    monkeypatch.setattr(module, "dpm_solver", solve)
+    monkeypatch.setattr(module, "usable_cores", lambda: cores)
+    monkeypatch.setitem(module.BATCH, "cpu", 1)
+    fitted.sample(vectors, seed=3)
+    assert len(seen) == 40
+    assert max(ahead) <= CHUNKS_AHEAD * cores
+    once = default_rng(3).standard_normal((40, 3, SIDE, SIDE), np.float32)
+    np.testing.assert_array_equal(np.concatenate(drawn), once)
 
 
 def test_guidance_changes_images_and_one_is_none(fitted):

@@ -32,6 +32,14 @@ class ImageSpaceGenerator(Generator):
     needs_images = True
     whitens = False  # its network takes the embeddings as they are
 
+    @property
+    def drawn_together(self) -> int | None:
+        """Images of a class that are drawn before any is embedded; None: all.
+
+        With a number, drawing `n` of them is drawing some, and then the others.
+        """
+        return None
+
     @abstractmethod
     def _learn(self, images: CellImages, y: npt.NDArray[np.intp]) -> None:
         """Learn from the images of the rows `_cell_id` with class indices `y` `(n,)`."""
@@ -44,7 +52,12 @@ class ImageSpaceGenerator(Generator):
         self._learn(self._given_images(), y)
 
     def _sample_class(self, index: int, n: int, rng: np.random.Generator) -> Floats:
-        return self._given_images().embed(self.draw_images(index, n, rng))
+        images, step = self._given_images(), self.drawn_together or n
+        parts = [
+            images.embed(self.draw_images(index, min(step, n - start), rng))
+            for start in range(0, n, step)
+        ]
+        return np.concatenate(parts)
 
     def _training_squares(self, images: CellImages, size: int) -> Pixels:
         if self._cell_id is None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from bloomdiff.generators.class_lora import ClassLora
     from bloomdiff.generators.lora_training import LoraTraining
 
+AT_ONCE = 64
+"""Images, at least, that are drawn before they are embedded."""
+
 
 class StableDiffusionLoraParams(GeneratorParams):
     """Hyper-parameters of the recipe."""
@@ -82,6 +85,12 @@ class StableDiffusionLoraGenerator(ImageSpaceGenerator):
     def guidance(self) -> float:
         """Guidance scale of the samples."""
         return self.params.guidance
+
+    @property
+    def drawn_together(self) -> int:
+        """Whole batches: thousands of images of this size do not fit in memory."""
+        size = self.params.sampling_batch_size
+        return size * -(-AT_ONCE // size)
 
     def _learn(self, images: CellImages, y: npt.NDArray[np.intp]) -> None:
         from tqdm import tqdm

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +24,7 @@ from bloomdiff.imaging.config import ImageDiffusionConfig
 from bloomdiff.imaging.network import ImageDenoiser
 from bloomdiff.imaging.pixels import to_pixels, to_tensor, turned
 from bloomdiff.imaging.training import ImageTrainer
+from bloomdiff.parallel import map_chunks
 from bloomdiff.threads import one_torch_thread, usable_cores
 
 _NOUN, _NAME = "image_model", "image-diffusion"
@@ -138,7 +138,8 @@ class ImageDiffusion:
         levels = noise_levels(config.sampling_steps, config.sigma_min, config.sigma_max)
         vectors = self._standardised(X)
 
-        def part(start: int, noise: Tensor) -> Pixels:
+        def part(batch: list[tuple[int, Tensor]]) -> Pixels:
+            ((start, noise),) = batch
             own = vectors[start : start + size]
             fill = size - len(own)
             own = torch.nn.functional.pad(own, (0, 0, 0, fill)).to(self.device)
@@ -148,18 +149,16 @@ class ImageDiffusion:
                 x = dpm_solver(denoise, float(levels[0]) * noise, levels)
             return to_pixels(x.cpu()[: size - fill] + self._centre)
 
-        starts = range(0, len(X), size)
-        # Noise is drawn in the rows' order, before any thread runs.
-        noises = [
-            torch.from_numpy(rng.standard_normal((min(size, len(X) - s), *shape), np.float32))
-            for s in starts
-        ]
+        def noises() -> Iterator[tuple[int, Tensor]]:
+            # In the rows' order, whichever thread is the first, and no sooner than it is needed.
+            for start in range(0, len(X), size):
+                noise = rng.standard_normal((min(size, len(X) - start), *shape), np.float32)
+                yield start, torch.from_numpy(noise)
+
         on_processor = self.device.type == "cpu"
-        with (
-            one_torch_thread() if on_processor else nullcontext(),
-            ThreadPoolExecutor(usable_cores() if on_processor else 1) as pool,
-        ):
-            parts = list(pool.map(part, starts, noises))
+        jobs = usable_cores() if on_processor else 1
+        with one_torch_thread() if on_processor else nullcontext():
+            parts = list(map_chunks(part, noises(), jobs=jobs, chunk=1, threads=True))
         return np.concatenate(parts) if parts else np.empty((0, *shape[1:], 3), np.uint8)
 
     def save(self, path: str | Path) -> None:
