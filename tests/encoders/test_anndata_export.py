@@ -1,10 +1,13 @@
+import datetime
 import json
 from pathlib import Path
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 
+from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.encoders import embed_cells
 from bloomdiff.encoders.anndata_export import write_anndata
 from bloomdiff.errors import InputError
@@ -42,3 +45,41 @@ def test_a_cell_that_the_manifest_lacks_is_named(images, stub, tmp_path: Path) -
     again = f"cell '{cells['cell_id'].iloc[3]}': is there twice"
     with pytest.raises(InputError, match=again):
         write_anndata(made, tmp_path / "x.h5ad", cells=twice)
+
+
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        (pd.to_datetime(["2024-01-02", None]), ["2024-01-02 00:00:00", ""]),
+        ([datetime.date(2024, 1, 2), None], ["2024-01-02", ""]),
+        (pd.Series([True, None], dtype=object), ["True", ""]),
+        (pd.Series([None, None], dtype=object), ["", ""]),
+        (pd.Categorical([7, None]), ["7", ""]),
+        (["blast", 3], ["blast", "3"]),
+        ([True, False], [True, False]),
+        ([1.5, np.nan], [1.5, np.nan]),
+        (pd.array([4, 5], "Int64"), [4, 5]),
+    ],
+)
+def test_columns_of_any_kind_are_written(tmp_path: Path, values, written) -> None:
+    rows = pd.DataFrame({"cell_id": ["a", "b"], "label": "x", "group": "g", "taken": values})
+    made = EmbeddingSet(np.eye(2, dtype=np.float32), rows, {"encoder": "e", "views": {"n": 2}})
+    write_anndata(made, tmp_path / "x.h5ad")
+    back = anndata.read_h5ad(tmp_path / "x.h5ad")
+    found = back.obs["taken"]
+    if isinstance(written[0], str):
+        assert found.astype(str).tolist() == written
+    else:
+        np.testing.assert_array_equal(found.to_numpy(float), np.asarray(written, float))
+        assert not isinstance(found.dtype, pd.CategoricalDtype)
+    assert json.loads(back.uns["bloomdiff"]) == {"encoder": "e"}
+
+
+@pytest.mark.parametrize("name", ["_index", ""])
+def test_a_column_of_a_name_that_no_file_holds_is_one_line(tmp_path: Path, name: str) -> None:
+    rows = pd.DataFrame({"cell_id": ["a"], "label": "x", "group": "g", name: 1})
+    made = EmbeddingSet(np.ones((1, 2), np.float32), rows)
+    with pytest.raises(InputError, match=rf"column '{name}': has a name") as error:
+        write_anndata(made, tmp_path / "x.h5ad")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "x.h5ad").exists()

@@ -11,11 +11,16 @@ from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.errors import InputError
 from bloomdiff.files import atomic_file
 
+_UNHOLDABLE = frozenset({"", "_index"})
+
 
 def write_anndata(
     embeddings: EmbeddingSet, path: str | Path, *, cells: pd.DataFrame | None = None
 ) -> None:
     """Write an ``.h5ad`` file: `X` the vectors, `obs` the manifest, `uns["bloomdiff"]` the header.
+
+    Numbers and booleans stay what they are; all other columns are texts, empty ones where a value
+    is missing. Views are not written, nor told of.
 
     Parameters
     ----------
@@ -29,7 +34,8 @@ def write_anndata(
     Raises
     ------
     InputError
-        A cell of the embeddings that the manifest lacks.
+        A cell of the embeddings that the manifest lacks or has twice, or a column whose name no
+        such file holds.
     """
     import anndata
 
@@ -49,13 +55,25 @@ def write_anndata(
                 "name the manifest that was embedded",
             )
         obs = manifest.loc[obs.index]
-    for column in obs.columns:
-        if not pd.api.types.is_numeric_dtype(obs[column]):
-            # Object strings: the form that every released reader of .h5ad knows.
-            obs[column] = obs[column].astype(object)
+    for name in sorted(_UNHOLDABLE.intersection(obs.columns)):
+        raise InputError(f"column {name!r}", "has a name that .h5ad files cannot hold", "rename it")
+    for name in obs.columns:
+        obs[name] = _writable(obs[name])
     obs.index = obs.index.astype(object)
     names = pd.Index([f"x{i}" for i in range(embeddings.dim)], dtype=object)
     data = anndata.AnnData(X=embeddings.X, obs=obs, var=pd.DataFrame(index=names))
-    data.uns["bloomdiff"] = json.dumps(embeddings.header, sort_keys=True)
+    header = {name: told for name, told in embeddings.header.items() if name != "views"}
+    data.uns["bloomdiff"] = json.dumps(header, sort_keys=True)
     with atomic_file(path) as temporary:
         data.write_h5ad(temporary, compression="gzip")
+
+
+def _writable(column: pd.Series) -> pd.Series:
+    """The column as it is where it holds numbers or plain booleans, else as texts."""
+    if pd.api.types.is_numeric_dtype(column) and not isinstance(column.dtype, pd.ArrowDtype):
+        return column
+    texts = [
+        "" if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)
+    ]
+    # Object strings: the form that every released reader of .h5ad knows.
+    return pd.Series(texts, index=column.index, dtype=object)
