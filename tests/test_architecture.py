@@ -21,6 +21,7 @@ BASE = {
     "resumable",
     "threads",
     "validation",
+    "vector_file",
     "__init__",
 }
 MAY_IMPORT = {

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bloomdiff.data import embedding_set
+from bloomdiff import vector_file
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.errors import InputError, IntegrityError, LeakageError
@@ -80,7 +80,7 @@ def seen(n=40, d=6) -> EmbeddingSet:
 
 @pytest.mark.parametrize("size", [1, 1000, 1 << 25])
 def test_vectors_that_are_read_in_batches_are_those_that_were_written(tmp_path, monkeypatch, size):
-    monkeypatch.setattr(embedding_set, "_READ_BYTES", size)
+    monkeypatch.setattr(vector_file, "READ_BYTES", size)
     seen().save(tmp_path / "x.parquet")
     loaded = EmbeddingSet.load(tmp_path / "x.parquet")
     assert loaded.X.tobytes() == seen().X.tobytes()
@@ -94,7 +94,7 @@ def test_the_digest_of_a_file_stays_what_it_was(tmp_path):
 
 
 def test_a_set_is_held_once_while_it_is_loaded(tmp_path, monkeypatch):
-    monkeypatch.setattr(embedding_set, "_READ_BYTES", 1 << 19)
+    monkeypatch.setattr(vector_file, "READ_BYTES", 1 << 19)
     rng = np.random.default_rng(0)
     given_set = real(rng.standard_normal((8_000, 512)))
     given_set.save(tmp_path / "x.parquet")

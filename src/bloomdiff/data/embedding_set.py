@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,12 +21,10 @@ import pandas as pd
 from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.data.rows import class_names
 from bloomdiff.errors import InputError, IntegrityError, LeakageError
-from bloomdiff.files import atomic_file
+from bloomdiff.vector_file import read_vectors, write_vectors
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.str_]
-_METADATA_KEY = b"bloomdiff"
-_READ_BYTES = 1 << 25  # of vectors that are read together
 
 
 @dataclass(frozen=True)
@@ -84,24 +81,11 @@ class _Set:
 
     def save(self, path: str | Path) -> None:
         """Write one Parquet file, atomically; equal sets give equal bytes."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         if not np.isfinite(self.X).all():
             row = int(np.flatnonzero(~np.isfinite(self.X).all(axis=1))[0])
             raise InputError(f"{path} row {row}", "the embedding is not finite", "embed it again")
-        table = pa.Table.from_pandas(self.rows, preserve_index=False)
-        for key, values in {"x": self.X, **self._more()}.items():
-            flat = pa.array(values.reshape(-1), type=pa.float32())
-            width = math.prod(values.shape[1:])
-            table = table.append_column(key, pa.FixedSizeListArray.from_arrays(flat, width))
         meta = {"synthetic": self.synthetic, "sha256": self._digest(), "header": self.header}
-        table = table.replace_schema_metadata(
-            {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(meta, sort_keys=True)}
-        )
-        text = [str(name) for name in self.rows.select_dtypes(exclude=["number", "bool"])]
-        with atomic_file(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd", use_dictionary=text)
+        write_vectors(path, self.rows, {"x": self.X, **self._more()}, meta)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -116,23 +100,7 @@ class _Set:
         IntegrityError
             The content does not match the SHA-256 in the header.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            # Batch by batch, nothing read ahead: the vectors would be held twice.
-            with pq.ParquetFile(path, buffer_size=_READ_BYTES, pre_buffer=False) as file:
-                meta = json.loads(file.schema_arrow.metadata[_METADATA_KEY])
-                more = _vectors(file, ["x", *cls.others])
-                names = [name for name in file.schema_arrow.names if name not in more]
-                rows = file.read(names).to_pandas()
-        except FileNotFoundError:
-            raise InputError(str(path), "no such file", "run the stage that writes it") from None
-        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-            reason = str(error).splitlines()[0][:120]
-            raise InputError(
-                str(path), f"not a set of embeddings ({reason})", "run the stage that writes it"
-            ) from None
+        meta, rows, more = read_vectors(path, ["x", *cls.others])
         if meta["synthetic"] and not cls.synthetic:
             raise LeakageError(
                 str(path), "holds synthetic rows where real cells are asked for", "name a real set"
@@ -141,8 +109,10 @@ class _Set:
             raise InputError(str(path), "holds real cells, not synthetic rows", "name another set")
         n, d = (X := more.pop("x")).shape
         # The number of views is counted, since no rows tell none.
-        more = {key: flat.reshape(n, flat.shape[1] // d, d) for key, flat in more.items()}
-        loaded = cls(X, rows, meta["header"], **more)
+        others: dict[str, Any] = {
+            key: flat.reshape(n, flat.shape[1] // d, d) for key, flat in more.items()
+        }
+        loaded = cls(X, rows, meta["header"], **others)
         if loaded._digest() != meta["sha256"]:
             raise IntegrityError(
                 str(path), "the content does not match its SHA-256", "delete it and run its stage"
@@ -161,20 +131,6 @@ class _Set:
         digest.update(self.rows.to_csv(index=False).encode())
         digest.update(json.dumps(self.header, sort_keys=True).encode())
         return digest.hexdigest()
-
-
-def _vectors(file: Any, names: Sequence[str]) -> dict[str, Floats]:
-    """Those columns of lists that a Parquet file has, each as float32 `(n, size)`."""
-    n, schema = file.metadata.num_rows, file.schema_arrow
-    sizes = {name: schema.field(name).type.list_size for name in names if name in schema.names}
-    found = {name: np.empty((n, size), dtype=np.float32) for name, size in sizes.items()}
-    at, step = 0, max(1, _READ_BYTES // (4 * max(sum(sizes.values()), 1)))
-    for batch in file.iter_batches(step, columns=list(sizes)):
-        for name, values in found.items():
-            flat = batch.column(name).flatten().to_numpy(zero_copy_only=False)
-            values[at : at + len(batch)] = flat.reshape(len(batch), -1)
-        at += len(batch)
-    return found
 
 
 @dataclass(frozen=True)

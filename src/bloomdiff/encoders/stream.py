@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bloomdiff.data.embedding_set import _METADATA_KEY
 from bloomdiff.encoders.base import Encoder, Floats
 from bloomdiff.encoders.cache import EmbeddingCache
 from bloomdiff.encoders.embed import fill_cache, row_table
 from bloomdiff.files import atomic_file
+from bloomdiff.vector_file import METADATA_KEY
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,7 +79,7 @@ def write_stream(
     text = [str(c) for c in rows.columns if not pd.api.types.is_numeric_dtype(rows[c])]
     empty = _table(rows.iloc[:0], np.empty((0, dim), np.float32))
     schema = empty.schema.with_metadata(
-        {**(empty.schema.metadata or {}), _METADATA_KEY: json.dumps(meta, sort_keys=True)}
+        {**(empty.schema.metadata or {}), METADATA_KEY: json.dumps(meta, sort_keys=True)}
     )
     with (
         atomic_file(path) as temporary,
