@@ -162,6 +162,34 @@ def test_sets_of_different_parents_cannot_be_stacked():
         SyntheticSet.concatenate([synthetic(), synthetic(groups=("g9",))])
 
 
+def test_sets_of_two_encoders_cannot_be_stacked():
+    def made_by(**header) -> EmbeddingSet:
+        return replace(real(np.eye(3)), header=header)
+
+    one = made_by(encoder="dinov2-s", digest="abc")
+    with pytest.raises(InputError, match="the encoder 'timm:x': cannot be joined") as caught:
+        EmbeddingSet.concatenate([one, made_by(encoder="timm:x", digest="abc")])
+    assert "'dinov2-s'" in str(caught.value)
+    with pytest.raises(InputError, match="the digest 'xyz': cannot be joined"):
+        EmbeddingSet.concatenate([one, one, made_by(encoder="dinov2-s", digest="xyz")])
+    # Where it ran is no other encoder, and what says nothing contradicts nothing.
+    alike = made_by(encoder="dinov2-s", digest="abc", preprocessing={"runtime": "cuda"})
+    both = EmbeddingSet.concatenate([one, alike, made_by(digest=""), made_by()])
+    assert (len(both), both.header) == (12, one.header)
+
+
+def test_views_are_not_told_of_where_one_set_has_none():
+    views = np.ones((3, 2, 3), np.float32)
+    whole = replace(real(np.eye(3)), views=views, header={"encoder": "x", "views": {"n": 2}})
+    bare = replace(whole, views=None, header={"encoder": "x"})
+    assert EmbeddingSet.concatenate([whole, whole]).header == whole.header
+    for sets in ([whole, bare], [bare, whole]):
+        joined = EmbeddingSet.concatenate(sets)
+        assert joined.views is None
+        assert joined.header == {"encoder": "x"}
+    assert whole.header["views"] == {"n": 2}
+
+
 def test_rows_are_taken_by_position_mask_and_name():
     cells = real(np.eye(4))
     assert cells.take([2, 0]).cell_id.tolist() == ["c2", "c0"]

@@ -167,13 +167,31 @@ class EmbeddingSet(_Set):
 
     @classmethod
     def concatenate(cls, sets: Sequence[Self]) -> Self:
-        """Stack sets of one encoder, in order; without views where one of them has none."""
-        seen = [s.views for s in sets if s.views is not None]
+        """Stack sets of one encoder, in order; without views where one of them has none.
+
+        Raises
+        ------
+        InputError
+            The sets' headers name two encoders, or two files of weights.
+        """
+        for key in ("encoder", "digest"):
+            # A set that was made by hand need not say it.
+            names = list(dict.fromkeys(s.header[key] for s in sets if s.header.get(key)))
+            if len(names) > 1:
+                raise InputError(
+                    f"embeddings of the {key} {names[1]!r}",
+                    f"cannot be joined with those of {names[0]!r}",
+                    "embed all cells with one encoder",
+                )
+        views = [s.views for s in sets if s.views is not None]
+        header = sets[0].header
+        if len(views) < len(sets):
+            header = {name: told for name, told in header.items() if name != "views"}
         return cls(
             np.concatenate([s.X for s in sets]),
             pd.concat([s.rows for s in sets], ignore_index=True),
-            sets[0].header,
-            np.concatenate(seen) if len(seen) == len(sets) else None,
+            header,
+            np.concatenate(views) if len(views) == len(sets) else None,
         )
 
     @property
