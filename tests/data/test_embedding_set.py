@@ -205,6 +205,10 @@ def test_rows_are_taken_by_position_mask_and_name():
 def test_what_is_not_finite_is_not_written(tmp_path):
     with pytest.raises(InputError, match="row 1: the embedding is not finite"):
         real([[0, 1], [np.nan, 0]]).save(tmp_path / "x.parquet")
+    views = np.zeros((4, 3, 4), np.float32)
+    views[2, 1, 3] = np.inf
+    with pytest.raises(InputError, match="row 2: one of the views is not finite"):
+        replace(real(np.eye(4)), views=views).save(tmp_path / "x.parquet")
     assert not any(tmp_path.iterdir())
 
 

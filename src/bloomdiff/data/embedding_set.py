@@ -80,10 +80,19 @@ class _Set:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write one Parquet file, atomically; equal sets give equal bytes."""
-        if not np.isfinite(self.X).all():
-            row = int(np.flatnonzero(~np.isfinite(self.X).all(axis=1))[0])
-            raise InputError(f"{path} row {row}", "the embedding is not finite", "embed it again")
+        """Write one Parquet file, atomically; equal sets give equal bytes.
+
+        Raises
+        ------
+        InputError
+            A vector that is not finite.
+        """
+        for key, values in {"the embedding": self.X, **self._more()}.items():
+            finite = np.isfinite(values)
+            if not finite.all():
+                row = int(np.flatnonzero(~finite.reshape(len(values), -1).all(axis=1))[0])
+                what = f"one of the {key}" if key in self.others else key
+                raise InputError(f"{path} row {row}", f"{what} is not finite", "embed it again")
         meta = {"synthetic": self.synthetic, "sha256": self._digest(), "header": self.header}
         write_vectors(path, self.rows, {"x": self.X, **self._more()}, meta)
 
