@@ -29,6 +29,22 @@ def test_the_file_holds_what_embed_cells_gives(
     assert loaded._digest() == made._digest()
 
 
+@pytest.mark.parametrize("splits", [[""] * 10, [None] * 9 + ["test"], [None] * 10])
+def test_texts_of_dtype_object_are_written_as_any_others(
+    images, stub, tmp_path: Path, monkeypatch, splits: list
+) -> None:
+    monkeypatch.setattr(stream, "ROW_GROUP", 3)
+    cells, root = images
+    cells = cells.assign(split=splits).astype(object)
+    made = embed_cells(cells, root, stub, cache_dir=tmp_path / "c", jobs=0)
+    made.save(tmp_path / "whole.parquet")
+    path = tmp_path / "streamed.parquet"
+    stream.embed_to_file(cells, root, stub, path, cache_dir=tmp_path / "c", jobs=0)
+    loaded, whole = EmbeddingSet.load(path), EmbeddingSet.load(tmp_path / "whole.parquet")
+    pd.testing.assert_frame_equal(loaded.rows, whole.rows)
+    np.testing.assert_array_equal(loaded.X, whole.X)
+
+
 def test_a_changed_vector_is_found_by_the_reader(images, stub, tmp_path: Path) -> None:
     cells, root = images
     made = embed_cells(cells, root, stub, cache_dir=tmp_path / "c", jobs=0)

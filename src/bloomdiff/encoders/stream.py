@@ -69,6 +69,7 @@ def write_stream(
     header
         Plain data.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     meta = {
@@ -77,9 +78,10 @@ def write_stream(
         "header": header,
     }
     text = [str(c) for c in rows.columns if not pd.api.types.is_numeric_dtype(rows[c])]
-    empty = _table(rows.iloc[:0], np.empty((0, dim), np.float32))
-    schema = empty.schema.with_metadata(
-        {**(empty.schema.metadata or {}), METADATA_KEY: json.dumps(meta, sort_keys=True)}
+    # Of the whole table: a part of it, or none, need not tell what an object column holds.
+    schema = pa.Schema.from_pandas(rows, preserve_index=False)
+    schema = schema.append(pa.field("x", pa.list_(pa.float32(), dim))).with_metadata(
+        {**(schema.metadata or {}), METADATA_KEY: json.dumps(meta, sort_keys=True)}
     )
     with (
         atomic_file(path) as temporary,
