@@ -15,13 +15,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bloomdiff.artifacts import AnyPath
-from bloomdiff.diffusion.centres import parent_indices
+from bloomdiff.diffusion.class_labels import parents_of, places_of
 from bloomdiff.diffusion.columns import check_numbers
 from bloomdiff.diffusion.config import DiffusionConfig, Divergence
 from bloomdiff.diffusion.model import ClassDiffusion, ClassifierKind
 from bloomdiff.diffusion.saved import read_estimator, write_estimator
 from bloomdiff.diffusion.temperature import held_out_temperature
-from bloomdiff.diffusion.whitening import Doubles, Floats, Index
+from bloomdiff.diffusion.whitening import Doubles, Floats
 
 Frequencies = Literal["equal", "training"]
 _DEFAULT = DiffusionConfig()
@@ -134,7 +134,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             pool = validate_data(
                 self, X_unlabelled, dtype=np.float32, reset=False, ensure_min_samples=0
             )
-        model, parents = self._model(), self._parents(classes)
+        model, parents = self._model(), parents_of(classes, self.parents)
         temperature = held_out_temperature(
             X, index, lambda rows, labels: model.learn_prior(rows, labels, pool, parents)
         )
@@ -155,7 +155,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             A class that was not fitted, or a number of rows in place of their classes `(n,)`.
         """
         check_is_fitted(self)
-        index = self._index(y)
+        index = places_of(y, self.classes_)
         out = np.empty((len(index), self.n_features_in_), dtype=np.float32)
         seed = _seed(random_state)
         for i in np.unique(index):
@@ -207,7 +207,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             nats = [self.model_.log_likelihood(X, i, divergence=divergence) for i in each]
             share = np.log(weight / weight.sum())
             return np.asarray(logsumexp(np.stack(nats, axis=1) + share, axis=1))
-        index = self._index(y)
+        index = places_of(y, self.classes_)
         check_consistent_length(X, index)
         out = np.empty(len(X))
         for i in np.unique(index):
@@ -279,27 +279,6 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     f" {name}={told!r} and leave it out of config"
                 )
         return ClassDiffusion(replace(config, **own), device=self.device)
-
-    def _parents(self, classes: npt.NDArray[Any]) -> Index | None:
-        if self.parents is None:
-            return None
-        names = [str(c) for c in classes]
-        parents = {str(c): parent for c, parent in self.parents.items()}
-        if unknown := sorted(set(parents) - set(names)):
-            raise ValueError(f"parents: class {unknown[0]!r} is none of {', '.join(names)}")
-        return parent_indices(names, parents)
-
-    def _index(self, y: Any) -> Index:
-        y = np.asarray(y)
-        if y.ndim != 1:
-            raise ValueError(f"one class a row is wanted, as in ['blast'] * 50, not {y!r}")
-        place = {c: i for i, c in enumerate(self.classes_.tolist())}
-        wanted = y.tolist()
-        index = [place.get(c, -1) for c in wanted]
-        if -1 in index:
-            unknown = wanted[index.index(-1)]
-            raise ValueError(f"class {unknown!r} was not fitted; classes are {self.classes_}")
-        return np.asarray(index, dtype=np.intp)
 
 
 def _one_of(kind: Any, value: str) -> None:

@@ -215,7 +215,7 @@ def _compare_labels(labels: dict[str, str], rows: pd.DataFrame, path: str | Path
         raise InputError(
             str(path),
             f"holds no bag of {len(strangers)} labelled patient(s), the first {strangers[0]!r}",
-            "write the bags' names without suffix, or remove the rows",
+            "write the bags' names without suffix, %2F in them as /, or remove the rows",
         )
     bare = [name for name, of_bag in groups if (of_bag == "").all()]
     if bare:
