@@ -13,6 +13,7 @@ PACKAGE = Path(bloomdiff.__file__).parent
 BASE = {
     "artifacts",
     "cluster",
+    "columns",
     "errors",
     "files",
     "learner",
@@ -20,6 +21,7 @@ BASE = {
     "parallel",
     "resumable",
     "threads",
+    "torch_state",
     "validation",
     "vector_file",
     "__init__",

@@ -15,6 +15,7 @@ from bloomdiff.experiments.analysis.traits import trait_table
 from bloomdiff.experiments.summary import estimate_methods
 from bloomdiff.metrics.calibration import scale_temperature
 from bloomdiff.metrics.costs import CostParams
+from bloomdiff.report.fidelity_sections import morphology_section
 
 CLASSES = ["lymphocyte", "myeloblast", "neutrophil_band", "neutrophil_segmented"]
 ABOUT = {"test_fraction": 0.2, "confidence": 0.95}
@@ -216,20 +217,24 @@ def test_the_metric_that_predicts_gain_is_found():
         )
     ]
     fidelity = pd.DataFrame(rows, columns=["fold", "generator", "metric", "scope", "value"])
-    found = predictor_table(fidelity, table, "macro_f1", "1", seed=0)
+    about = {"seed": 0, "confidence": 0.95}
+    found = predictor_table(fidelity, table, "macro_f1", "1", **about)
     assert found["metric"].tolist()[0] == "frechet_distance"
     assert found["rho"].iloc[0] == pytest.approx(1)
     assert found["low"].iloc[0] < 0.9 < found["high"].iloc[0]
     few = fidelity[fidelity["generator"].isin(["a", "b", "c"])]
     some = table[table["generator"].isin(["none", "a", "b", "c"])]
-    note = predictor_table(few, some, "macro_f1", "1", seed=0)["note"]
+    wider = predictor_table(fidelity, table, "macro_f1", "1", seed=0, confidence=0.99)
+    assert wider["low"].iloc[0] < found["low"].iloc[0]
+    note = predictor_table(few, some, "macro_f1", "1", **about)["note"]
     assert set(note) == {"too few: needs 4 generators, has 3"}
 
 
 def test_ranks_of_methods_over_folds():
-    found = comparisons.rank_table(
-        scores(GAIN), "macro_f1", [("none", "0"), *((g, "1") for g in GAIN)]
-    )
+    methods = [("none", "0"), *((g, "1") for g in GAIN)]
+    found = comparisons.rank_table(scores(GAIN), "macro_f1", methods, confidence=0.95)
+    lenient = comparisons.rank_table(scores(GAIN), "macro_f1", methods, confidence=0.8)
+    assert lenient["critical_difference"] < found["critical_difference"]
     frame = comparisons.ranks_frame(found)
     assert frame["generator"].tolist() == ["e", "d", "c", "b", "a", "none"]
     assert frame["mean_rank"].tolist() == [1, 2, 3, 4, 5, 6]
@@ -239,7 +244,7 @@ def test_ranks_of_methods_over_folds():
     shared = [[bool(set(a) & set(b)) for b in frame["bars"]] for a in frame["bars"]]
     assert (np.array(shared) == (near < frame["critical_difference"][0].item())).all()
     one_fold = scores(GAIN).query("fold == 'r0f0'")
-    assert comparisons.rank_table(one_fold, "macro_f1", [("none", "0"), ("a", "1")]) is None
+    assert comparisons.rank_table(one_fold, "macro_f1", methods[:2], confidence=0.95) is None
 
 
 def test_only_folds_on_unseen_sources_are_cross_domain(judged):
@@ -286,6 +291,8 @@ def test_traits_are_judged_against_their_floor():
         for f, error in enumerate((0.3, 0.35, 0.4))
     ]
     rows += [("halo", "all", 0.1, None, None, None, "not readable", "r0f0", "g")]
+    rows += [("area", "all", 0.8, 0.3, 0.1, 0.0, "", "r0f0", "g")]
+    rows += [("area", "all", -5.0, None, None, None, "not readable", "r0f1", "g")]
     columns = [
         *("parameter", "scope", "r2", "error", "floor", "mean_shift", "note"),
         *("fold", "generator"),
@@ -294,6 +301,11 @@ def test_traits_are_judged_against_their_floor():
     assert found.loc["diameter", "excess"] == pytest.approx(0.25)
     assert found.loc["diameter", "excess_low"] > 0
     assert found.loc["halo", "note"] == "not readable"
+    assert found.loc["area", "r2"] == 0.8  # of the fold that its error is from
+    assert found.loc["area", "n_folds"] == 1
+    text = morphology_section(found.reset_index().assign(generator="g")).markdown()
+    assert "| area | 0.80 | 1 | 0.10 | 0.30 (+0.200 [no interval]) |" in text
+    assert "nan" not in text
     assert trait_table(pd.DataFrame(columns=columns), **ABOUT).empty
 
 

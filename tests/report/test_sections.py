@@ -157,6 +157,7 @@ def test_a_doubted_metric_is_marked_wherever_it_stands():
             "low": [0.2, -0.5],
             "high": [1.0, 0.6],
             "p_adjusted": [0.01, 1.0],
+            "confidence": 0.95,
             "n_generators": 6,
             "n_folds": 5,
             "note": "",

@@ -246,3 +246,15 @@ def test_the_judge_has_its_hyper_parameters(cells):
     assert full(k=1) != full(k=everything)
     with pytest.raises(ParameterError, match="kk"):
         played(kk=1)
+
+
+def test_one_seed_has_no_interval_and_is_told_so():
+    outcomes = pd.DataFrame(
+        {"strategy": ["random", "margin"], "seed": 0, "area": [0.5, 0.6], "full": 0.9, "final": 0.8}
+    )
+    text = to_markdown(
+        summarise(outcomes, confidence=0.95, test_fraction=0.2), score="macro_f1", confidence=0.95
+    )
+    assert "| margin | 0.600 [no interval] | +0.100 [no interval] |" in text
+    assert "mean of 1 seed, " in text
+    assert "nan" not in text

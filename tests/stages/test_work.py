@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from bloomdiff.errors import InputError, ProblemsError
 from bloomdiff.experiments.objectives import _on_one_thread
-from bloomdiff.stages import caution, evaluate
+from bloomdiff.stages import caution, evaluate, synthesize
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.work import finish, key_of, run_units, stage_lock
 
@@ -160,3 +160,27 @@ def test_units_of_another_seed_are_not_taken_up(stage, project, monkeypatch):
 
     assert key_under(0) == key_under(0)
     assert key_under(0) != key_under(1)
+
+
+def test_synthetic_rows_of_other_embeddings_are_not_taken_up(project, monkeypatch):
+    """A generator of images has the card it had under another encoder, and other rows."""
+
+    class StoppedError(Exception):
+        pass
+
+    def key_of_embeddings(digest):
+        found = []
+
+        def capture(function, units, *, key, **options):
+            found.append(key)
+            raise StoppedError
+
+        monkeypatch.setattr(synthesize, "run_units", capture)
+        known = {project.embeddings: digest}
+        monkeypatch.setattr(synthesize, "sha256_file", lambda path: known.get(path, str(path)))
+        with pytest.raises(StoppedError):
+            synthesize.run(project, None)
+        return found[0]
+
+    assert key_of_embeddings("a") == key_of_embeddings("a")
+    assert key_of_embeddings("a") != key_of_embeddings("b")

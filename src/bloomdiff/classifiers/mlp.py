@@ -16,8 +16,8 @@ from bloomdiff.classifiers.base import (
     Probabilities,
 )
 from bloomdiff.data.embedding_set import Floats
-from bloomdiff.diffusion.torch_state import learning, seeded_globally
 from bloomdiff.threads import one_torch_thread
+from bloomdiff.torch_state import learning, seeded_globally
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

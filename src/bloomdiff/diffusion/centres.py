@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pandas import isna
-from pandas.api.types import is_scalar
 
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index
 from bloomdiff.errors import ParameterError
 
 FLOORS = np.geomspace(1e-3, 1e4, 71)
+_MISSING = ("nan", "<NA>", "NaT")  # as NumPy and pandas spell them
 CORRELATIONS = np.linspace(0, 0.9, 10)
 
 
@@ -151,7 +150,7 @@ def parent_name(of: Any, parent: Any) -> str:
     """
     if isinstance(parent, str):
         return str(parent)
-    if is_scalar(parent) and isna(parent):
+    if parent is None or str(parent) in _MISSING:
         return ""
     raise ParameterError(
         f"parents: class {of!r}",

@@ -15,8 +15,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bloomdiff.artifacts import AnyPath
+from bloomdiff.columns import check_numbers
 from bloomdiff.diffusion.class_labels import parents_of, places_of
-from bloomdiff.diffusion.columns import check_numbers
 from bloomdiff.diffusion.config import DiffusionConfig, Divergence
 from bloomdiff.diffusion.model import ClassDiffusion, ClassifierKind
 from bloomdiff.diffusion.saved import read_estimator, write_estimator

@@ -16,8 +16,8 @@ from bloomdiff.diffusion.noise import balanced_noise
 from bloomdiff.diffusion.pool import Learned, prior_with_pool
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.state import Arrays, pack, pack_network, part, restore_network
-from bloomdiff.diffusion.torch_state import learning, seeded_globally
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index, Whitening
+from bloomdiff.torch_state import learning, seeded_globally
 
 if TYPE_CHECKING:
     from bloomdiff.diffusion.likelihood import GainKind

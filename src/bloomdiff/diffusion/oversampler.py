@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
-from bloomdiff.diffusion.columns import check_numbers
+from bloomdiff.columns import check_numbers
 from bloomdiff.diffusion.config import DiffusionConfig
 from bloomdiff.diffusion.estimator import PARAMETERS, EmbeddingDiffusion
 from bloomdiff.diffusion.units import Units

@@ -26,10 +26,10 @@ from bloomdiff.diffusion.config import (
     out_of_range,
 )
 from bloomdiff.diffusion.model import ClassDiffusion
-from bloomdiff.diffusion.torch_state import learning
 from bloomdiff.errors import ParameterError
 from bloomdiff.generators.base import GENERATORS, Arrays, Generator, GeneratorParams
 from bloomdiff.resumable import checkpoint_path, progress_bar, read_checkpoint, write_checkpoint
+from bloomdiff.torch_state import learning
 
 _DEFAULT = DiffusionConfig()
 

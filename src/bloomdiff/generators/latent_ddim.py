@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from bloomdiff.diffusion.torch_state import learning, seeded_globally
 from bloomdiff.generators.base import GENERATORS, Arrays
 from bloomdiff.generators.blocks import BLOCK
 from bloomdiff.generators.components import (
@@ -18,6 +17,7 @@ from bloomdiff.generators.components import (
     Doubles,
     Indices,
 )
+from bloomdiff.torch_state import learning, seeded_globally
 
 if TYPE_CHECKING:
     import torch

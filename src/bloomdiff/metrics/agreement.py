@@ -28,6 +28,7 @@ def ranking_agreement(
     *,
     better: Better,
     seed: int,
+    confidence: float = 0.95,
     n_permutations: int = _PERMUTATIONS,
 ) -> Record:
     """Spearman correlation of a metric with the gain, across generators, averaged over folds.
@@ -42,11 +43,13 @@ def ranking_agreement(
         Which direction of the metric is better, so that +1 always means that it predicts gain.
     seed, n_permutations
         Seed and number of the permutations behind the p-value.
+    confidence
+        Coverage of the interval.
 
     Returns
     -------
     dict
-        `rho` (-1 to 1; None where undefined), `low` and `high` (its 95 % interval by Bonett and
+        `rho` (-1 to 1; None where undefined), `low` and `high` (its interval by Bonett and
         Wright, the generators as the sample), `p_value` of no association (generators exchanged
         at random, alike in all folds, since folds share their generators), `n_generators`,
         `n_folds`, `note`.
@@ -76,22 +79,26 @@ def ranking_agreement(
     products = a.T @ b / len(a)
     shuffled = products[np.arange(a.shape[1]), orders].sum(axis=1)
     extreme = int((np.abs(shuffled) >= abs(rho) - 1e-12).sum())
-    low, high = _interval(rho, a.shape[1])
+    low, high = _interval(rho, a.shape[1], confidence)
     found.update(rho=number(rho), low=number(low), high=number(high))
     return found | {"p_value": (extreme + 1) / (n_permutations + 1)}
 
 
-def _interval(rho: float, n: int) -> tuple[float, float]:
-    """95 % interval of a rank correlation of `n` pairs."""
+def _interval(rho: float, n: int, confidence: float) -> tuple[float, float]:
+    """Interval of a rank correlation of `n` pairs."""
+    from scipy.special import ndtri
+
     # The transform has no value at ±1: half a step of the attainable correlations inside of it.
     bound = 1 - 6 / (n * (n**2 - 1))
     inside = float(np.clip(rho, -bound, bound))
-    half = 1.96 * np.sqrt((1 + inside**2 / 2) / (n - 3))
+    half = ndtri(0.5 + confidence / 2) * np.sqrt((1 + inside**2 / 2) / (n - 3))
     low, high = np.tanh(np.arctanh(inside) + np.array([-half, half]))
     return min(float(low), rho), max(float(high), rho)
 
 
-def rank_metrics(values: Mapping[str, Floats], gains: Floats, *, seed: int) -> list[Record]:
+def rank_metrics(
+    values: Mapping[str, Floats], gains: Floats, *, seed: int, confidence: float = 0.95
+) -> list[Record]:
     """`ranking_agreement` of every metric, best first, with Holm-adjusted p-values.
 
     Parameters
@@ -102,6 +109,8 @@ def rank_metrics(values: Mapping[str, Floats], gains: Floats, *, seed: int) -> l
         `(folds, generators)`.
     seed
         Seed of the permutations.
+    confidence
+        Coverage of the intervals.
 
     Returns
     -------
@@ -110,7 +119,8 @@ def rank_metrics(values: Mapping[str, Floats], gains: Floats, *, seed: int) -> l
     """
     records: list[Record] = []
     for name, array in values.items():
-        record = ranking_agreement(array, gains, better=METRICS[name].better, seed=seed)
+        better = METRICS[name].better
+        record = ranking_agreement(array, gains, better=better, seed=seed, confidence=confidence)
         records.append({"metric": name, **record})
     raw = [np.nan if record["p_value"] is None else record["p_value"] for record in records]
     for record, p in zip(records, holm(raw), strict=True):

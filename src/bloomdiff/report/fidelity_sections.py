@@ -51,7 +51,7 @@ def predictor_section(table: pd.DataFrame, fidelity: pd.DataFrame, ratio: str) -
     )
     lead += (
         " **No metric could be shown to predict it.**"
-        if not (found["p_adjusted"] < 0.05).any()
+        if not (found["p_adjusted"] < 1 - first["confidence"]).any()
         else ""
     )
     rows = [
@@ -77,17 +77,19 @@ def morphology_section(table: pd.DataFrame) -> Section | None:
         own = overall[overall["parameter"] == parameter].set_index("generator")
         cells = [_excess(own.loc[name]) if name in own.index else "" for name in names]
         floor = f"{own['floor'].mean():.2f}"
-        rows.append([str(parameter), f"{own['r2'].mean():.2f}", floor, *cells])
+        n = int(own["n_folds"].max())
+        rows.append([str(parameter), f"{own['r2'].mean():.2f}", str(n), floor, *cells])
     unread = table.loc[table["scope"] == "all", "parameter"].nunique() - len(order)
     lead = (
         "The phantom's true parameters, read off embeddings by a ridge regression that saw the "
         "training part only. 1-Wasserstein distance between synthetic and held-out cells, in "
         "deviations of the latter; the floor is real training cells, and in brackets stands the "
-        "excess over it with its interval over folds. The best readable parameters are shown; "
+        "excess over it with its interval over the folds in which the parameter can be read. The "
+        "best readable ones are shown; "
         f"{unread} cannot be read from these embeddings (R² below 0.3). By class: "
         "tables/morphology.parquet."
     )
-    return Section("Morphology", lead, ["parameter", "R²", "floor", *names], rows)
+    return Section("Morphology", lead, ["parameter", "R²", "folds", "floor", *names], rows)
 
 
 def _excess(row: pd.Series) -> str:

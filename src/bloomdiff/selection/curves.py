@@ -168,16 +168,21 @@ def to_markdown(summary: pd.DataFrame, *, score: str, confidence: float) -> str:
     for row in summary.to_dict(orient="records"):
         cells = [
             str(row["strategy"]),
-            f"{row['area']:.3f} ({row['area_low']:.3f} to {row['area_high']:.3f})",
-            f"{row['gain']:+.3f} ({row['gain_low']:+.3f} to {row['gain_high']:+.3f})",
+            f"{row['area']:.3f} {_spelled(row['area_low'], row['area_high'], '.3f')}",
+            f"{row['gain']:+.3f} {_spelled(row['gain_low'], row['gain_high'], '+.3f')}",
             *("never" if np.isinf(row[name]) else f"{row[name]:.0f}" for name in shown),
         ]
         lines.append("| " + " | ".join(cells) + " |")
+    many = "seed" if summary["seeds"].min() == 1 else "seeds"
     seeds, full = int(summary["seeds"].min()), summary["full"].mean()
     lines += [
         "",
-        f"Area under the curve of {score} over the budget: mean of {seeds} seeds, {confidence:.0%} "
-        f"interval (corrected resampled t); gains are paired by seed. Labels to a share of the "
+        f"Area under the curve of {score} over the budget: mean of {seeds} {many}, "
+        f"{confidence:.0%} interval (corrected resampled t); gains are paired by seed. Labels to a share of the "
         f"score with all labels ({full:.3f}) and until every class was found: medians.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _spelled(low: float, high: float, form: str) -> str:
+    return "[no interval]" if np.isnan(low) else f"({low:{form}} to {high:{form}})"

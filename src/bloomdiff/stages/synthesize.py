@@ -39,7 +39,13 @@ def run(project: Project, run: StageRun) -> None:
         partial(synthesize_one, project),
         units,
         working=working,
-        key=key_of(params.sweep.model_dump(mode="json"), params.seeds, cards),
+        # The embeddings too: what a generator of images draws is embedded as they were.
+        key=key_of(
+            params.sweep.model_dump(mode="json"),
+            params.seeds,
+            cards,
+            *map(sha256_file, (project.embeddings, project.folds)),
+        ),
         jobs=params.jobs,
         describe="synthesize",
     )

@@ -75,7 +75,9 @@ def _pooled(settings: Sequence[Setting]) -> dict[tuple[str, str], tuple[Any, Any
     return pooled
 
 
-def rank_table(scores: pd.DataFrame, metric: str, methods: Sequence[tuple[str, str]]) -> Any:
+def rank_table(
+    scores: pd.DataFrame, metric: str, methods: Sequence[tuple[str, str]], *, confidence: float
+) -> Any:
     """Mean ranks of several methods over the folds: `mean_ranks`, or None with one fold.
 
     Parameters
@@ -86,6 +88,8 @@ def rank_table(scores: pd.DataFrame, metric: str, methods: Sequence[tuple[str, s
         Larger is better.
     methods
         Generator and ratio of each method.
+    confidence
+        Of the critical difference.
     """
     columns: Mapping[str, pd.Series] = {
         generator: fold_values(
@@ -96,7 +100,8 @@ def rank_table(scores: pd.DataFrame, metric: str, methods: Sequence[tuple[str, s
     table = pd.DataFrame(columns).dropna()
     if len(table) < 2 or table.shape[1] < 2:
         return None
-    return mean_ranks(table.to_numpy(), [str(name) for name in table.columns])
+    names = [str(name) for name in table.columns]
+    return mean_ranks(table.to_numpy(), names, alpha=1 - confidence)
 
 
 def ranks_frame(found: dict[str, Any]) -> pd.DataFrame:

@@ -10,7 +10,13 @@ from bloomdiff.metrics.agreement import rank_metrics
 
 
 def predictor_table(
-    fidelity: pd.DataFrame, scores: pd.DataFrame, metric: str, ratio: str, *, seed: int
+    fidelity: pd.DataFrame,
+    scores: pd.DataFrame,
+    metric: str,
+    ratio: str,
+    *,
+    seed: int,
+    confidence: float,
 ) -> pd.DataFrame:
     """Rank agreement of every metric with the gain at one ratio, the best predictor first.
 
@@ -26,12 +32,14 @@ def predictor_table(
         The synthetic-to-real ratio, spelled.
     seed
         Seed of the permutations.
+    confidence
+        Coverage of the intervals.
 
     Returns
     -------
     DataFrame
         `metric`, `rho`, `low`, `high`, `p_value`, `p_adjusted`, `n_generators`, `n_folds`, `note`
-        of `rank_metrics`.
+        of `rank_metrics`, and `confidence`.
     """
     real = fold_values(scores[scores["generator"] == REAL_ONLY], metric).mean(axis=1)
     at = scores[(scores["ratio"] == ratio) & (scores["generator"] != REAL_ONLY)]
@@ -43,4 +51,5 @@ def predictor_table(
         table = part.pivot(index="fold", columns="generator", values="value")
         found = table.reindex(index=gains.index, columns=gains.columns)
         values[str(name)] = found.to_numpy(dtype=np.float64)
-    return pd.DataFrame(rank_metrics(values, gains.to_numpy(), seed=seed))
+    records = rank_metrics(values, gains.to_numpy(), seed=seed, confidence=confidence)
+    return pd.DataFrame(records).assign(confidence=confidence)

@@ -105,7 +105,12 @@ def all_tables(results: Results, choices: Choices) -> dict[str, pd.DataFrame]:
     )
     methods = primary[METHOD].drop_duplicates()
     methods = methods[(methods["generator"] == REAL_ONLY) | (methods["ratio"] == ratio)]
-    ranks = comparisons.rank_table(primary, SCORE, list(methods.itertuples(index=False, name=None)))
+    ranks = comparisons.rank_table(
+        primary,
+        SCORE,
+        list(methods.itertuples(index=False, name=None)),
+        confidence=choices.confidence,
+    )
     resampling: dict[str, Any] = {"seed": choices.seed, "confidence": choices.confidence}
     inner = [
         nested.nested_table(
@@ -137,7 +142,7 @@ def all_tables(results: Results, choices: Choices) -> dict[str, pd.DataFrame]:
         ),
         "bootstrap": comparisons.bootstrap_table(judged, len(classes), **resampling),
         "ranks": pd.DataFrame() if ranks is None else comparisons.ranks_frame(ranks),
-        "predictors": predictor_table(results.fidelity, primary, SCORE, ratio, seed=choices.seed),
+        "predictors": predictor_table(results.fidelity, primary, SCORE, ratio, **resampling),
         "morphology": trait_table(results.morphology, **about),
         "domains": domains.domain_table(
             judged, domains.crossings(results.folds, cells["source"]), **resampling

@@ -23,15 +23,17 @@ def trait_table(
     -------
     DataFrame
         The columns of `COLUMNS`; `excess` (error less floor, in deviations of the held-out cells)
-        has the corrected interval over folds; `note` says why a row has no error. Empty where no
-        true parameters are known.
+        has the corrected interval over folds; these and `r2` are over the `n_folds` folds in which
+        the parameter can be read, `r2` over all where there is none; `note` says why a row has no
+        error. Empty where no true parameters are known.
     """
     records: list[dict[str, Any]] = []
     keys = ["generator", "scope", "parameter"]
     for values, part in morphology.groupby(keys, sort=False):
         record: dict[str, Any] = dict(zip(keys, values, strict=True))
-        record["r2"] = part["r2"].mean()
         judged = part.dropna(subset=["error"])
+        # Of the folds that the errors are from: elsewhere it may be unreadable.
+        record["r2"] = (judged if len(judged) else part)["r2"].mean()
         if len(judged):
             excess = corrected_interval(
                 (judged["error"] - judged["floor"]).to_numpy(), test_fraction, confidence=confidence

@@ -7,8 +7,8 @@ import torch
 from bloomdiff.classifiers import make_classifier
 from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.diffusion import DiffusionOverSampler, EmbeddingDiffusion
-from bloomdiff.diffusion.torch_state import seeded_globally
 from bloomdiff.generators import make_generator
+from bloomdiff.torch_state import seeded_globally
 
 
 def test_draws_are_those_of_the_seed_and_leave_no_trace():
