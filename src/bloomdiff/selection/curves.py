@@ -179,7 +179,8 @@ def to_markdown(summary: pd.DataFrame, *, score: str, confidence: float) -> str:
         "",
         f"Area under the curve of {score} over the budget: mean of {seeds} {many}, "
         f"{confidence:.0%} interval (corrected resampled t); gains are paired by seed. Labels to a "
-        f"share of the score with all labels ({full:.3f}) and until every class was found: medians.",
+        f"share of the score with all labels ({full:.3f}) and until every class was found: "
+        "medians.",
     ]
     return "\n".join(lines) + "\n"
 
