@@ -17,29 +17,31 @@ ProjectFolder = Annotated[
 def cache(
     project: ProjectFolder = Path(),
     remove: Annotated[
-        bool, typer.Option("--remove", help="Delete what is damaged, for DVC to bring back.")
+        bool,
+        typer.Option("--remove", help="Delete what is damaged in it, and say what brings it back."),
     ] = False,
 ) -> None:
     """Hash DVC's cache again and name what is damaged; DVC itself would not notice."""
     from bloomdiff.errors import IntegrityError
-    from bloomdiff.experiments.dvc_cache import find_damage, remove_damage
+    from bloomdiff.experiments.dvc_cache import find_damage
+    from bloomdiff.experiments.dvc_cache_removal import remove_damage
 
     root = project_folder(project, "dvc.yaml")
     damage = find_damage(root)
     for one in damage:
         of = ", ".join(one.outputs) or "nothing that is in use"
-        typer.echo(f"damaged: {one.path.relative_to(root)}, of {of}")
+        path = one.path.relative_to(root) if one.path.is_relative_to(root) else one.path
+        typer.echo(f"damaged: {path}, of {of}")
     if not damage:
         typer.echo("the cache is whole")
-    elif remove:
-        remove_damage(root, damage)
-        typer.echo("removed; `dvc pull` or `dvc repro` brings it back")
-    else:
-        raise IntegrityError(
-            str(root / ".dvc" / "cache"),
-            f"holds {len(damage)} damaged files",
-            "run `bloomdiff cache --remove`, then `dvc pull` or `dvc repro`",
-        )
+        return
+    mend = "run `bloomdiff cache --remove`, which says what brings each file back"
+    if remove:
+        told, damage = remove_damage(root, damage)
+        typer.echo("\n".join(told))
+        mend = "replace the links that are named above"
+    if damage:
+        raise IntegrityError("DVC's cache", f"holds {len(damage)} damaged files", mend)
 
 
 def register(app: typer.Typer) -> None:
