@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import gc
 import os
+import sqlite3
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bloomdiff.errors import InputError
-from bloomdiff.experiments.mlflow_store import check_server, database, default_uri, tracking_uri
+from bloomdiff.experiments.mlflow_store import (
+    check_database,
+    check_server,
+    database,
+    default_uri,
+    reason,
+    tracking_uri,
+    without_password,
+)
 from bloomdiff.experiments.sqlite import spare_flushes, use_write_ahead_log
 
 
@@ -18,9 +29,7 @@ def open_store(root: Path, experiment: str) -> tuple[Any, str]:
     uri = tracking_uri(root)
     check_server(uri)
     client = client_of(uri)
-    from mlflow.exceptions import MlflowException
-
-    try:
+    with _one_line(uri):
         if uri == default_uri(root):
             client.search_experiments(max_results=1)  # creates the database
             use_write_ahead_log(database(root))
@@ -30,15 +39,28 @@ def open_store(root: Path, experiment: str) -> tuple[Any, str]:
         served = uri.startswith("http")  # a server knows where its artefacts belong
         location = None if served else (root / "mlruns" / "artifacts").as_uri()
         return client, client.create_experiment(experiment, artifact_location=location)
-    except MlflowException as error:
-        raise _refused(uri, error) from None
 
 
-def _refused(uri: str, error: Exception) -> InputError:
-    reason = str(error).strip().splitlines()[0][:200]
-    return InputError(
-        f"MLflow store {uri}", reason, "mend the store, or MLFLOW_TRACKING_URI that names it"
-    )
+@contextmanager
+def _one_line(uri: str) -> Iterator[None]:
+    """What keeps a store from being opened is an `InputError` that names it."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    mend = "mend the store, or MLFLOW_TRACKING_URI that names it"
+    if uri.startswith("sqlite:"):
+        mend = "mend the file or move it away, or name another store by MLFLOW_TRACKING_URI"
+    try:
+        yield
+    except ImportError as error:
+        mend = "install its driver, or mend MLFLOW_TRACKING_URI that names it"
+        raise _refused(uri, error, mend) from None
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ValueError) as error:
+        raise _refused(uri, error, mend) from None
+
+
+def _refused(uri: str, error: Exception, mend: str) -> InputError:
+    return InputError(f"MLflow store {without_password(uri)}", reason(error, uri), mend)
 
 
 def quiet() -> None:
@@ -59,7 +81,7 @@ def client_of(uri: str) -> Any:
     Raises
     ------
     InputError
-        MLflow knows no store of this kind.
+        MLflow knows no store of this kind, or it cannot be opened.
     """
     quiet()
     new, collecting = "mlflow" not in sys.modules, gc.isenabled()
@@ -67,13 +89,11 @@ def client_of(uri: str) -> Any:
         gc.disable()
     try:
         from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
 
         spare_flushes()
-        try:
+        with _one_line(uri):
+            check_database(uri)
             client = MlflowClient(tracking_uri=uri)
-        except MlflowException as error:
-            raise _refused(uri, error) from None
         if new:
             gc.freeze()
         return client
