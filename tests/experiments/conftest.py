@@ -16,6 +16,8 @@ import pytest
 from bloomdiff.experiments import parents
 from bloomdiff.experiments.processes import _name
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 
 @pytest.fixture(autouse=True)
 def no_server(monkeypatch):
@@ -136,3 +138,23 @@ def port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory, template):
+    """A project with two stages that ran, told to its store."""
+    from dvc_project import make
+
+    root = tmp_path_factory.mktemp("dvc") / "project"
+    make(root, template)
+    return root
+
+
+@pytest.fixture
+def built(made, template, tmp_path):
+    """A copy of it, whose store is empty: as in another checkout."""
+    root = tmp_path / "project"
+    shutil.copytree(made, root, ignore=shutil.ignore_patterns("mlruns"))
+    (root / "mlruns").mkdir()
+    shutil.copy(template, root / "mlruns" / "mlflow.db")
+    return root

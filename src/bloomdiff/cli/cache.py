@@ -23,22 +23,22 @@ def cache(
 ) -> None:
     """Hash DVC's cache again and name what is damaged; DVC itself would not notice."""
     from bloomdiff.errors import IntegrityError
-    from bloomdiff.experiments.dvc_cache import find_damage
+    from bloomdiff.experiments.dvc_cache import find_damage, name_in
     from bloomdiff.experiments.dvc_cache_removal import remove_damage
 
     root = project_folder(project, "dvc.yaml")
     damage = find_damage(root)
     for one in damage:
         of = ", ".join(one.outputs) or "nothing that is in use"
-        path = one.path.relative_to(root) if one.path.is_relative_to(root) else one.path
-        typer.echo(f"damaged: {path}, of {of}")
+        typer.echo(f"damaged: {name_in(root, one.path)}, of {of}")
     if not damage:
         typer.echo("the cache is whole")
         return
     mend = "run `bloomdiff cache --remove`, which says what brings each file back"
     if remove:
-        told, damage = remove_damage(root, damage)
-        typer.echo("\n".join(told))
+        for line in remove_damage(root, damage):
+            typer.echo(line)
+        damage = [one for one in damage if one.path.exists()]
         mend = "replace the links that are named above"
     if damage:
         raise IntegrityError("DVC's cache", f"holds {len(damage)} damaged files", mend)

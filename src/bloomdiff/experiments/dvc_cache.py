@@ -98,6 +98,8 @@ def is_whole(path: Path, digest: str) -> bool:
     """Whether a file or a folder of the project holds what a digest says."""
     if not digest.endswith(".dir"):
         return path.is_file() and _md5(path) == digest
+    if not path.is_dir():
+        return False
     files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*"))
     listing = [{"md5": _md5(file), "relpath": name} for name, file in files if file.is_file()]
     told = json.dumps(listing, sort_keys=True).encode()  # as DVC writes it
@@ -105,9 +107,15 @@ def is_whole(path: Path, digest: str) -> bool:
 
 
 def _md5(path: Path) -> str:
-    with path.open("rb") as stream:
-        # DVC's name for a file, not a protection against anybody.
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    try:
+        with path.open("rb") as stream:
+            # DVC's name for a file, not a protection against anybody.
+            digest = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
+    except OSError as error:
+        raise InputError(
+            str(path), f"cannot be read ({error.strerror})", "make it readable"
+        ) from None
+    return digest.hexdigest()
 
 
 @contextmanager
@@ -136,7 +144,7 @@ def _copies(root: Path, repo: Any, cache: Path, damaged: set[Path]) -> dict[str,
             continue
         stage, place, name = out.stage, Path(out.fs_path), str(out.hash_info.value)
         of = {
-            "output": _told(root, place),
+            "output": name_in(root, place),
             "stage": stage.addressing,
             "remade": bool(
                 stage.cmd
@@ -153,5 +161,6 @@ def _copies(root: Path, repo: Any, cache: Path, damaged: set[Path]) -> dict[str,
     return copies
 
 
-def _told(root: Path, path: Path) -> str:
+def name_in(root: Path, path: Path) -> str:
+    """A path as it is told: in the project where it lies there."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

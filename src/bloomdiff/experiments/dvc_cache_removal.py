@@ -1,45 +1,48 @@
-"""Taking damage out of DVC's cache, and never a whole file out of the project."""
+"""Taking damage out of DVC's cache, and nothing that is whole out of the project."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from bloomdiff.experiments.dvc_cache import Copy, Damage, digest_of, is_whole
+from bloomdiff.errors import InputError
+from bloomdiff.experiments.dvc_cache import Copy, Damage, digest_of, is_whole, name_in
 
 
-def remove_damage(root: Path, damage: list[Damage]) -> tuple[list[str], list[Damage]]:
+def remove_damage(root: Path, damage: list[Damage]) -> Iterator[str]:
     """Delete damaged files of the cache, and single files of stages that are damaged as well.
 
     What is whole in the project stays, and so does everything that a `*.dvc` file tracks: it is
     the user's own. A cached file that such data is a link to stays as well.
 
-    Returns
-    -------
-    list of str
-        What was done to each file, and what brings it back.
-    list of Damage
-        What is still in the cache.
+    Yields
+    ------
+    str
+        What was done to a file, and what brings it back.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read or deleted; what was told before is done.
     """
-    told, kept = [], []
     for one in damage:
         links = [copy.path for copy in one.copies if not copy.remade and _is(copy.path, one.path)]
         if links:
-            kept.append(one)
-            told.append(
-                f"kept {one.path}: {_in(root, links[0])} is a link to it; put a whole file in the"
-                " link's place and run this again"
+            yield (
+                f"kept {one.path}: {name_in(root, links[0])} is a link to it; put a whole file in"
+                " the link's place and run this again"
             )
             continue
-        told_of_copies = [_settle(root, copy, digest_of(one.path)) for copy in one.copies]
-        one.path.unlink(missing_ok=True)
-        told += [f"removed {one.path}", *told_of_copies]
-    return told, kept
+        for copy in one.copies:
+            yield _settle(root, copy, digest_of(one.path))
+        _delete(one.path)
+        yield f"removed {one.path}"
 
 
 def _settle(root: Path, copy: Copy, digest: str) -> str:
     """Delete a copy that is damaged and can be made again; tell what brings the cache's back."""
-    name, stage = _in(root, copy.path), copy.stage
+    name, stage = name_in(root, copy.path), copy.stage
     if is_whole(copy.path, digest):
         return f"kept {name}, which is whole: `dvc commit {stage}` puts it back into the cache"
     if not copy.remade:
@@ -50,13 +53,17 @@ def _settle(root: Path, copy: Copy, digest: str) -> str:
         )
     if copy.path.is_dir() or not os.path.lexists(copy.path):
         return f"{name}: `dvc pull {stage}` or `dvc repro {stage}` brings it back"
-    copy.path.unlink()
+    _delete(copy.path)
     return f"removed {name} as well: `dvc pull {stage}` or `dvc repro {stage}` brings it back"
+
+
+def _delete(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError as error:
+        mend = "let it be deleted and run this again"
+        raise InputError(str(path), f"cannot be deleted ({error.strerror})", mend) from None
 
 
 def _is(path: Path, cached: Path) -> bool:
     return path.is_symlink() and path.resolve() == cached.resolve()
-
-
-def _in(root: Path, path: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
