@@ -110,6 +110,7 @@ def set_at(path, value):
         ("sweep.classifiers.logistic", {"D": 3}, "sweep.classifiers.logistic"),
         ("simulate.classifier", "logistics", "simulate.classifier.logistics"),
         ("embed.imagesize", 3, "embed"),
+        ("embed.name", "dinov2-s", "embed.name: is not a known key; set `encoder`"),
         ("encoder", "dinov9", "dinov9"),
         ("report.ratio", 3, "report.ratio: 3.0 is not run"),
         ("report.generator", "none", "report.generator: none is not a generator of rows; name one"),

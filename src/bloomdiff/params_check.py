@@ -28,6 +28,8 @@ def check_names(path: str | Path, params: Params) -> None:
     from bloomdiff.generators import make_generator
     from bloomdiff.selection import make_strategy
 
+    if "name" in params.embed:  # the model has that key, but it is not written there
+        raise ParameterError(f"{path}: embed.name", "is not a known key", "set `encoder`")
     validated(EncoderParams, {"name": params.encoder, **params.embed}, f"{path}: embed")
     problems = _choices(path, params)
     try:
