@@ -196,7 +196,7 @@ class Params(Block):
 
     @property
     def encoder_params(self) -> EncoderParams:
-        """The encoder's name and the `embed` block as one model."""
+        """The encoder's name and the `embed` block as one model, paths as they are written."""
         return EncoderParams(name=self.encoder, **self.embed)
 
     @property

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from bloomdiff.cli import app
@@ -158,3 +159,12 @@ def test_wrong_embeddings_are_one_line(project):
     X[1, 3] = np.nan
     with pytest.raises(InputError, match=r"embedding 1.*not finite"):
         typer.predict(X)
+
+
+def test_weights_of_a_relative_path_are_the_projects(project, tmp_path, monkeypatch):
+    content = yaml.safe_load((project.root / "params.yaml").read_text()) | {"encoder": "file:w.pth"}
+    (project.root / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    (project.root / "w.pth").write_text("weights")
+    monkeypatch.chdir(tmp_path)
+    card = registered(Project(project.root)).card
+    assert card["encoder"]["params"]["name"] == "file:encoder/w.pth"

@@ -14,7 +14,7 @@ def run(project: Project, run: StageRun) -> None:
     params = project.params
     cells = read_manifest(project.cells)
     encoder = load_encoder(
-        params.encoder_params, device=params.device, cache_dir=project.working / "encoders"
+        project.encoder_params, device=params.device, cache_dir=project.working / "encoders"
     )
     embeddings = embed_cells(
         cells,
@@ -23,13 +23,13 @@ def run(project: Project, run: StageRun) -> None:
         cache_dir=project.working / "embeddings",
         jobs=params.jobs,
     )
-    if params.encoder_params.views:
+    if project.encoder_params.views:
         embeddings = with_views(
             embeddings,
             cells,
             project.data,
             encoder,
-            params.encoder_params.views,
+            project.encoder_params.views,
             cache_dir=project.working / "embeddings",
             jobs=params.jobs,
         )

@@ -64,7 +64,7 @@ def images_for(project: Project, generator: str) -> CellImages | None:
 def cell_images(project: Project) -> CellImages:
     """The cells' images, and the encoder that embedded them."""
     params = project.params
-    encoder = _encoder(params.encoder_params, params.device, project.working / "encoders")
+    encoder = _encoder(project.encoder_params, params.device, project.working / "encoders")
     check_encoder(encoder, _all_embeddings(project).header, str(project.embeddings))
     return CellImages(read_manifest(project.cells), project.data, encoder)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from bloomdiff.encoders import EncoderParams
 from bloomdiff.params import Params, load_params
 
 
@@ -19,6 +20,17 @@ class Project:
     def params(self) -> Params:
         """The validated `params.yaml`."""
         return load_params(self.root / "params.yaml")
+
+    @property
+    def encoder_params(self) -> EncoderParams:
+        """The encoder and its knobs, to load it by: a relative path begins at the project."""
+        given, root, paths = self.params.encoder_params, self.root.absolute(), {}
+        if given.checkpoint:
+            paths["checkpoint"] = str(root / given.checkpoint)
+        file = given.name.removeprefix("file:")
+        if file not in (given.name, ""):
+            paths["name"] = f"file:{root / file}"
+        return given.model_copy(update=paths)
 
     @property
     def data(self) -> Path:

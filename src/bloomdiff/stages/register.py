@@ -83,7 +83,7 @@ def register_best(project: Project, run: StageRun) -> Registered:
         **thresholds(own, project.params.seeds[0], project.params.serving.coverage),
         "dim": len(members[0].classifier._mean),
         "encoder": {
-            "params": project.params.encoder_params.model_dump(mode="json"),
+            "params": project.encoder_params.model_dump(mode="json"),
             "digest": header["digest"],
         },
         "classifier": project.params.primary,

@@ -14,7 +14,13 @@ from typing import Any
 from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.errors import ParameterError
 from bloomdiff.experiments.objectives import DIRECTIONS, Objective, ObjectiveName
-from bloomdiff.experiments.studies import Engine, StudyResult, studies_page, study_runner
+from bloomdiff.experiments.studies import (
+    Engine,
+    StudyResult,
+    storage_from,
+    studies_page,
+    study_runner,
+)
 from bloomdiff.experiments.tracking import RunHandle, StageRun, pipeline_run
 from bloomdiff.experiments.trial_runs import TrialRuns
 from bloomdiff.files import read_json, sha256_file, write_json, write_yaml
@@ -234,4 +240,4 @@ def study_name(project: Project, task: TuningTask) -> str:
 
 def study_storage(project: Project, settings: TuneParams) -> str:
     """URL of the studies' storage: beside the tracker's, unless a parameter names another."""
-    return settings.storage or f"sqlite:///{project.root / 'mlruns' / 'optuna.db'}"
+    return storage_from(project.root, settings.storage or "mlruns/optuna.db")

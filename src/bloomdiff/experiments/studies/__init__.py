@@ -10,6 +10,7 @@ from bloomdiff.experiments.studies.spaces import (
     space_digest,
     space_table,
 )
+from bloomdiff.experiments.studies.storage import storage_from
 from bloomdiff.experiments.studies.study import TrialLog, report, run_study
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "run_study",
     "space_digest",
     "space_table",
+    "storage_from",
     "studies_page",
     "study_runner",
 ]

@@ -24,6 +24,15 @@ JOURNAL = "journal:///"
 MAX_RETRIES = 3
 
 
+def storage_from(root: Path, storage: str) -> str:
+    """The same storage with an SQLite file's relative path begun at `root`."""
+    path = storage.removeprefix(SQLITE)
+    # Another URL is a server's, a journal's (whose path is absolute), or one that is refused.
+    if "://" in path or path in ("", ":memory:") or path.startswith("file:"):
+        return storage
+    return f"{SQLITE}{root.absolute() / path}"
+
+
 def open_storage(
     storage: str, *, heartbeat: int = 30, lost: Callable[[Any], None] | None = None
 ) -> Any:
