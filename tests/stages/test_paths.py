@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
+from altered import set_params
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -14,18 +14,8 @@ from bloomdiff.data.images import pixel_digest
 from bloomdiff.encoders.timm_import import import_timm
 from bloomdiff.experiments.studies import storage_from
 from bloomdiff.stages import run_stage
-from bloomdiff.stages.project import Project
 
 EMBED = {"checkpoint": "weights/w.pth", "image_size": 32, "views": 0, "precision": "float32"}
-
-
-def set_params(project, **blocks):
-    path = project.root / "params.yaml"
-    content = yaml.safe_load(path.read_text())
-    for name, values in blocks.items():
-        content[name] = {**content[name], **values} if isinstance(values, dict) else values
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
-    return Project(project.root)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
+from altered import set_params
 from PIL import Image
 
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
@@ -17,7 +17,6 @@ from bloomdiff.errors import InputError, LeakageError
 from bloomdiff.report.render_section import render_section
 from bloomdiff.stages import explorer, render, run_stage
 from bloomdiff.stages.inputs import fold_names, load_fold
-from bloomdiff.stages.project import Project
 from bloomdiff.stages.rendered import images_of, rendered
 
 pytest.importorskip("diffusers", reason="needs the extra image-space")
@@ -35,15 +34,6 @@ RENDER = {
     "guidance": 1.0,
     "n_cells": 12,
 }
-
-
-def set_params(project, **blocks):
-    path = project.root / "params.yaml"
-    content = yaml.safe_load(path.read_text())
-    for name, values in blocks.items():
-        content[name] = {**content[name], **values} if isinstance(values, dict) else values
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
-    return Project(project.root)
 
 
 @pytest.fixture

@@ -8,13 +8,12 @@ import time
 
 import cloudpickle
 import pytest
-import yaml
+from altered import set_params
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from bloomdiff.errors import InputError, ProblemsError
 from bloomdiff.experiments.objectives import _on_one_thread
 from bloomdiff.stages import caution, evaluate, synthesize
-from bloomdiff.stages.project import Project
 from bloomdiff.stages.work import finish, key_of, run_units, stage_lock
 
 # Worker processes cannot import this file by name.
@@ -133,30 +132,34 @@ def test_a_trial_has_one_thread_in_any_process():
         assert _on_one_thread(lambda trial: float(trial))(5) == 5
 
 
+class StoppedError(Exception):
+    pass
+
+
+def unit_key(stage, project, monkeypatch, digest=str):
+    """The key of a stage's units; files count as what `digest` gives for their path."""
+    found = []
+
+    def capture(function, units, *, key, **options):
+        found.append(key)
+        raise StoppedError
+
+    monkeypatch.setattr(stage, "run_units", capture)
+    monkeypatch.setattr(stage, "sha256_file", digest)
+    with pytest.raises(StoppedError):
+        stage.run(project, None)
+    return found[0]
+
+
 @pytest.mark.parametrize("stage", [evaluate, caution])
 def test_units_of_another_seed_are_not_taken_up(stage, project, monkeypatch):
     """The seed of the resamples and of the generators is part of the key."""
-
-    class StoppedError(Exception):
-        pass
+    monkeypatch.setattr(stage, "synthetic_units", lambda project: [("r0f0", "smote")])
+    monkeypatch.setattr(stage, "read_yaml", str, raising=False)
 
     def key_under(seed):
-        path = project.root / "params.yaml"
-        params = yaml.safe_load(path.read_text()) | {"seed": seed, "protocol": "cytodiff-2025"}
-        path.write_text(yaml.safe_dump(params))
-        found = []
-
-        def capture(function, units, *, key, **options):
-            found.append(key)
-            raise StoppedError
-
-        monkeypatch.setattr(stage, "run_units", capture)
-        monkeypatch.setattr(stage, "synthetic_units", lambda project: [("r0f0", "smote")])
-        monkeypatch.setattr(stage, "sha256_file", str)
-        monkeypatch.setattr(stage, "read_yaml", str, raising=False)
-        with pytest.raises(StoppedError):
-            stage.run(Project(project.root), None)
-        return found[0]
+        own = set_params(project, seed=seed, protocol="cytodiff-2025")
+        return unit_key(stage, own, monkeypatch)
 
     assert key_under(0) == key_under(0)
     assert key_under(0) != key_under(1)
@@ -165,22 +168,9 @@ def test_units_of_another_seed_are_not_taken_up(stage, project, monkeypatch):
 def test_synthetic_rows_of_other_embeddings_are_not_taken_up(project, monkeypatch):
     """A generator of images has the card it had under another encoder, and other rows."""
 
-    class StoppedError(Exception):
-        pass
-
-    def key_of_embeddings(digest):
-        found = []
-
-        def capture(function, units, *, key, **options):
-            found.append(key)
-            raise StoppedError
-
-        monkeypatch.setattr(synthesize, "run_units", capture)
+    def key_with(digest):
         known = {project.embeddings: digest}
-        monkeypatch.setattr(synthesize, "sha256_file", lambda path: known.get(path, str(path)))
-        with pytest.raises(StoppedError):
-            synthesize.run(project, None)
-        return found[0]
+        return unit_key(synthesize, project, monkeypatch, lambda path: known.get(path, str(path)))
 
-    assert key_of_embeddings("a") == key_of_embeddings("a")
-    assert key_of_embeddings("a") != key_of_embeddings("b")
+    assert key_with("a") == key_with("a")
+    assert key_with("a") != key_with("b")
