@@ -2,7 +2,8 @@
 
     python bench/augmenters.py --cells ../shared/data            # everything, hours
     python bench/augmenters.py --cells ../shared/data --quick    # a part of it in ten minutes
-    python bench/augmenters.py --summary                         # tables of what was scored so far
+    python bench/augmenters.py --summary                         # tables of what was scored so far,
+                                                                 # README's among them
 
 A unit is a data set, a regime (how many labels there are) and a seed, which divides the cells into
 labelled cells, the unlabelled pool and test cells. Every method is tuned inside the labelled cells
@@ -32,6 +33,7 @@ from augmenters_data import (
     load,
 )
 from augmenters_methods import ALL_LABELS, METHODS, PLAIN, VIEW_ROWS
+from augmenters_pages import write_pages
 from augmenters_summary import summarise
 from augmenters_tuning import Trained, compete
 from bloomdiff.data.embedding_set import EmbeddingSet
@@ -129,6 +131,8 @@ def main() -> None:
     if not options.summary:
         score_all(options)
     print(summarise(options.results))
+    if options.results == RESULTS:
+        write_pages(pd.read_parquet(RESULTS / "scores.parquet"), ROOT)
 
 
 def score_all(options: argparse.Namespace) -> None:
