@@ -25,6 +25,7 @@ from bloomdiff.generators.lora_training import LoraTraining, train_adapter
 from bloomdiff.imaging.diffusers_import import import_diffusers
 from bloomdiff.imaging.pixels import to_pixels
 from bloomdiff.threads import one_torch_thread
+from bloomdiff.torch_state import seeded_globally
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 _ADAPTER = "default"
@@ -147,8 +148,7 @@ class ClassLora:
         unet = self._pipeline.unet
         if self._has_adapter():
             unet.delete_adapters(_ADAPTER)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded_globally(seed, devices=[]):
             unet.add_adapter(config, adapter_name=_ADAPTER)
 
     def _adapter(self) -> Arrays:

@@ -26,6 +26,7 @@ from bloomdiff.imaging.pixels import to_pixels, to_tensor, turned
 from bloomdiff.imaging.training import ImageTrainer
 from bloomdiff.parallel import map_chunks
 from bloomdiff.threads import one_torch_thread, usable_cores
+from bloomdiff.torch_state import seeded_globally
 
 _NOUN, _NAME = "image_model", "image-diffusion"
 BATCH = {"cpu": 16, "cuda": 256}
@@ -213,8 +214,7 @@ class ImageDiffusion:
         return centre, max((square / images.size) ** 0.5, 1e-3)
 
     def _build(self, sigma_data: float, seed: int) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded_globally(seed, devices=[]):
             network = ImageDenoiser(self.config, self.dim_, sigma_data)
         self._network = network.to(self.device).eval()
 

@@ -36,7 +36,6 @@ def run(project: Project, run: StageRun) -> None:
         key = key_of(
             params.sweep.model_dump(mode="json"),
             params.report.ratio,
-            params.seed,
             params.seeds,
             read_yaml(project.generator_params),
             read_yaml(project.classifier_params),

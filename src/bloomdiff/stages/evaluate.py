@@ -40,7 +40,6 @@ def run(project: Project, run: StageRun) -> None:
         working=working,
         key=key_of(
             params.evaluate.model_dump(mode="json"),
-            params.seed,
             params.seeds,
             [sha256_file(project.synthetic_set(*unit)) for unit in synthetic_units(project)],
             sha256_file(project.traits) if project.traits.exists() else None,

@@ -52,7 +52,6 @@ def run(project: Project, run: StageRun) -> None:
         params.render.model_dump(mode="json"),
         params.report.model_dump(mode="json"),
         params.sweep.model_dump(mode="json"),
-        params.seed,
         params.seeds,
         sha256_file(decoder / "image_model.json"),
         [sha256_file(project.synthetic_set(fold, name)) for name in names],
