@@ -126,8 +126,7 @@ def _views(scores: pd.DataFrame) -> Table:
             here[here["data"] == name].pivot(index="seed", columns="method", values="macro_f1")
             for name in (data, data + WITH_VIEWS)
         )
-        wide = pd.concat({"": plain, WITH_VIEWS: seen}, axis=1)
-        wide.columns = [f"{method}{how}" for how, method in wide.columns]
+        wide = plain.join(seen.add_suffix(WITH_VIEWS))
         columns = (REAL, VIEW_ROWS + WITH_VIEWS, REAL + WITH_VIEWS, OURS + WITH_VIEWS)
         means = [f"{100 * wide[column].mean():.1f}" for column in columns]
         last = _gain(compare(wide, columns[-1], columns[0]))
