@@ -2,6 +2,7 @@
 
     python bench/augmenters.py --cells ../shared/data            # everything, hours
     python bench/augmenters.py --cells ../shared/data --quick    # a part of it in ten minutes
+    python bench/augmenters.py --imported lab=../lab/data        # cells of your own, see below
     python bench/augmenters.py --summary                         # tables of what was scored so far,
                                                                  # README's among them
 
@@ -9,7 +10,9 @@ A unit is a data set, a regime (how many labels there are) and a seed, which div
 labelled cells, the unlabelled pool and test cells. Every method is tuned inside the labelled cells
 with the same number of configurations. Scores go to ``bench/results/augmenters/scores.parquet``
 unit by unit, so that an interrupted run is taken up again, and the tables and pictures beside it
-are made of that file alone.
+are made of that file alone. Scores of cells of one's own (`--imported`, a folder that
+`bloomdiff data import` has written, or a project's `embeddings/cells.parquet`) go to
+``build/augmenters/imported``, apart from the published ones.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from augmenters_data import (
     SOURCES,
     WITH_VIEWS,
     divide,
+    imported,
     load,
 )
 from augmenters_methods import ALL_LABELS, METHODS, PLAIN, VIEW_ROWS
@@ -37,6 +41,7 @@ from augmenters_pages import write_pages
 from augmenters_summary import summarise
 from augmenters_tuning import Trained, compete
 from bloomdiff.data.embedding_set import EmbeddingSet
+from bloomdiff.errors import BloomDiffError
 from bloomdiff.files import atomic_file
 
 ROOT = Path(__file__).parents[1]
@@ -116,7 +121,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--cells", type=Path, help="folder of the real cells; the phantom if none")
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "augmenters")
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--results", type=Path)
+    parser.add_argument(
+        "--imported", nargs="+", default=[], metavar="NAME=PATH", help="cells of your own"
+    )
     parser.add_argument("--data", nargs="+", choices=DATA)
     parser.add_argument("--regimes", nargs="+", choices=list(REGIMES), default=list(REGIMES))
     parser.add_argument("--methods", nargs="+", choices=[*METHODS, ALL_LABELS])
@@ -127,9 +135,15 @@ def main() -> None:
     parser.add_argument("--summary", action="store_true", help="only the tables")
     options = parser.parse_args()
     if options.quick:
-        vars(options).update(QUICK)
+        own = {"data": options.data or []} if options.imported else {}
+        vars(options).update(QUICK | own)
+    if options.results is None:
+        options.results = options.build / "imported" if options.imported else RESULTS
     if not options.summary:
-        score_all(options)
+        try:
+            score_all(options)
+        except BloomDiffError as error:
+            parser.exit(2, f"{error}\n")
     print(summarise(options.results))
     if options.results == RESULTS:
         write_pages(pd.read_parquet(RESULTS / "scores.parquet"), ROOT)
@@ -144,9 +158,13 @@ def score_all(options: argparse.Namespace) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     scores = pd.read_parquet(path) if path.exists() else pd.DataFrame()
     names = options.data or [d for d in DATA if d.removesuffix(WITH_VIEWS) not in CHOSEN_ON]
+    if options.imported and not options.data:
+        names = []
     if options.cells is None:
         names = [name for name in names if name == "phantom"]
     sets = {name: load(name, options.build, options.cells) for name in names}
+    sets |= dict(imported(given, options.build) for given in options.imported)
+    names = list(sets)
     methods = options.methods or [m for m in (*METHODS, ALL_LABELS) if m not in SLOW]
     units = [(d, r, seed) for seed in range(options.seeds) for r in options.regimes for d in names]
     todo = missing(scores, units, methods, options.classifiers)

@@ -19,9 +19,11 @@ from bloomdiff.data.folds import inner_folds
 from bloomdiff.data.importers import import_cells
 from bloomdiff.data.importers.classes import ClassRules
 from bloomdiff.data.manifest import read_manifest
+from bloomdiff.data.partition import unseen_pool
 from bloomdiff.data.phantom import PhantomParams, write_phantom
 from bloomdiff.data.subsample import subsample
 from bloomdiff.encoders.base import Encoder
+from bloomdiff.errors import InputError
 
 LONG_TAIL_HEAD = 100  # labelled cells of the largest class
 PHANTOM = PhantomParams(n_cells=1900, n_slides=60, min_per_class=90)
@@ -148,6 +150,37 @@ def manifest(name: str, build: Path, cells: Path) -> tuple[pd.DataFrame, Path]:
     return table, folder
 
 
+def imported(given: str, build: Path) -> tuple[str, EmbeddingSet]:
+    """Name and embeddings of a user's own cells.
+
+    Parameters
+    ----------
+    given
+        `NAME=PATH`: a folder with a manifest, as `bloomdiff data import` writes it, or embeddings,
+        as `dvc repro` leaves them (`embeddings/cells.parquet`).
+    build
+        Folder of everything made here.
+
+    Raises
+    ------
+    InputError
+        No such name or path, or cells of too few groups to hold out any.
+    """
+    name, _, path = given.partition("=")
+    if not name or not path or name in DATA or name.endswith(WITH_VIEWS):
+        mend = f"write NAME=PATH, with a name of your own (not {', '.join(_PLAIN)})"
+        raise InputError(f"--imported {given}", "is no name and path", mend)
+    if path.endswith(".parquet"):
+        cells = EmbeddingSet.load(path)
+    else:
+        table = read_manifest(Path(path) / "manifest.csv")
+        table = group_duplicates(table, Path(path), DuplicateParams())
+        cells = _embed(table, Path(path), build, 0)
+    if not inner_folds(cells, 3, 0):
+        raise InputError(path, "has too few labelled groups to hold any out", "import more")
+    return name, cells
+
+
 def _joined(across: Across, views: str, build: Path, cells: Path) -> EmbeddingSet:
     """Cells of both laboratories, of the classes that both have."""
     names = (across.labelled, across.tested)
@@ -187,7 +220,8 @@ class Parts:
     labelled
         Real training cells.
     pool
-        The training part's other cells; no method looks at their labels.
+        The training part's other cells, whose labels no method looks at, and those that never had
+        one and share no group with the test cells.
     test
         A third of the groups.
     all_labels
@@ -223,9 +257,11 @@ def divide(
         rng=np.random.default_rng([seed, 1]),
     )
     hidden = ~kept if labelled_from is None else own[train]
+    never = there[cells.label[there] == ""]
+    tested = cells.take(test)
     return Parts(
         cells.take(train[kept]),
-        cells.take(train[hidden]),
-        cells.take(test),
+        unseen_pool(cells.take(np.concatenate([train[hidden], never])), tested),
+        tested,
         cells.take(train[kept | hidden]),
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from augmenters import KEY, RESULTS, ROOT, missing, run_unit
+from augmenters import KEY, RESULTS, ROOT, main, missing, run_unit
 from augmenters_data import REGIMES, Regime, divide
 from augmenters_goals import best_rival, bootstrap, goals_section, pairs_of
 from augmenters_methods import BEHIND, BUDGET, FILL, METHODS, PLAIN, SCATTERED, Method
@@ -350,3 +351,76 @@ def test_a_table_changes_with_the_scores(published: pd.DataFrame) -> None:
     assert "old" not in found
     assert found != other
     assert found.count("**") < other.count("**")
+
+
+def benched(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    """Run the benchmark's command with two methods in one regime."""
+    few = ["--methods", "real only", "self-training + pool", "--regimes", "5-shot"]
+    command = ["augmenters.py", *arguments, *few, "--seeds", "2", "--jobs", "1"]
+    monkeypatch.setattr("sys.argv", [*command, "--classifiers", "logistic"])
+    main()
+
+
+def test_cells_of_ones_own_are_scored_apart(
+    cells: EmbeddingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    cells.save(tmp_path / "cells.parquet")
+    build = ["--build", str(tmp_path / "build")]
+    benched(monkeypatch, *build, "--imported", f"lab={tmp_path / 'cells.parquet'}")
+    assert "## lab, logistic" in capsys.readouterr().out
+    scores = pd.read_parquet(tmp_path / "build" / "imported" / "scores.parquet")
+    assert set(scores["data"]) == {"lab"}
+    assert len(scores) == 4
+    # Another set joins them, from a folder with a manifest this time.
+    folder = tmp_path / "other" / "data"
+    folder.mkdir(parents=True)
+    rest = {"path": "x.png", "split": "", "source": "lab", "width": 9, "height": 9, "blake3": "f0"}
+    cells.rows.assign(**rest).to_csv(folder / "manifest.csv", index=False)
+    monkeypatch.setattr("augmenters_data.group_duplicates", lambda table, *_: table)
+    monkeypatch.setattr("augmenters_data._embed", lambda table, *_: replace(cells, rows=table))
+    benched(monkeypatch, *build, "--imported", f"other={folder}")
+    scores = pd.read_parquet(tmp_path / "build" / "imported" / "scores.parquet")
+    assert set(scores["data"]) == {"lab", "other"}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("cells.parquet", "is no name and path"),
+        ("blood-13=cells.parquet", "is no name and path"),
+        ("lab=none.parquet", "none.parquet"),
+        ("lab=nowhere", "nowhere"),
+        ("lab=one.parquet", "too few labelled groups"),
+    ],
+)
+def test_bad_cells_of_ones_own_are_one_line(
+    given: str,
+    told: str,
+    cells: EmbeddingSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cells.save("cells.parquet")
+    replace(cells, rows=cells.rows.assign(group="one")).save("one.parquet")
+    with pytest.raises(SystemExit) as stopped:
+        benched(monkeypatch, "--build", "build", "--imported", given)
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert told in error.splitlines()[-1]
+    assert "Traceback" not in error
+    assert not (tmp_path / "build" / "imported" / "scores.parquet").exists()
+
+
+def test_cells_that_never_had_a_label_join_the_pool(cells: EmbeddingSet) -> None:
+    """But for those of slides that are tested."""
+    unlabelled = np.arange(len(cells)) % 3 == 0
+    some = replace(cells, rows=cells.rows.assign(label=np.where(unlabelled, "", cells.label)))
+    parts = divide(some, REGIMES["5-shot"], 0)
+    never = parts.pool.cell_id[parts.pool.label == ""]
+    assert len(never)
+    tested = np.isin(some.group, parts.test.group)
+    assert set(never) == set(some.cell_id[unlabelled & ~tested])
+    for labelled in (parts.labelled, parts.test, parts.all_labels):
+        assert (labelled.label != "").all()
