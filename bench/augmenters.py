@@ -37,12 +37,13 @@ from augmenters_data import (
     load,
 )
 from augmenters_methods import ALL_LABELS, METHODS, PLAIN, VIEW_ROWS
-from augmenters_pages import write_pages
+from augmenters_pages import PAGES, TABLES
 from augmenters_summary import summarise
 from augmenters_tuning import Trained, compete
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.errors import BloomDiffError
 from bloomdiff.files import atomic_file
+from pages import write_page
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results" / "augmenters"
@@ -146,7 +147,8 @@ def main() -> None:
             parser.exit(2, f"{error}\n")
     print(summarise(options.results))
     if options.results == RESULTS:
-        write_pages(pd.read_parquet(RESULTS / "scores.parquet"), ROOT)
+        for page in PAGES:
+            write_page(ROOT / page, TABLES, pd.read_parquet(RESULTS / "scores.parquet"))
 
 
 def score_all(options: argparse.Namespace) -> None:

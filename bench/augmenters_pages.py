@@ -1,14 +1,11 @@
-"""The benchmark's tables in README and in docs/few-labels.md, from its scores alone.
+"""The tables of few labels in README and in docs/few-labels.md, from their scores alone.
 
-A page holds a table between `<!-- scored: NAME -->` and `<!-- /scored -->`; what stands there is
-replaced. Bold: ahead beyond the noise, by the corrected resampled t-interval.
+Bold: ahead beyond the noise, by the corrected resampled t-interval.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -16,11 +13,10 @@ from augmenters_data import CHOSEN_ON, REGIMES, WITH_VIEWS
 from augmenters_goals import NAMED, Pair, Wide, best_rival, pairs_of, rivals_of, summed
 from augmenters_methods import SCATTERED, SCATTERED_POOL, VIEW_ROWS
 from augmenters_views import OURS, REAL, compare
-from bloomdiff.files import atomic_file
 from bloomdiff.metrics.statistics import Difference
+from pages import Table, Tables, markdown
 
 PAGES = ("README.md", "docs/few-labels.md")
-BLOCK = re.compile(r"(<!-- scored: ([\w-]+) -->\n).*?(<!-- /scored -->)", re.DOTALL)
 VIEWED = (
     ("blood-13", "5-shot"),
     ("blood-13", "long tail 100"),
@@ -30,30 +26,6 @@ VIEWED = (
     ("phantom", "5-shot"),
 )
 SETS = {"blood-13": "blood", "marrow-6": "bone marrow", "fields-4": "fields of view"}
-Table = list[str]
-
-
-def write_pages(scores: pd.DataFrame, root: Path) -> None:
-    """Put the tables of `scores` into the pages below `root`.
-
-    Raises
-    ------
-    KeyError
-        A page asks for a table that there is not.
-    """
-    for name in PAGES:
-        text = (root / name).read_text(encoding="utf-8")
-        filled = filled_in(text, scores)
-        if filled != text:
-            with atomic_file(root / name) as temporary:
-                temporary.write_text(filled, encoding="utf-8")
-
-
-def filled_in(page: str, scores: pd.DataFrame) -> str:
-    """The page with its tables as `scores` have them."""
-    return BLOCK.sub(
-        lambda found: f"{found[1]}{chr(10).join(TABLES[found[2]](scores))}\n{found[3]}", page
-    )
 
 
 def _regimes(scores: pd.DataFrame) -> Table:
@@ -70,7 +42,7 @@ def _regimes(scores: pd.DataFrame) -> Table:
             alone = _over_sets(scored, [NAMED[pool], REAL])
             row += [_gain(compare(alone, NAMED[pool], REAL)), _beside_the_best(scored, pool)[0]]
         rows.append(row)
-    return _table(heads, rows)
+    return markdown(heads, rows)
 
 
 def _scattered(pool: bool) -> Callable[[pd.DataFrame], Table]:
@@ -84,7 +56,7 @@ def _scattered(pool: bool) -> Callable[[pd.DataFrame], Table]:
             [_labels(r), *(c for k in kinds for c in _beside_the_best(sets[k][r], pool, ours))]
             for r in REGIMES
         ]
-        return _table(["labelled cells", *heads], rows)
+        return markdown(["labelled cells", *heads], rows)
 
     return table
 
@@ -111,7 +83,7 @@ def _each_rival(scores: pd.DataFrame) -> Table:
             row += [_gain(together), f"{sum(d.low > 0 for d in each)}, "]
             row[-1] += f"{sum(d.high < 0 for d in each)}"
         rows.append((rival != REAL, order, row))
-    return _table(heads, [row for *_, row in sorted(rows)])
+    return markdown(heads, [row for *_, row in sorted(rows)])
 
 
 def _views(scores: pd.DataFrame) -> Table:
@@ -131,10 +103,10 @@ def _views(scores: pd.DataFrame) -> Table:
         means = [f"{100 * wide[column].mean():.1f}" for column in columns]
         last = _gain(compare(wide, columns[-1], columns[0]))
         rows.append([f"{SETS.get(data, data)}, {_labels(regime)}", *means, last])
-    return _table(heads, rows)
+    return markdown(heads, rows)
 
 
-TABLES: Mapping[str, Callable[[pd.DataFrame], Table]] = {
+TABLES: Tables = {
     "regimes": _regimes,
     "scattered": _scattered(False),
     "scattered-pool": _scattered(True),
@@ -191,7 +163,3 @@ def _labels(regime: str) -> str:
     if kind.imbalance is None:
         return f"{kind.shots} a class"
     return f"long tail of {kind.imbalance:g} to 1"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    return [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)]

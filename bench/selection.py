@@ -9,7 +9,7 @@ division, budgets or strategy's module have changed since is thrown away.
 `--jobs 2` replays two at a time. `--judge diffusion` scores the diffusion's Bayes classifier, which
 learns from the unlabelled rest of the pool too, instead of the linear probe, and `--judge
 "diffusion, own shares"` the same with `pool_shares: 1`. Figures go to
-bench/results/selection.{parquet,md}.
+bench/results/selection.{parquet,md}, tables of docs/selection.md among them.
 The defaults of `expected-gain` were chosen on the sets of `CHOSEN_ON`, the others were not looked
 at.
 """
@@ -36,6 +36,7 @@ from bloomdiff.parallel import map_chunks
 from bloomdiff.selection import STRATEGIES
 from bloomdiff.selection.curves import area, outcome, summarise, to_markdown
 from bloomdiff.selection.simulation import Chooser, Judge, by_strategy, full_score, replay
+from pages import write_page
 from selection_data import (
     CHOSEN_ON,
     FEWEST,
@@ -47,6 +48,7 @@ from selection_data import (
     divide,
 )
 from selection_goals import BASELINE, goals, scale, with_pool, with_views
+from selection_pages import PAGES, TABLES
 from selection_peers import peers
 
 ROOT = Path(__file__).parents[1]
@@ -61,6 +63,8 @@ JUDGES = {
     "diffusion, own shares": Judge("diffusion", {"pool_shares": 1.0}),
 }
 """Classifiers that score the labels asked for, as the tables spell them."""
+JUDGED_BY = ("pool", "domains", "shares", "prior", "whitening", "centres")
+"""Modules of the diffusion's classifier."""
 ALL_SETS = (*SETS, *VIEW_SETS, *CHOSEN_ON)
 
 
@@ -110,9 +114,7 @@ def version(unit: Unit, build: Path, real: Path, judge: str = PROBE) -> str:
     if judge != PROBE:
         modules += [
             CLASSIFIERS[JUDGES[judge].classifier].__module__,
-            "bloomdiff.diffusion.pool",
-            "bloomdiff.diffusion.domains",
-            "bloomdiff.diffusion.shares",
+            *(f"bloomdiff.diffusion.{part}" for part in JUDGED_BY),
         ]
     if cells(name, build, real).views is not None:
         modules.append(ViewWhitening.__module__)
@@ -238,6 +240,8 @@ def gather(build: Path) -> None:
     ]
     with atomic_file(RESULTS / "selection.md") as temporary:
         temporary.write_text("\n".join([*head, *text, scale()]) + "\n", encoding="utf-8")
+    for page in PAGES:
+        write_page(ROOT / page, TABLES, pd.read_parquet(RESULTS / "selection.parquet"))
 
 
 def main() -> None:

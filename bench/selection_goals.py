@@ -164,7 +164,7 @@ def with_views(parts: Mapping[str, pd.DataFrame], last: int) -> str:
                 "–" if other is None else _gain(of["area"] - other["area"])
                 for other in (without.get(who), random)
             ]
-            needed = float(np.median([_labels_to(of.loc[s], random.loc[s]) for s in seeds]))
+            needed = float(np.median([labels_to(of.loc[s], random.loc[s]) for s in seeds]))
             row.append(_ratio(needed, float(random["labels_95%"][seeds].median()), last))
             ours, base = (float(t["all_found_1"][seeds].median()) for t in (of, random))
             row.append(_ratio(ours, base, last))
@@ -172,7 +172,7 @@ def with_views(parts: Mapping[str, pd.DataFrame], last: int) -> str:
     return "\n".join([*lines, ""]) if pairs else ""
 
 
-def _labels_to(replayed: pd.Series, plain: pd.Series) -> float:
+def labels_to(replayed: pd.Series, plain: pd.Series) -> float:
     """Labels until a replay reaches 95 % of another's score with all labels."""
     scores = replayed.filter(regex=r"^score_\d+$").dropna().astype(float)
     budgets = np.array([float(str(name).removeprefix("score_")) for name in scores.index])
