@@ -12,11 +12,11 @@ import pandas as pd
 from augmenters_data import CHOSEN_ON, REGIMES, WITH_VIEWS
 from augmenters_goals import NAMED, Pair, Wide, best_rival, pairs_of, rivals_of, summed
 from augmenters_methods import SCATTERED, SCATTERED_POOL, VIEW_ROWS
-from augmenters_views import OURS, REAL, compare
+from augmenters_views import OURS, REAL, SELF, compare
 from bloomdiff.metrics.statistics import Difference
 from pages import Table, Tables, markdown
 
-PAGES = ("README.md", "docs/few-labels.md")
+PAGES = ("README.md", "docs/few-labels.md", "docs/views.md")
 VIEWED = (
     ("blood-13", "5-shot"),
     ("blood-13", "long tail 100"),
@@ -25,6 +25,17 @@ VIEWED = (
     ("fields-4", "5-shot"),
     ("phantom", "5-shot"),
 )
+VIEWED_METHODS = {
+    REAL: REAL,
+    "smote": "SMOTE",
+    "gaussian": "gaussian",
+    "diffusion": "diffusion",
+    "diffusion classifier": "classifier `diffusion`",
+    SELF: "self-training on the pool",
+    NAMED[True]: "diffusion with the pool",
+    OURS: "classifier `diffusion` with the pool",
+}
+WITHIN = ("blood-13", "fields-4", "marrow-6", "phantom")
 SETS = {"blood-13": "blood", "marrow-6": "bone marrow", "fields-4": "fields of view"}
 
 
@@ -90,20 +101,40 @@ def _views(scores: pd.DataFrame) -> Table:
     """What views bring, and the pool on top of them."""
     heads = ["cells (macro-F1)", REAL, "the views as more rows", f"{REAL}, whitened"]
     heads += ["`diffusion` classifier with the pool, whitened", "last less first"]
-    primary = scores[scores["classifier"] == "logistic"]
     rows = []
     for data, regime in VIEWED:
-        here = primary[primary["regime"] == regime]
-        plain, seen = (
-            here[here["data"] == name].pivot(index="seed", columns="method", values="macro_f1")
-            for name in (data, data + WITH_VIEWS)
-        )
-        wide = plain.join(seen.add_suffix(WITH_VIEWS))
+        wide = _with_and_without(scores[scores["regime"] == regime], data)
         columns = (REAL, VIEW_ROWS + WITH_VIEWS, REAL + WITH_VIEWS, OURS + WITH_VIEWS)
         means = [f"{100 * wide[column].mean():.1f}" for column in columns]
         last = _gain(compare(wide, columns[-1], columns[0]))
         rows.append([f"{SETS.get(data, data)}, {_labels(regime)}", *means, last])
     return markdown(heads, rows)
+
+
+def _views_by_set(scores: pd.DataFrame) -> Table:
+    """With views less without, mean of the regimes, laboratory by laboratory."""
+    pairs = {data: _with_and_without(scores, data) for data in WITHIN}
+    rows = []
+    for method, said in VIEWED_METHODS.items():
+        gains = [compare(both, method + WITH_VIEWS, method) for both in pairs.values()]
+        rows.append([said, *map(_gain, gains)])
+    more = [compare(both, VIEW_ROWS + WITH_VIEWS, REAL) for both in pairs.values()]
+    rows.append(["the same views as so many more training rows, less real only", *map(_gain, more)])
+    return markdown(["method", *(SETS.get(data, data) for data in WITHIN)], rows)
+
+
+def _views_across(scores: pd.DataFrame) -> Table:
+    """Without and with views, and the second less the first, across laboratories."""
+    pairs = [_with_and_without(scores, data) for data in ("blood to marrow", "blood to fields")]
+    rows = []
+    for method in (REAL, "diffusion", SELF, NAMED[True], OURS):
+        row = [VIEWED_METHODS[method]]
+        for both in pairs:
+            means = [f"{100 * both[m].mean():.1f}" for m in (method, method + WITH_VIEWS)]
+            gain = _gain(compare(both, method + WITH_VIEWS, method))
+            row.append(f"{', '.join(means)}: {gain}")
+        rows.append(row)
+    return markdown(["method", "to bone marrow", "to the fields"], rows)
 
 
 TABLES: Tables = {
@@ -112,6 +143,8 @@ TABLES: Tables = {
     "scattered-pool": _scattered(True),
     "each-rival": _each_rival,
     "views": _views,
+    "views-by-set": _views_by_set,
+    "views-across": _views_across,
 }
 
 
@@ -120,6 +153,18 @@ def _pairs(scores: pd.DataFrame, classifier: str) -> list[Pair]:
     """Sets and regimes of a classifier, without views and without cells of the choice."""
     plain = ~scores["data"].str.endswith(WITH_VIEWS) & ~scores["data"].isin(CHOSEN_ON)
     return pairs_of(scores[plain & (scores["classifier"] == classifier)])
+
+
+def _with_and_without(scores: pd.DataFrame, data: str) -> Wide:
+    """Means of the regimes, division by division, a column for each method without and with."""
+    here = scores[scores["classifier"] == "logistic"]
+    plain, seen = (
+        here[here["data"] == name].pivot_table(
+            index="seed", columns="method", values="macro_f1", aggfunc="mean"
+        )
+        for name in (data, data + WITH_VIEWS)
+    )
+    return plain.join(seen.add_suffix(WITH_VIEWS))
 
 
 def _by_regime(scores: pd.DataFrame, classifier: str) -> dict[str, list[Wide]]:

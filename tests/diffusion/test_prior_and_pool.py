@@ -4,7 +4,9 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from bloomdiff.classifiers import make_classifier
 from bloomdiff.data.fingerprint import Fingerprint
+from bloomdiff.diffusion.config import DiffusionConfig
 from bloomdiff.diffusion.domains import on_either_side
+from bloomdiff.diffusion.model import ClassDiffusion
 from bloomdiff.diffusion.pool import join, prior_with_pool, pseudo_labels
 from bloomdiff.diffusion.prior import ClassPrior
 
@@ -87,6 +89,26 @@ def test_no_trust_is_no_pool():
         X, y, pool, pseudo_labels(X, y, pool, rounds=1, trust=0.0).counts_for
     )
     assert (len(rows), len(labels), weight.tolist()) == (16, 16, [1.0] * 16)
+
+
+@pytest.mark.parametrize("labels", [1, 5])
+def test_samples_beside_a_pool_scatter_as_cells_do(labels):
+    """By a cell's variance of one, and by what remains unknown of the centre: at most 1 / W.
+
+    A pool's rows are many of little weight. Counted as whole ones, they would scatter the samples
+    of one label a class by another 0.14.
+    """
+    rng = np.random.default_rng(0)
+    centres = 1.2 * rng.normal(size=(8, 64))
+
+    def drawn(each):
+        y = np.repeat(np.arange(8), each)
+        return (centres[y] + rng.normal(size=(len(y), 64))).astype(np.float32), y
+
+    (X, y), (pool, _) = drawn(labels), drawn(70)
+    model = ClassDiffusion(DiffusionConfig()).fit(X, y, seed=0, pool=pool)
+    variance = np.mean([model.sample(c, 1024, rng).var(axis=0).mean() for c in range(8)])
+    assert 1 <= variance <= 1.02 + 1 / (labels + 7)
 
 
 def long_tail(seed):

@@ -30,17 +30,24 @@ def test_shrinkage_is_that_of_ledoit_and_wolf(rows):
     np.testing.assert_allclose(residual_covariance(X, y), expected, rtol=1e-3)
 
 
-def test_a_weight_of_two_is_a_row_twice(rows):
+def test_a_weight_is_trust_not_a_number_of_rows(rows):
+    """Means are those of rows seen so often, the covariance is that of the rows there are."""
     X, y, _ = rows
     weight = np.random.default_rng(1).integers(1, 4, len(y)).astype(float)
     twice = np.repeat(np.arange(len(y)), weight.astype(int))
-    np.testing.assert_allclose(
-        residual_covariance(X, y, weight=weight, shrinkage=0.0),
-        residual_covariance(X[twice], y[twice], shrinkage=0.0),
-    )
     a, b = Whitening.fit(X, y, weight=weight), Whitening.fit(X[twice], y[twice])
     np.testing.assert_allclose(a.means, b.means)
     np.testing.assert_allclose(a.rows, b.rows)
+    for trust in (1e-9, 0.1, 3.0):
+        found = residual_covariance(X, y, weight=np.full(len(y), trust), shrinkage=0.0)
+        np.testing.assert_allclose(found, residual_covariance(X, y, shrinkage=0.0), rtol=1e-9)
+
+
+def test_a_weighted_class_has_the_covariance_that_numpy_gives_it(rows):
+    X = rows[0][:300]
+    weight = np.random.default_rng(1).uniform(0.1, 2, 300)
+    found = residual_covariance(X, np.zeros(300, dtype=int), weight=weight, shrinkage=0.0)
+    np.testing.assert_allclose(found, np.cov(X.T, aweights=weight), rtol=1e-9)
 
 
 def test_residuals_are_white_and_unbiased_in_scale():
@@ -88,16 +95,6 @@ def test_many_rows_of_little_weight_show_the_spread_within_classes(pool, weight)
     np.testing.assert_allclose(found, 1, atol=0.15)
 
 
-def test_rows_of_next_to_no_weight_show_it_too():
-    """Ten a class that weigh one together, or less: no degree of freedom by their weights."""
-    rng = np.random.default_rng(0)
-    y = np.repeat(np.arange(100), 10)
-    X = 100 * rng.normal(size=(100, 3))[y] + rng.normal(size=(1000, 3))
-    for weight in (0.1, 1e-9):
-        found = residual_covariance(X, y, weight=np.full(1000, weight), shrinkage=0.0)
-        np.testing.assert_allclose(found, residual_covariance(X, y, shrinkage=0.0), rtol=1e-9)
-
-
 def test_a_label_beside_pool_rows_of_next_to_no_weight_is_a_lone_row():
     rng = np.random.default_rng(0)
     y = np.tile(np.arange(50), 4)
@@ -107,14 +104,20 @@ def test_a_label_beside_pool_rows_of_next_to_no_weight_is_a_lone_row():
     np.testing.assert_allclose(residual_covariance(X, y, weight=each), alone, rtol=0.05, atol=50)
 
 
-def test_how_much_too_large_the_covariance_is_beside_a_pool():
-    """As its docstring says it: 11.25 % at one label and 70 pool rows a class of weight 0.1."""
+@pytest.mark.parametrize("labels", [1, 5])
+def test_rows_beside_a_pool_are_white_whatever_they_weigh(labels):
+    """Counted as whole rows, the variance would be 11 % too large at one label, 5 % at five."""
     rng = np.random.default_rng(0)
-    y = np.tile(np.arange(300), 71)
-    X = rng.normal(size=(len(y), 2))
-    each = np.where(np.arange(len(y)) < 300, 1.0, 0.1)
-    found = residual_covariance(X, y, weight=each)
-    np.testing.assert_allclose(np.diag(found), 1.1125, rtol=0.02)
+    y = np.tile(np.arange(300), labels + 70)
+    X = rng.normal(size=(len(y), 2)).astype(np.float32)
+    known = np.arange(len(y)) < 300 * labels
+    weight = np.where(known, 1.0, 0.1)
+    np.testing.assert_allclose(np.diag(residual_covariance(X, y, weight=weight)), 1, rtol=0.02)
+    whitening = Whitening.fit(X, y, weight=weight)
+    squares = np.bincount(y, weight**2)
+    Z = whitening.residuals(X, y, weight=weight, squares=squares)
+    assert Z[known].var() == pytest.approx(1, rel=0.1)
+    assert Z[~known].var() == pytest.approx(1, rel=0.02)
 
 
 def test_many_rows_are_whitened_in_parts(rows, monkeypatch):
