@@ -13,7 +13,7 @@ from bloomdiff.diffusion.config import DiffusionConfig, Divergence
 from bloomdiff.diffusion.domains import on_either_side
 from bloomdiff.diffusion.judge import Judge, undisputed
 from bloomdiff.diffusion.noise import balanced_noise
-from bloomdiff.diffusion.pool import Learned, prior_with_pool
+from bloomdiff.diffusion.pool import NEGLIGIBLE, Learned, prior_with_pool
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.state import Arrays, pack, pack_network, part, restore_network
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index, Whitening
@@ -80,16 +80,18 @@ class ClassDiffusion:
         config, rng = self.config, np.random.default_rng(seed)
         needs_judge = config.filter == "logistic" or config.feedback != 0
         self.judge = Judge.fit(X, y) if needs_judge else None
-        weight = np.ones(len(y))
+        weight, squares = np.ones(len(y)), np.bincount(y).astype(np.float64)
         self.prior, counts_for, self.offset = self.learn_prior(X, y, pool, parents)
         if pool is not None and counts_for is not None:
             # One label a row here: the same row in training and held-out part would be a leak.
             X = np.concatenate([X, pool - self.offset])
             y = np.concatenate([y, counts_for.argmax(axis=1)])
             weight = np.concatenate([weight, counts_for.max(axis=1)])
+            joined = np.where(counts_for > NEGLIGIBLE, counts_for, 0)
+            squares = squares + (joined**2).sum(axis=0)
         self._build(seed=int(rng.integers(2**62)))
-        Z = self.prior.whitening.residuals(X, y)[:, : self.n_diffused]
-        rows_of = self.prior.whitening.rows
+        whitening, rows_of = self.prior.whitening, self.prior.whitening.rows
+        Z = whitening.residuals(X, y, weight=weight, squares=squares)[:, : self.n_diffused]
         trainer = make_trainer(self.network, Z, y, weight, rows_of, config, rng)
         self.losses = np.ones(2)
         if trainer is not None:

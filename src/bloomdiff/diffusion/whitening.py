@@ -47,7 +47,7 @@ def residual_covariance(
     y
         Class indices `(n,)`, 0 to c - 1, every class present.
     weight
-        How many rows each row stands for, `(n,)`; None for one each.
+        What each row counts for, `(n,)`; None for one each.
     shrinkage
         Weight of the scaled identity in [0, 1]; None for the estimate of Ledoit and Wolf (2004,
         doi:10.1016/S0047-259X(03)00096-4).
@@ -61,11 +61,10 @@ def residual_covariance(
 
     Notes
     -----
-    A class has the rows (Σ w)² / Σ w² (Kish), which many rows of little weight are as well. The
-    degrees of freedom are Σ w less one a class, which is right for whole rows; of fractional ones
-    a class has Σ w - Σ w² / Σ w. So they are counted too low and the covariance is somewhat too
-    large: at one label and 70 pool rows a class, which count for 0.1 each, by 11.25 %. They are
-    counted right only where no class weighs two rows, where they could be near zero or below.
+    A weight says how far a row is trusted, not how often it was seen: with m rows of one weight a
+    class has m - 1 degrees of freedom whatever the weight, as without it. In general they are, in
+    units in which the weighted squares are summed, Σ w - Σ w² / Σ w, which is unbiased for weights
+    that do not depend on the rows. A class has the rows (Σ w)² / Σ w² (Kish).
     """
     from sklearn.covariance import ledoit_wolf, shrunk_covariance
 
@@ -78,17 +77,15 @@ def residual_covariance(
         return out
     weight = np.ones(len(y)) if weight is None else weight
     n_classes = int(y.max()) + 1
-    free = weight.sum() - n_classes
     total, squared = np.bincount(y, weight), np.bincount(y, weight**2)
     if (total**2 < 2 * squared).all():
-        free = weight.sum() - 1
         y, n_classes, shrinkage = np.zeros(len(X), dtype=np.intp), 1, 1.0
-    elif total.max() < 2:
-        free = (total - squared / total).sum()
+        total, squared = total.sum(keepdims=True), squared.sum(keepdims=True)
+    free = (total - squared / total).sum()
     if free <= 0:
         return np.zeros((X.shape[1], X.shape[1]))
     residual = X - class_means(X, y, n_classes, weight)[y]
-    # Scaled so that the mean over rows is the sum over degrees of freedom, n - c of them.
+    # Scaled so that the mean over rows is the sum over degrees of freedom.
     residual *= np.sqrt(weight * len(X) / free)[:, None]
     if shrinkage is None:
         return ledoit_wolf(residual, assume_centered=True)[0]
@@ -151,17 +148,38 @@ class Whitening:
         """Rotate and scale differences of rows, float64 `(n, d)`."""
         return X @ self._inwards
 
-    def residuals(self, X: Floats, y: Index) -> Floats:
+    def residuals(
+        self,
+        X: Floats,
+        y: Index,
+        *,
+        weight: Doubles | None = None,
+        squares: Doubles | None = None,
+    ) -> Floats:
         """Whitened residuals of rows of known class, float32 `(n, d)`, unbiased in scale.
 
-        A row is closer to a mean that it helped to estimate than to the true one: by the factor
-        sqrt((m - 1) / m) in a class of m rows, which is undone.
+        A row is closer to a mean that it helped to estimate than to the true one: its variance
+        about a mean of weights W in all, its own w among them, is 1 - 2 w / W + Σ w² / W² of what
+        it is about the true mean, which is (m - 1) / m in a class of m rows. That is undone.
+
+        Parameters
+        ----------
+        X, y
+            Rows `(n, d)` and their class indices `(n,)`.
+        weight
+            What each row counted for in the mean of its class, `(n,)`; None for one each.
+        squares
+            Sum of the squares of all weights in the mean of each class, `(c,)`; None for the rows.
         """
+        squares = self.rows if squares is None else squares
         out = np.empty(X.shape, dtype=np.float32)
         for start in range(0, len(X), CHUNK):
             part = slice(start, start + CHUNK)
-            m = np.maximum(self.rows, 2)[y[part]]
-            undo = np.sqrt(m / (m - 1))[:, None]
+            own = 1.0 if weight is None else weight[part]
+            all_of = self.rows[y[part]]
+            left = all_of**2 - 2 * own * all_of + squares[y[part]]
+            # A lone row is its mean; there is nothing to undo.
+            undo = np.sqrt(all_of**2 / np.where(left > 0, left, all_of**2))[:, None]
             out[part] = self.whiten(X[part] - self.means[y[part]]) * undo
         return out
 
