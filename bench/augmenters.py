@@ -4,7 +4,7 @@
     python bench/augmenters.py --cells ../shared/data --quick    # a part of it in ten minutes
     python bench/augmenters.py --imported lab=../lab/data        # cells of your own, see below
     python bench/augmenters.py --summary                         # tables of what was scored so far,
-                                                                 # README's among them
+                                                                 # those of README and docs
 
 A unit is a data set, a regime (how many labels there are) and a seed, which divides the cells into
 labelled cells, the unlabelled pool and test cells. Every method is tuned inside the labelled cells
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from augmenters_data import (
     load,
 )
 from augmenters_methods import ALL_LABELS, METHODS, PLAIN, VIEW_ROWS
-from augmenters_pages import PAGES, TABLES
+from augmenters_pages import PAGES, PICTURES, TABLES
 from augmenters_summary import summarise
 from augmenters_tuning import Trained, compete
 from bloomdiff.data.embedding_set import EmbeddingSet
@@ -149,6 +150,8 @@ def main() -> None:
     if options.results == RESULTS:
         for page in PAGES:
             write_page(ROOT / page, TABLES, pd.read_parquet(RESULTS / "scores.parquet"))
+        for drawn, shown in PICTURES.items():
+            shutil.copyfile(RESULTS / drawn, ROOT / shown)
 
 
 def score_all(options: argparse.Namespace) -> None:

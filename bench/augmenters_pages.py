@@ -17,6 +17,7 @@ from bloomdiff.metrics.statistics import Difference
 from pages import Table, Tables, markdown
 
 PAGES = ("README.md", "docs/few-labels.md", "docs/views.md")
+PICTURES = {"curves.png": "docs/img/few_labels.png", "views.png": "docs/img/views.png"}
 VIEWED = (
     ("blood-13", "5-shot"),
     ("blood-13", "long tail 100"),
