@@ -240,8 +240,6 @@ def gather(build: Path) -> None:
     ]
     with atomic_file(RESULTS / "selection.md") as temporary:
         temporary.write_text("\n".join([*head, *text, scale()]) + "\n", encoding="utf-8")
-    for page in PAGES:
-        write_page(ROOT / page, TABLES, pd.read_parquet(RESULTS / "selection.parquet"))
 
 
 def main() -> None:
@@ -271,6 +269,8 @@ def main() -> None:
         for _ in map_chunks(work, units, jobs=options.jobs, chunk=1, describe=name, unit="replay"):
             pass
         gather(options.build)
+    for page in PAGES:
+        write_page(ROOT / page, TABLES, pd.read_parquet(RESULTS / "selection.parquet"))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ SETS = {
     "phantom": "phantom",
 }
 PROBE, POOL = "logistic", "diffusion"
-Replays = Callable[..., pd.DataFrame]
 
 
 def _judged(views: str) -> Callable[[pd.DataFrame], Table]:
@@ -36,11 +35,16 @@ def _judged(views: str) -> Callable[[pd.DataFrame], Table]:
         rows = []
         for name, said in SETS.items():
             name = _viewed(name) if views else name
-            plain, ours = of(name, PROBE, BASELINE), of(name, POOL, OURS)
+            plain, ours, drawn = (
+                of.get((name, *which))
+                for which in ((PROBE, BASELINE), (POOL, OURS), (POOL, BASELINE))
+            )
+            if plain is None or ours is None or drawn is None:
+                continue
             needed = plain["labels_95%"].median()
             row = [said, _gain(ours["area"] - plain["area"])]
             row.append(_share(ours["labels_95%"].median(), needed))
-            row.append(_share(of(name, POOL, BASELINE)["labels_95%"].median(), needed, bare=True))
+            row.append(_share(drawn["labels_95%"].median(), needed, bare=True))
             rows.append(row)
         return markdown(heads, rows)
 
@@ -56,9 +60,14 @@ def _views(replays: pd.DataFrame) -> Table:
     heads += ["random cells with views"]
     rows = []
     for name, said in SETS.items():
-        plain = of(name, PROBE, BASELINE)
-        ours, random = (of(_viewed(name), PROBE, who) for who in (OURS, BASELINE))
-        row = [said, _gain(ours["area"] - of(name, PROBE, OURS)["area"])]
+        plain, without, random, ours = (
+            of.get((which, PROBE, who))
+            for which in (name, _viewed(name))
+            for who in (BASELINE, OURS)
+        )
+        if plain is None or without is None or random is None or ours is None:
+            continue
+        row = [said, _gain(ours["area"] - without["area"])]
         row.append(_gain(ours["area"] - random["area"]))
         for found, bare in ((ours, False), (random, True)):
             needed = [labels_to(found.loc[s], plain.loc[s]) for s in found.index]
@@ -71,12 +80,10 @@ TABLES: Tables = {"judged": _judged(""), "in-views": _views, "judged-views": _ju
 
 
 # ------------------------------------------------------------------------------------------ parts
-def _by(replays: pd.DataFrame) -> Replays:
+def _by(replays: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
     """Replays of a set, judge and strategy, by seed."""
-    parts = {
-        key: part.set_index("seed") for key, part in replays.groupby(["set", "judge", "strategy"])
-    }
-    return lambda *key: parts[key]
+    parts = replays.groupby(["set", "judge", "strategy"])
+    return {tuple(map(str, key)): part.set_index("seed") for key, part in parts}
 
 
 def _viewed(name: str) -> str:

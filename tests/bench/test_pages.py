@@ -46,3 +46,11 @@ def test_the_page_of_selection_tells_what_was_replayed() -> None:
         assert filled_in(text, selection_pages.TABLES, published) == text
     moved = published.assign(area=published["area"].where(published["seed"] > 0, 0.0))
     assert filled_in(text, selection_pages.TABLES, moved) != text
+
+
+def test_sets_that_were_not_replayed_are_left_out() -> None:
+    published = pd.read_parquet(RESULTS.parent / "selection.parquet")
+    some = published[~published["set"].str.startswith("marrow-6")]
+    for name, make in selection_pages.TABLES.items():
+        whole, part = make(published), make(some)
+        assert [line for line in whole if not line.startswith(("| bone", "| its"))] == part, name
