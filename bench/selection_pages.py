@@ -25,7 +25,7 @@ SETS = {
 PROBE, POOL = "logistic", "diffusion"
 
 
-def _judged(views: str) -> Callable[[pd.DataFrame], Table]:
+def _judged(*, views: bool) -> Callable[[pd.DataFrame], Table]:
     """The classifier that learns from the pool, in the probe's place, on the same queues."""
 
     def table(replays: pd.DataFrame) -> Table:
@@ -76,7 +76,11 @@ def _views(replays: pd.DataFrame) -> Table:
     return markdown(heads, rows)
 
 
-TABLES: Tables = {"judged": _judged(""), "in-views": _views, "judged-views": _judged(WITH_VIEWS)}
+TABLES: Tables = {
+    "judged": _judged(views=False),
+    "in-views": _views,
+    "judged-views": _judged(views=True),
+}
 
 
 # ------------------------------------------------------------------------------------------ parts
