@@ -148,8 +148,9 @@ def main() -> None:
             parser.exit(2, f"{error}\n")
     print(summarise(options.results))
     if options.results == RESULTS:
+        scores = pd.read_parquet(RESULTS / "scores.parquet")
         for page in PAGES:
-            write_page(ROOT / page, TABLES, pd.read_parquet(RESULTS / "scores.parquet"))
+            write_page(ROOT / page, TABLES, scores)
         for drawn, shown in PICTURES.items():
             shutil.copyfile(RESULTS / drawn, ROOT / shown)
 

@@ -146,8 +146,12 @@ def manifest(name: str, build: Path, cells: Path) -> tuple[pd.DataFrame, Path]:
             source = SOURCES[name]
             options = {key: str(cells / value) for key, value in (source.options or {}).items()}
             import_cells(source.kind, cells / source.folder, folder, options, classes=source.rules)
-    table = group_duplicates(read_manifest(folder / "manifest.csv"), folder, DuplicateParams())
-    return table, folder
+    return _grouped(folder), folder
+
+
+def _grouped(folder: Path) -> pd.DataFrame:
+    """Manifest of a folder, duplicates in one group."""
+    return group_duplicates(read_manifest(folder / "manifest.csv"), folder, DuplicateParams())
 
 
 def imported(given: str, build: Path) -> tuple[str, EmbeddingSet]:
@@ -173,9 +177,7 @@ def imported(given: str, build: Path) -> tuple[str, EmbeddingSet]:
     if path.endswith(".parquet"):
         cells = EmbeddingSet.load(path)
     else:
-        table = read_manifest(Path(path) / "manifest.csv")
-        table = group_duplicates(table, Path(path), DuplicateParams())
-        cells = _embed(table, Path(path), build, 0)
+        cells = _embed(_grouped(Path(path)), Path(path), build, 0)
     if not inner_folds(cells, 3, 0):
         raise InputError(path, "has too few labelled groups to hold any out", "import more")
     return name, cells

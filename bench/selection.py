@@ -269,8 +269,9 @@ def main() -> None:
         for _ in map_chunks(work, units, jobs=options.jobs, chunk=1, describe=name, unit="replay"):
             pass
         gather(options.build)
+    replays = pd.read_parquet(RESULTS / "selection.parquet")
     for page in PAGES:
-        write_page(ROOT / page, TABLES, pd.read_parquet(RESULTS / "selection.parquet"))
+        write_page(ROOT / page, TABLES, replays)
 
 
 if __name__ == "__main__":

@@ -95,6 +95,16 @@ def test_many_rows_of_little_weight_show_the_spread_within_classes(pool, weight)
     np.testing.assert_allclose(found, 1, atol=0.15)
 
 
+def test_rows_of_next_to_no_weight_show_it_too():
+    """Ten a class that weigh one together, or less."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(100), 10)
+    X = 100 * rng.normal(size=(100, 3))[y] + rng.normal(size=(1000, 3))
+    for weight in (0.1, 1e-9):
+        found = residual_covariance(X, y, weight=np.full(1000, weight), shrinkage=0.0)
+        np.testing.assert_allclose(found, residual_covariance(X, y, shrinkage=0.0), rtol=1e-9)
+
+
 def test_a_label_beside_pool_rows_of_next_to_no_weight_is_a_lone_row():
     rng = np.random.default_rng(0)
     y = np.tile(np.arange(50), 4)
