@@ -31,3 +31,19 @@ def test_in_a_project_they_go_on(tmp_path, monkeypatch):
     done = CliRunner().invoke(app, ["cache"])
     assert isinstance(done.exception, InputError)
     assert str(done.exception).startswith(f"{tmp_path}: is not inside a DVC repository; ")
+
+
+@pytest.mark.parametrize(
+    "uri", ["foo://x", "mysql+nothing://u:secret@h/x", "http://u:secret@h:5000"]
+)
+def test_a_store_that_no_page_can_show_is_one_line(tmp_path, monkeypatch, uri):
+    (tmp_path / "params.yaml").touch()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setattr(subprocess, "call", lambda *arguments: pytest.fail("a server is started"))
+    done = CliRunner().invoke(app, ["ui", "--project", str(tmp_path)])
+    assert isinstance(done.exception, InputError)
+    line = str(done.exception)
+    assert line.startswith("MLflow s")
+    assert "MLFLOW_TRACKING_URI" in line
+    assert "\n" not in line
+    assert "secret" not in line

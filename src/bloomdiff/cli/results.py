@@ -33,8 +33,10 @@ def ui(
     import subprocess
 
     from bloomdiff.experiments.mlflow_store import ui_command
+    from bloomdiff.experiments.tracking_client import check_ui
 
     root = project_folder(project, "params.yaml")  # MLflow would make a store anywhere
+    check_ui(root)
     raise typer.Exit(subprocess.call(ui_command(root, port=port)))
 
 

@@ -14,7 +14,7 @@ from bloomdiff.classifiers import Classifier, make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
 from bloomdiff.data.fingerprint import assert_disjoint
 from bloomdiff.data.view_whitening import ViewWhitening
-from bloomdiff.errors import LeakageError
+from bloomdiff.errors import LeakageError, ParameterError
 from bloomdiff.experiments.ratios import Allocation, allocate, class_counts, largest_finite
 from bloomdiff.metrics.classification import (
     class_indices,
@@ -62,9 +62,21 @@ def draw(
     """Take the rows of one ratio and seed: of each class, the first that the allocation asks for.
 
     `inf` takes what the largest finite of `ratios` takes.
+
+    Raises
+    ------
+    ParameterError
+        The ratio comes to no row: its scores would be those of real cells only by another name.
     """
     finite = ratio if math.isfinite(ratio) else largest_finite(ratios)
     shares = allocate(real_counts, finite, allocation)
+    if finite > 0 and not any(shares.values()):
+        n_real = sum(real_counts.values())
+        raise ParameterError(
+            "sweep.ratios",
+            f"{finite:g} is less than one synthetic row beside {n_real} real cells",
+            f"name ratios of {math.ceil(1000 / n_real) / 1000:g} and more, or 0",
+        )
     of_seed = synthetic.rows["seed"].to_numpy() == seed
     label = synthetic.label
     picks = []

@@ -41,6 +41,18 @@ def open_store(root: Path, experiment: str) -> tuple[Any, str]:
         return client, client.create_experiment(experiment, artifact_location=location)
 
 
+def check_ui(root: Path) -> None:
+    """Raise an `InputError` where MLflow's UI cannot serve the store of `root`."""
+    uri = tracking_uri(root)
+    if uri.startswith("http"):
+        raise InputError(
+            f"MLflow server {without_password(uri)}",
+            "shows its runs itself",
+            "open it in a browser, or unset MLFLOW_TRACKING_URI to see mlruns/mlflow.db",
+        )
+    client_of(uri)
+
+
 @contextmanager
 def _one_line(uri: str) -> Iterator[None]:
     """What keeps a store from being opened is an `InputError` that names it."""
