@@ -11,6 +11,7 @@ from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.encoders import EncoderParams, load_encoder
 from bloomdiff.encoders.timm_import import import_timm
 from bloomdiff.errors import InputError, IntegrityError
+from bloomdiff.serving import cell_typer
 from bloomdiff.serving.cell_typer import CellTyper, Member
 from bloomdiff.serving.package import package, requirements
 
@@ -101,3 +102,17 @@ def test_an_encoder_of_8_bits_requires_openvino(tmp_path, precision):
     required = (tmp_path / "model" / "requirements.txt").read_text()
     assert ("openvino==" in required) == (precision == "int8")
     assert "openvino" not in "".join(requirements())
+
+
+@pytest.mark.parametrize(("precision", "device"), [("auto", "auto"), ("int8", "cpu")])
+def test_an_encoder_of_8_bits_is_not_put_on_a_gpu(tmp_path, monkeypatch, precision, device):
+    params = EncoderParams(name="colour-histogram", precision=precision)
+    encoder = load_encoder(EncoderParams(name="colour-histogram"), cache_dir=tmp_path)
+    asked = []
+    monkeypatch.setattr(
+        cell_typer,
+        "load_encoder",
+        lambda params, *, device, cache_dir: asked.append(device) or encoder,
+    )
+    assert typer_of(encoder, params).encoder is encoder
+    assert asked == [device]

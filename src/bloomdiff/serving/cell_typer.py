@@ -78,7 +78,9 @@ class CellTyper:
                 prefix = "file:" if key == "name" else ""
                 params[key] = f"{prefix}{self._weights / own}"
         folder = self._weights or Path(WEIGHTS)
-        encoder = load_encoder(EncoderParams(**params), device="auto", cache_dir=folder)
+        # OpenVINO's 8 bits run on processors alone, on a machine with a GPU too.
+        device = "cpu" if params["precision"] == "int8" else "auto"
+        encoder = load_encoder(EncoderParams(**params), device=device, cache_dir=folder)
         if encoder.digest != self.card["encoder"]["digest"]:
             raise IntegrityError(
                 f"encoder {encoder.name!r}",
