@@ -339,3 +339,16 @@ def test_images_are_told_by_suffix() -> None:
     assert is_image(Path("a/B.TIFF"))
     assert not is_image(Path("a/._b.png"))
     assert not is_image(Path("a/b.gif"))
+
+
+def test_twelve_bit_grey_keeps_the_upper_eight_bits() -> None:
+    grey = RNG.integers(0, 4096, (4, 6))
+    packed = b"".join(
+        int("".join(f"{value:012b}" for value in row), 2).to_bytes(9, "big") for row in grey
+    )
+    tags = {256: 6, 257: 4, 258: 12, 259: 1, 262: 1, 273: 0, 277: 1, 278: 4, 279: len(packed)}
+    tags[273] = 8 + 2 + 12 * len(tags) + 4  # where the pixels begin
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags))
+    found = decode_rgb(head + entries + struct.pack("<I", 0) + packed, "x")
+    np.testing.assert_array_equal(found[:, :, 0], grey // 16)

@@ -341,6 +341,16 @@ def test_views_are_not_told_of_where_they_are_not(tmp_path: Path, caplog) -> Non
 
 
 def test_one_class_in_two_spellings_is_told(tmp_path: Path) -> None:
-    (tmp_path / "l.csv").write_text("patient,label\np1,AML\np2,aml\n")
-    with pytest.raises(InputError, match=r"l\.csv row 3: labels 'AML' and 'aml' differ"):
+    (tmp_path / "l.csv").write_text("patient,label\np1,AML\n\np2,aml\n")
+    with pytest.raises(InputError, match=r"l\.csv row 4: labels 'AML' and 'aml' differ"):
         read_bag_labels(tmp_path / "l.csv")
+
+
+def test_labels_of_a_patient_without_a_cell_are_no_slip(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    foreign(tmp_path / "p1.h5", np.ones((2, 3), np.float32))
+    foreign(tmp_path / "p2.h5", np.ones((0, 3), np.float32))
+    made = read_bags(tmp_path, labels={"p1": "AML", "p2": "APL"})
+    assert set(made.label) == {"AML"}
+    assert "1 bag(s) hold no vector, the first 'p2'" in caplog.text

@@ -39,6 +39,7 @@ MAX_PIXELS = 80_000_000
 # Pillow also takes MPO for JPEG: what many phones write; its first frame is the photograph.
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 _JPEG, _APP1 = b"\xff\xd8\xff", b"\xff\xe1"
+_BITS_PER_SAMPLE = 258  # TIFF's tag
 _PHOTOMETRIC = 262  # TIFF's tag; 0: zero is white
 _filters = threading.Lock()  # the filters of warnings are the process's, not the thread's
 _CONVERTED = frozenset({"1", "L", "P", "RGB", "LA", "PA", "RGBA", "CMYK", "YCbCr"})
@@ -209,12 +210,14 @@ def _to_rgb(image: Image.Image, where: str) -> Pixels:
 
 def _grey_of_sixteen_bits(image: Image.Image) -> Pixels:
     """The upper eight bits, by the rules that Pillow keeps for eight bits only."""
+    # TIFF tells of 12 bits, which Pillow unpacks without scaling them up.
+    bits = int(np.max(getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, 16)))
     image.load()
     transparent = image.info.get("transparency")
     white_is_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
     image = ImageOps.exif_transpose(image)
     deep = np.asarray(image).astype(np.uint16)
-    grey = (deep >> 8).astype(np.uint8)
+    grey = (deep >> (bits - 8)).astype(np.uint8)
     if white_is_zero:
         grey = 255 - grey
     if transparent is not None:

@@ -135,7 +135,12 @@ def read_bag_labels(path: str | Path) -> dict[str, str]:
             f"lists the patient {patients[twice[0]]!r} again",
             "keep one row for each",
         )
-    raise_all([problem for _, problem in label_problems(classes, Path(path))])
+    raise_all(
+        [
+            InputError(f"{path} row {rows[at or 0]}", problem.problem, problem.mend)
+            for at, problem in label_problems(classes, Path(path))
+        ]
+    )
     return dict(zip(patients, classes, strict=True))
 
 
@@ -182,7 +187,7 @@ def read_bags(
     if len(twice):
         raise InputError(str(path), f"holds the cell {twice.iloc[0]!r} twice", "keep one of them")
     if labels:
-        _compare_labels(labels, rows, path)
+        _compare_labels(labels, {bag.group for bag in bags}, rows, path)
     return EmbeddingSet(np.concatenate([bag.X for bag in bags]), rows, header)
 
 
@@ -207,16 +212,21 @@ def _check_patient(bag: Bag, first: Bag) -> None:
         )
 
 
-def _compare_labels(labels: dict[str, str], rows: pd.DataFrame, path: str | Path) -> None:
-    """Refuse labels that no bag takes, and tell of bags that have none."""
-    groups = rows.groupby("group", sort=True)["label"]
-    strangers = [patient for patient in labels if patient not in groups.groups]
+def _compare_labels(
+    labels: dict[str, str], groups: set[str], rows: pd.DataFrame, path: str | Path
+) -> None:
+    """Refuse labels that no bag takes, and tell of bags that have none or hold no vector."""
+    strangers = [patient for patient in labels if patient not in groups]
     if strangers:
         raise InputError(
             str(path),
             f"holds no bag of {len(strangers)} labelled patient(s), the first {strangers[0]!r}",
             "write the bags' names without suffix, %2F in them as /, or remove the rows",
         )
-    bare = [name for name, of_bag in groups if (of_bag == "").all()]
+    empty = sorted(groups - set(rows["group"]))
+    if empty:
+        logger.warning("%s: %d bag(s) hold no vector, the first %r", path, len(empty), empty[0])
+    by_group = rows.groupby("group", sort=True)["label"]
+    bare = [name for name, of_bag in by_group if (of_bag == "").all()]
     if bare:
         logger.warning("%s: %d bag(s) have no label, the first %r", path, len(bare), bare[0])

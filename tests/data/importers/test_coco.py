@@ -92,8 +92,15 @@ def test_crowds_are_left_out_and_told(
     paint(tmp_path / "set" / "x.png", 60, 40)
     content = coco("x.png")
     content["annotations"][0]["iscrowd"] = 1
-    assert len(load("coco", write(tmp_path / "set" / "a.json", content))) == 1
+    del content["annotations"][0]["bbox"]  # as where only the mask is told
+    content["annotations"][1]["iscrowd"] = content["images"][0]["width"] = None
+    file = write(tmp_path / "set" / "a.json", content)
+    assert len(load("coco", file)) == 1
     assert "1 annotation(s) of crowds were left out" in caplog.text
+    del content["annotations"][1]["bbox"]
+    write(file, content)
+    with pytest.raises(InputError, match=r"a\.json: annotations\.1\.bbox: is missing"):
+        load("coco", file, replace=True)
 
 
 def test_a_field_of_another_size_is_refused(tmp_path: Path, paint, load) -> None:

@@ -195,7 +195,8 @@ def test_labels_that_differ_in_spelling_alone_are_refused(
     load("folder", lab)
     before = snapshot(lab.parent / "out")
     paint(tmp_path / "third" / "MONOCYTE" / "m.png")
-    with pytest.raises(InputError, match="'monocyte' and 'MONOCYTE' differ in spelling alone"):
+    told = r"third: cell 'third/\S+': labels 'monocyte' and 'MONOCYTE' differ in spelling alone"
+    with pytest.raises(InputError, match=told):
         load("folder", tmp_path / "third", append=True)
     assert snapshot(lab.parent / "out") == before
     rules = ClassRules(rename={"MONOCYTE": "monocyte"})
@@ -428,3 +429,59 @@ def test_the_documented_importer_works(
     paint(tmp_path / "export" / "slide7" / "EOS_1.tif")
     cells = load("our-lab", tmp_path / "export")
     assert cells[["label", "group"]].to_numpy().tolist() == [["EOS", "export/slide7"]]
+
+
+def test_a_damaged_manifest_does_not_ask_for_the_import_under_way(lab: Path, load) -> None:
+    load("folder", lab)
+    (lab.parent / "out" / "manifest.csv").write_text("")
+    with pytest.raises(InputError, match=r"out/manifest\.csv: .*move it and .*out/images away"):
+        load("folder", lab, replace=True)
+
+
+def test_a_folder_that_cannot_be_listed_is_one_line(lab: Path, load, monkeypatch) -> None:
+    scan = os.scandir
+
+    def denied(folder: str | Path | int) -> Any:
+        if not isinstance(folder, int) and Path(folder).name == "monocyte":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(InputError, match=r"monocyte: cannot be read \(Permission denied\)"):
+        load("folder", lab)
+
+
+def test_an_out_that_cannot_be_written_to_is_one_line(
+    lab: Path, tmp_path: Path, load, monkeypatch
+) -> None:
+    (tmp_path / "out").mkdir()
+
+    def denied(**_: Any) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkdtemp", denied)
+    with pytest.raises(InputError, match=r"out: is no folder to write to \(Permission denied\)"):
+        load("folder", lab)
+
+
+def test_linked_images_come_back_when_an_import_in_their_place_stops(
+    lab: Path, other: Path, tmp_path: Path, load, monkeypatch
+) -> None:
+    """A relative link leads nowhere while it waits in the folder of what is replaced."""
+    cells = load("folder", lab, source="lab")
+    image = tmp_path / "out" / cells["path"][0]
+    image.rename(tmp_path / "raw.png")
+    image.symlink_to(os.path.relpath(tmp_path / "raw.png", image.parent))
+    before = image.read_bytes()
+
+    def stop(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bloomdiff.data.importers.transaction._prune", stop)
+        with pytest.raises(KeyboardInterrupt):
+            load("folder", other, source="lab", replace=True)
+    assert image.is_symlink()
+    assert image.read_bytes() == before
+    load("folder", other, source="lab", replace=True)
+    assert not os.path.lexists(image)

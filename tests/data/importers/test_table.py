@@ -211,3 +211,24 @@ def test_crops_of_one_field_share_a_group_whatever_the_rows_say(
     assert cells["group"].tolist() == ["t/p1", "t/f.png"]
     joined = group_duplicates(cells, tmp_path / "out", DuplicateParams(), jobs=1)
     assert joined["group"].tolist() == ["t/f.png", "t/f.png"]
+
+
+def test_a_field_is_one_group_however_its_path_is_spelled(tmp_path: Path, paint, load) -> None:
+    paint(tmp_path / "s" / "f.png", 60, 40)
+    paint(tmp_path / "s" / "g.png", 60, 40)
+    text = "path,label,box_x,box_y,box_width,box_height\n"
+    spelled = ("s/f.png", "s/g.png", "./s/f.png", "s//f.png", "s\\f.png")
+    text += "".join(f"{path},a,{5 * at},5,20,20\n" for at, path in enumerate(spelled))
+    cells = load("csv", write(tmp_path / "t.csv", text))
+    assert cells["group"].value_counts().to_dict() == {"t/s/f.png": 4, "t/s/g.png": 1}
+    assert set(cells["field"]) == {"s/f.png", "s/g.png"}
+
+
+def test_paths_that_lead_nowhere_are_told_with_a_mend(tmp_path: Path, load) -> None:
+    file = write(tmp_path / "t.csv", f"path,label\n{'x' * 300}.png,a\n/elsewhere/a.png,a\n")
+    with pytest.raises(ProblemsError) as caught:
+        load("csv", file)
+    first, second = str(caught.value).splitlines()
+    assert "t.csv row 2: no such image" in first
+    assert "t.csv row 3: path '/elsewhere/a.png' leaves the folder" in second
+    assert "relative to that folder" in second

@@ -333,3 +333,29 @@ def test_suffixes_in_any_case_and_linked_folders(voc: Fields, load) -> None:
     (sets / "test.txt").write_bytes(b"\xc9\n")
     with pytest.raises(InputError, match=r"test\.txt: is not UTF-8 .*; save it as UTF-8"):
         load("voc", voc.root, replace=True)
+
+
+@pytest.mark.parametrize("images", ["JPEGImages", "images"])
+def test_the_folder_of_annotations_itself_may_be_given(
+    tmp_path: Path, paint, load, images: str
+) -> None:
+    (tmp_path / "set" / "xml").mkdir(parents=True)
+    (tmp_path / "set" / "xml" / "f.xml").write_text(annotation("f.png", ("a", (1, 1, 9, 9))))
+    paint(tmp_path / "set" / images / "f.png", 60, 40)
+    cells = load("voc", tmp_path / "set" / "xml", source="lab")
+    assert cells["field"].tolist() == [f"{images}/f.png"]
+
+
+def test_an_annotation_that_cannot_be_read_is_one_line(voc: Fields, load) -> None:
+    voc.add("f.png", ("a", (1, 1, 9, 9)))
+    (voc.root / "Annotations" / "g.xml").symlink_to("nowhere.xml")
+    with pytest.raises(InputError, match=r"g\.xml: cannot be read \(No such file"):
+        load("voc", voc.root)
+
+
+def test_an_image_set_that_cannot_be_read_is_one_line(voc: Fields, load) -> None:
+    voc.add("f.png", ("a", (1, 1, 9, 9)))
+    (voc.root / "ImageSets" / "Main").mkdir(parents=True)
+    (voc.root / "ImageSets" / "Main" / "train.txt").symlink_to("nowhere.txt")
+    with pytest.raises(InputError, match=r"train\.txt: cannot be read \(No such file"):
+        load("voc", voc.root)

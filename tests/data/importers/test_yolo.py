@@ -146,3 +146,27 @@ def test_suffixes_in_any_case(tmp_path: Path, paint, load) -> None:
         paint(root / "images" / f"{number}.png", 60, 40)
         write(root / "labels" / f"{number}.{suffix}", f"{number} {BOX}")
     assert load("yolo", root)["label"].tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "data.yaml"])
+def test_lists_of_classes_that_disagree_are_never_chosen_from(
+    tmp_path: Path, paint, load, name: str
+) -> None:
+    root = tmp_path / "set"
+    form = "names: [{}, {}]" if name == "data.yaml" else "{}\n{}\n"
+    for part, classes in (("a", ("blast", "monocyte")), ("b", ("monocyte", "blast"))):
+        paint(root / part / f"{part}.png", 60, 40)
+        write(root / part / f"{part}.txt", f"0 {BOX}")
+        write(root / part / name, form.format(*classes))
+    with pytest.raises(InputError, match=rf"b/{name}: names other classes than .*a/{name}; "):
+        load("yolo", root)
+    write(root / "b" / name, form.format("blast", "monocyte"))
+    assert load("yolo", root)["label"].tolist() == ["blast", "blast"]
+
+
+def test_a_label_file_that_cannot_be_read_is_one_line(tmp_path: Path, paint, load) -> None:
+    write(tmp_path / "set" / "classes.txt", "a")
+    paint(tmp_path / "set" / "x.png", 60, 40)
+    (tmp_path / "set" / "x.txt").symlink_to("nowhere.txt")
+    with pytest.raises(InputError, match=r"x\.txt: cannot be read \(No such file"):
+        load("yolo", tmp_path / "set")

@@ -36,8 +36,8 @@ class CocoParams(BoxParams):
 class _Image(BaseModel):
     id: int | str
     file_name: str
-    width: int = 0
-    height: int = 0
+    width: int | None = None
+    height: int | None = None
 
 
 class _Category(BaseModel):
@@ -49,8 +49,8 @@ class _Annotation(BaseModel):
     id: int | str | None = None
     image_id: int | str
     category_id: int | str
-    bbox: tuple[float, float, float, float]
-    iscrowd: int = 0
+    bbox: tuple[float, float, float, float] | None = None  # of a crowd there may be none
+    iscrowd: int | None = None
     score: float | None = None
     probabilities: dict[str, float] | None = None
 
@@ -130,6 +130,8 @@ class CocoImporter(Importer):
                 problems.append(InputError(where, wrong, "add the image"))
             elif annotation.iscrowd:
                 crowds += 1
+            elif annotation.bbox is None:
+                problems.append(InputError(f"{where}.bbox", "is missing", "add the box"))
             else:
                 told = (annotation.score, annotation.probabilities)
                 try:

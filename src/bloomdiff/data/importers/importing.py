@@ -94,7 +94,7 @@ def import_cells(
 
     with staging(out, source) as stage:
         manifest = out / MANIFEST
-        old = read_manifest(manifest) if manifest.exists() else None
+        old = _read_old(manifest) if manifest.exists() else None
         if old is not None and not (append or replace):
             raise InputError(
                 str(manifest), "is there already", "add --append to join it or --replace to drop it"
@@ -119,9 +119,35 @@ def import_cells(
         for dropped in set(_paths(rows)) - paths:
             (stage.images / PurePosixPath(dropped).relative_to("images", source)).unlink()
         retired = [] if old is None else [p for p in old["path"] if p not in paths or replace]
-        raise_all([problem for _, problem in table_problems(cells, manifest)])
+        raise_all(_problems(cells, manifest, source, path))
         stage.commit(cells, retired)
     return read_manifest(manifest)
+
+
+def _read_old(manifest: Path) -> pd.DataFrame:
+    try:
+        return read_manifest(manifest)
+    except InputError as error:  # whose mend may be the import that is under way
+        images = manifest.parent / "images"
+        raise InputError(
+            error.where, error.problem, f"mend it, or move it and {images} away"
+        ) from None
+
+
+def _problems(cells: pd.DataFrame, manifest: Path, source: str, path: Path) -> list[BloomDiffError]:
+    """What is wrong with the table to be, by cell: its rows stand in no file yet.
+
+    The cells of `source` come from `path`, all others from the manifest that is there.
+    """
+    told: list[BloomDiffError] = []
+    for row, problem in table_problems(cells, manifest):
+        if row is None:
+            told.append(problem)
+            continue
+        name, of = cells[["cell_id", "source"]].iloc[row]
+        where = f"{path if of == source else manifest}: cell {name!r}"
+        told.append(InputError(where, problem.problem, problem.mend))
+    return told
 
 
 def _paths(rows: Iterable[Row]) -> Iterator[str]:

@@ -40,9 +40,14 @@ def find_files(path: Path, suffix: str) -> list[Path]:
 
     The suffix is given in lower case and found in any. Links to folders are followed, but not back
     into a folder that leads to them.
+
+    Raises
+    ------
+    InputError
+        A folder cannot be read: its cells, perhaps a class, would be missing without a word.
     """
     found: list[str] = []
-    for folder, below, names in os.walk(path, followlinks=True):
+    for folder, below, names in os.walk(path, followlinks=True, onerror=_refuse):
         below[:] = [name for name in below if not _hidden(name) and not _loops(path, folder, name)]
         found += [
             os.path.join(folder, name)
@@ -58,12 +63,24 @@ def find_images(path: Path) -> list[Path]:
     return [file for file in find_files(path, "") if is_image(file)]
 
 
-def read_lines(file: Path) -> list[str]:
-    """Lines of a text file in UTF-8; another encoding is an `InputError`."""
+def read_lines(file: Path, *, errors: str = "strict") -> list[str]:
+    """Lines of a text file in UTF-8; one that cannot be read, or decoded, is an `InputError`."""
     try:
-        return file.read_text(encoding="utf-8-sig").splitlines()
+        return file.read_text(encoding="utf-8-sig", errors=errors).splitlines()
     except UnicodeDecodeError as error:
         raise InputError(str(file), f"is not UTF-8 ({error})", "save it as UTF-8") from None
+    except OSError as error:
+        raise unreadable(file, error) from None
+
+
+def unreadable(path: str | Path, error: OSError) -> InputError:
+    """What is told of a file or folder that the system does not let us read."""
+    told = f"cannot be read ({error.strerror})"
+    return InputError(str(path), told, "restore it, or take it out of the data")
+
+
+def _refuse(error: OSError) -> None:
+    raise unreadable(str(error.filename), error)
 
 
 def _hidden(name: str) -> bool:

@@ -64,6 +64,7 @@ class TableImporter(Importer):
         table, numbers = self._read(path)
         root = self.params.images or path.parent
         # Rows of one field follow one another; otherwise the order stays.
+        table["path"] = table["path"].map(_plain_path)
         order = table["path"].map({name: at for at, name in enumerate(table["path"].unique())})
         table = table.iloc[order.argsort(kind="stable")]
         problems: list[BloomDiffError] = []
@@ -107,12 +108,14 @@ class TableImporter(Importer):
         return pd.DataFrame(texts), numbers
 
     def _record(self, where: str, row: int, values: dict[str, str], root: Path) -> Record:
-        name = values["path"].replace("\\", "/")
+        name = values["path"]
         if not is_inside(name):
             raise InputError(
-                where, f"path {name!r} leaves the folder {root}", "give --set images=FOLDER"
+                where,
+                f"path {name!r} leaves the folder {root}",
+                "write it relative to that folder, or to another with --set images=FOLDER",
             )
-        if not (root / name).is_file():
+        if not _is_file(root / name):
             raise InputError(where, f"no such image {root / name}", "restore it or drop the row")
         split = values.get("split", "")
         if split and split.lower() not in SPLITS:
@@ -122,7 +125,7 @@ class TableImporter(Importer):
         stem = PurePosixPath(name).with_suffix("").as_posix()
         group = values.get("group") or find_group(self.params.group, name, root / name)
         return Record(
-            PurePosixPath(name).as_posix() if box is None else f"{stem}-{row}.png",
+            name if box is None else f"{stem}-{row}.png",
             root / name,
             values.get("label", ""),
             group=group or ("" if box is None else name),
@@ -133,6 +136,18 @@ class TableImporter(Importer):
             score=score,
             proba=proba,
         )
+
+
+def _plain_path(text: str) -> str:
+    """One spelling of a path: a field under two of them would be two groups."""
+    return PurePosixPath(text.replace("\\", "/")).as_posix() if text else text
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is longer than names may be
+        return False
 
 
 def _slips(

@@ -50,7 +50,7 @@ class Staging:
         """
         retired = sorted(path for path in set(retired) if is_inside(path))
         target = self.out / "images" / self.source
-        strays = {p.relative_to(self.out).as_posix() for p in target.rglob("*") if p.is_file()}
+        strays = {p.relative_to(self.out).as_posix() for p in _files(target)}
         strays -= set(retired)
         if strays:
             raise InputError(
@@ -60,7 +60,7 @@ class Staging:
             )
         write_manifest(cells, self.folder / MANIFEST)
         for path in retired:
-            if (self.out / path).exists():
+            if os.path.lexists(self.out / path):
                 _move(self.out / path, self.folder / "retired" / path)
         _prune(self.out / "images")
         _move(self.images, target)
@@ -81,7 +81,8 @@ def staging(out: Path, source: str) -> Iterator[Staging]:
         pass
     with _lock(out):
         _settle(out)
-        folder = Path(tempfile.mkdtemp(dir=out, prefix=_PREFIX))
+        with writable(out):
+            folder = Path(tempfile.mkdtemp(dir=out, prefix=_PREFIX))
         try:
             stage = Staging(out, folder, source)
             stage.images.mkdir(parents=True)
@@ -117,10 +118,15 @@ def _settle(out: Path) -> None:
             if target.exists() and not new.exists():
                 _move(target, new)
             retired = folder / "retired"
-            for path in [p for p in retired.rglob("*") if p.is_file()]:
+            for path in _files(retired):
                 _move(path, out / path.relative_to(retired))
             (folder / MANIFEST).unlink()  # undone: from here on it is only cleared away
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Every file below a folder; links too, which lead nowhere once they have moved."""
+    return [path for path in folder.rglob("*") if path.is_symlink() or path.is_file()]
 
 
 def _move(path: Path, target: Path) -> None:

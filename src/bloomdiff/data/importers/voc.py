@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from bloomdiff.data.images import SUFFIXES
 from bloomdiff.data.importers.base import IMPORTERS, Importer
 from bloomdiff.data.importers.boxes import BoxParams, Detection, FieldOfView, check_opinion
-from bloomdiff.data.importers.paths import find_files, read_lines, split_of
+from bloomdiff.data.importers.paths import find_files, read_lines, split_of, unreadable
 from bloomdiff.data.records import Box, Record
 from bloomdiff.errors import BloomDiffError, InputError, ParameterError, raise_all
 from bloomdiff.registry import nearest
@@ -105,6 +105,8 @@ class VocImporter(Importer):
 def _read(file: Path, root: Path, splits: dict[str, str]) -> FieldOfView:
     try:
         text = _decode(file.read_bytes())
+    except OSError as error:
+        raise unreadable(file, error) from None
     except (UnicodeError, LookupError) as error:
         raise InputError(
             str(file), f"is not in the encoding that it declares ({error})", "mend the declaration"
@@ -129,7 +131,9 @@ def _read(file: Path, root: Path, splits: dict[str, str]) -> FieldOfView:
         score = _score(where, item)
         check_opinion(where, score, None)
         objects.append(Detection(label, Box(left, top, right - left, bottom - top), score))
-    name = image.relative_to(root).as_posix()
+    # Where the folder of annotations itself is given, the images lie beside it.
+    base = root if image.is_relative_to(root) else root.parent
+    name = image.relative_to(base).as_posix()
     size = tuple(_number(annotation.findtext(f"size/{side}")) for side in ("width", "height"))
     return FieldOfView(
         image,

@@ -63,23 +63,42 @@ class YoloImporter(Importer):
 
 
 def _class_names(path: Path) -> dict[int, str]:
-    """Class index to name, by ``data.yaml`` or a list of names."""
+    """Class index to name, by ``data.yaml`` or a list of names.
+
+    Raises
+    ------
+    InputError
+        None names them, or several do that do not agree: a class would come by another's name.
+    """
     if path.is_dir():
         found = [*find_files(path, ".yaml"), *find_files(path, ".yml")]
         texts = find_files(path, ".txt")
         lists = [f for f in texts if f.name == "classes.txt"] + find_files(path, ".names")
     else:
         found, lists = [path], []
-    for file in found:
-        content = read_yaml(file)
-        if isinstance(content, dict) and "names" in content:
-            return _from_yaml(file, content["names"])
-    for file in sorted(lists):
-        lines = read_lines(file)
-        return {index: line.strip() for index, line in enumerate(lines) if line.strip()}
-    raise InputError(
-        str(path), "does not name its classes", "add a data.yaml with `names`, or a classes.txt"
-    )
+    contents = {file: read_yaml(file) for file in found}
+    named = {
+        file: _from_yaml(file, content["names"])
+        for file, content in contents.items()
+        if isinstance(content, dict) and "names" in content
+    }
+    mend = "give the path of the one that is meant"
+    if not named:
+        named = {file: _from_lines(read_lines(file)) for file in sorted(lists)}
+        mend = "import the folders one after the other, with --append"
+    if not named:
+        raise InputError(
+            str(path), "does not name its classes", "add a data.yaml with `names`, or a classes.txt"
+        )
+    first, classes = next(iter(named.items()))
+    for file, others in named.items():
+        if others != classes:
+            raise InputError(str(file), f"names other classes than {first}", mend)
+    return classes
+
+
+def _from_lines(lines: list[str]) -> dict[int, str]:
+    return {index: line.strip() for index, line in enumerate(lines) if line.strip()}
 
 
 def _from_yaml(file: Path, names: Any) -> dict[int, str]:
@@ -110,7 +129,11 @@ def _files_in_labels(root: Path) -> Iterator[Path]:
 
 def _read(file: Path, classes: dict[int, str], problems: list[BloomDiffError]) -> list[Detection]:
     objects: list[Detection] = []
-    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    try:
+        lines = read_lines(file, errors="replace")
+    except InputError as error:
+        problems.append(error)
+        return objects
     for number, line in enumerate(lines, start=1):
         where = f"{file} row {number}"
         if not line.strip():
