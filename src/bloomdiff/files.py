@@ -93,7 +93,7 @@ def atomic_dir(path: str | Path, *, stale: str = "") -> Iterator[Path]:
             (aside / _NEW).mkdir()
             yield aside / _NEW
             if target.exists():
-                _check_nothing_is_lost(Path(path), target, aside / _NEW, stale)
+                check_nothing_is_lost(path, aside / _NEW, stale=stale)
                 target.rename(aside / _OLD)
             (aside / _NEW).rename(target)
     finally:
@@ -103,14 +103,16 @@ def atomic_dir(path: str | Path, *, stale: str = "") -> Iterator[Path]:
 _ASIDE, _NEW, _OLD = ".writing", "new", "old"
 
 
-def _check_nothing_is_lost(told: Path, target: Path, new: Path, stale: str) -> None:
+def check_nothing_is_lost(path: str | Path, new: Path, *, stale: str) -> None:
+    """Raise an `InputError` where `new` lacks a file of `path`; see `atomic_dir`."""
+    target = Path(path).resolve()
     files = (file for file in target.rglob("*") if file.is_symlink() or not file.is_dir())
     names = sorted(file.relative_to(target).as_posix() for file in files)
     lost = [n for n in names if not fnmatchcase(n, stale) and not os.path.lexists(new / n)]
     if lost:
         others = f" and {len(lost) - 1} more files" if lost[1:] else ""
         raise InputError(
-            str(told / lost[0]), f"would be lost{others}", "name a new or empty folder"
+            str(Path(path) / lost[0]), f"would be lost{others}", "name a new or empty folder"
         )
 
 

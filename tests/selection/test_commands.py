@@ -9,6 +9,7 @@ from lab import truth_of
 from typer.testing import CliRunner
 
 from bloomdiff.cli import app
+from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.manifest import read_manifest
 from bloomdiff.errors import BloomDiffError
 from bloomdiff.selection.queue import Queue
@@ -152,8 +153,12 @@ def test_an_export_of_the_whole_project_comes_in_again(project):
     assert "0 labels" in done.stdout
     asked.loc[0, "label"] = "blast"
     asked.to_csv("export.csv", index=False)
-    with pytest.raises(BloomDiffError, match="is not in the queue"):
+    with pytest.raises(BloomDiffError, match="and now blast; give --overwrite"):
         call("import", "export.csv", "--format", "csv")
+    done = call("import", "export.csv", "--format", "csv", "--overwrite")
+    assert "1 labels" in done.stdout
+    cells = read_manifest("data/manifest.csv").set_index("cell_id")["label"]
+    assert cells[asked["cell_id"][0]] == "blast"
 
 
 def test_options_before_a_command_are_refused(project):
@@ -170,3 +175,26 @@ def test_one_row_twice_in_the_manifest_is_told_at_the_import(project):
     path.write_text("\n".join([*lines, lines[-1]]) + "\n")
     with pytest.raises(BloomDiffError, match="is there twice"):
         call("import", "selection/table", "--format", "csv")
+
+
+def test_two_folders_are_written_or_none(project):
+    both = ("--format", "csv", "--format", "label-studio", "--jobs", "1", "--no-look")
+    call("-n", "5", *both)
+    (project / "selection" / "label-studio" / "export.json").write_text("[]")
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    for formats in (both, (*both[2:4], *both[:2], *both[4:])):
+        with pytest.raises(BloomDiffError, match=r"export\.json: would be lost"):
+            call("-n", "9", "--fresh", "--strategy", "random", *formats)
+        assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
+
+
+def test_seeds_that_libraries_do_not_take_are_refused(project):
+    done = CliRunner().invoke(app, ["select", "--seed", str(2**31)])
+    assert done.exit_code == 2
+
+
+def test_an_embedding_that_is_there_twice_is_one_line(project):
+    cells = EmbeddingSet.load("embeddings/cells.parquet")
+    cells.take([*range(len(cells)), 0]).save("embeddings/cells.parquet")
+    with pytest.raises(BloomDiffError, match="embeddings of cell 'lab/cell-000': are there twice"):
+        call("-n", "3", "--jobs", "1", "--no-look")

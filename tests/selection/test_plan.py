@@ -388,3 +388,17 @@ def test_scores_may_end_in_commas_and_hold_blank_lines(world, tmp_path):
     file.write_text("\n".join([head, "", *lines]))
     with pytest.raises(InputError, match=r"row 6: cell 'lab/cell-015': score '9' is no"):
         build_queue(*world, plan(), scores_file=file)
+
+
+def test_a_cap_on_classes_holds_for_what_the_queue_tells(tmp_path):
+    """Cells of an earlier queue count as the class that was predicted of them then."""
+    cells, embeddings = make(tmp_path, n=150, n_labelled=9, images=False)
+    limits = Plan(limits=Limits(objects=24, per_class=0.4), min_cosine=1.0)
+    first = build_queue(cells, embeddings, limits)
+    for done in (4, 8, 12):
+        asked = cells["cell_id"].isin(first.table["cell_id"][:done])
+        label = cells["label"].where(~asked, cells["cell_id"].map(truth_of))
+        then = build_queue(cells.assign(label=label), embeddings, limits, before=first)
+        kept = first.table["cell_id"][done:].tolist()
+        assert then.table["cell_id"][: len(kept)].tolist() == kept
+        assert then.table["predicted"].value_counts().max() <= 9

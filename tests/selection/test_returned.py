@@ -3,6 +3,7 @@
 import json
 import re
 
+import pandas as pd
 import pytest
 from lab import FIELD, make
 from PIL import Image
@@ -11,6 +12,7 @@ from bloomdiff.errors import InputError
 from bloomdiff.selection.exchange import FORMATS, Sheet, read_answers
 from bloomdiff.selection.limits import Limits
 from bloomdiff.selection.plan import Plan, build_queue
+from bloomdiff.selection.queue import Queue
 
 
 @pytest.fixture(scope="module")
@@ -186,9 +188,45 @@ def test_labels_of_an_earlier_queue_may_come_again(whole, tmp_path):
     cell = queue.table["cell_id"][0]
     text = texts["cvat"].replace("unlabelled", "monocyte").replace(cell, "lab/earlier")
     (tmp_path / "answers").write_text(text)
-    assert "lab/earlier" not in read_answers(
-        tmp_path / "answers", "cvat", queue, {"lab/earlier": "monocyte"}
-    )
-    for settled in ({"lab/earlier": "basophil"}, {}):
+    earlier = pd.DataFrame({"cell_id": ["lab/earlier"], "label": ["monocyte"], "path": ["x.png"]})
+    told = read_answers(tmp_path / "answers", "cvat", queue, earlier)
+    assert set(told) == set(queue.table["cell_id"]) - {cell}
+    # Whether another label takes the place of an expert's is not for this to decide.
+    told = read_answers(tmp_path / "answers", "cvat", queue, earlier.assign(label="basophil"))
+    assert told["lab/earlier"] == "monocyte"
+    for settled in (earlier.iloc[:0], None):
         with pytest.raises(InputError, match="cell 'lab/earlier' is not in the queue"):
             read_answers(tmp_path / "answers", "cvat", queue, settled)
+
+
+def test_a_redrawn_box_of_an_earlier_queue_is_that_queues_cell(sent, tmp_path):
+    queue, texts = sent
+    content = json.loads(texts["coco"])
+    for one in content["annotations"]:
+        one["category_id"], one["attributes"] = 2, {"cell_id": None}
+        one["bbox"][0] += 1
+    (tmp_path / "answers").write_text(json.dumps(content))
+    settled = queue.table[:2].assign(label=content["categories"][1]["name"])
+    # Boxes that the manifest lacks are in nobody's way.
+    settled = pd.concat([settled, settled.assign(cell_id="lab/other", box_x="", path="y.png")])
+    rest = Queue(queue.table[2:].reset_index(drop=True), queue.review, queue.header)
+    told = read_answers(tmp_path / "answers", "coco", rest, settled)
+    assert set(told) == set(rest.table["cell_id"])
+    with pytest.raises(InputError, match="is on no cell of the queue"):
+        read_answers(tmp_path / "answers", "coco", rest)
+
+
+def test_ids_that_are_no_text_are_one_line(whole, tmp_path):
+    tasks = json.loads(whole[1]["label-studio"])
+    tasks[0]["data"]["cells"] = {"a": ["no", "id"]}
+    tasks[0]["annotations"] = [annotation("monocyte", 1, 1)]
+    (told,) = lines_of(whole, "label-studio", json.dumps(tasks), tmp_path)
+    assert "is not in the queue" in told
+
+
+@pytest.mark.parametrize("width", [0, 10**20])
+def test_sizes_that_no_image_has(width, sent, tmp_path):
+    content = json.loads(sent[1]["coco"])
+    content["images"][0]["width"] = width
+    (told,) = lines_of(sent, "coco", json.dumps(content), tmp_path)
+    assert told.startswith(": images.0.width: input should be ")

@@ -258,3 +258,11 @@ def test_one_seed_has_no_interval_and_is_told_so():
     assert "| margin | 0.600 [no interval] | +0.100 [no interval] |" in text
     assert "mean of 1 seed, " in text
     assert "nan" not in text
+
+
+@pytest.mark.parametrize("strategy", ["margin", "typiclust", "random"])
+def test_every_seed_that_parameters_allow_can_be_replayed(cells, strategy):
+    pool, test = hold_out(cells, 3, seed=2**31 - 1)
+    choose = by_strategy(strategy)
+    played = replay(pool, test, choose, budgets=[5, 9], seed=2**31 - 1)
+    assert len(played.order) == 9

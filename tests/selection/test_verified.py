@@ -2,6 +2,7 @@
 
 import threading
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -95,3 +96,17 @@ def test_two_imports_at_once_wait_for_one_another(detected, tmp_path):
     labels = read_manifest(manifest).set_index("cell_id")["label"]
     assert (labels[asked], labels[other]) == ("basophil", "lymphocyte")
     assert not list(tmp_path.glob(".manifest*"))
+
+
+def test_a_lock_that_cannot_be_made_is_one_line(project, monkeypatch):
+    opened = Path.open
+
+    def denied(path, *arguments, **options):
+        if path.name == ".manifest.csv.lock":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", denied)
+    told = r"\.manifest\.csv\.lock: cannot be written \(Permission denied\)"
+    with pytest.raises(InputError, match=told), manifest_lock(Path("data/manifest.csv")):
+        pass

@@ -68,7 +68,7 @@ def queue(
         bool, typer.Option("--look/--no-look", help="Put blurred and odd crops last.")
     ] = True,
     fresh: Annotated[bool, typer.Option("--fresh", help="Do not continue the queue.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
 ) -> None:
     """Which cells should the expert label next? Without a command: make or continue a queue."""
@@ -174,8 +174,7 @@ def import_(
     with manifest_lock(manifest) if out is None else nullcontext():
         before = read_manifest(manifest)
         done = before[before[VERIFIED] == "yes"] if VERIFIED in before else before.iloc[:0]
-        settled = dict(zip(done["cell_id"], done["label"], strict=True))
-        labels = read_answers(answers, kind, sent, settled)
+        labels = read_answers(answers, kind, sent, done)
         cells = apply_answers(
             before,
             labels,

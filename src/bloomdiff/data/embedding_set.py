@@ -230,8 +230,14 @@ class EmbeddingSet(_Set):
         return Fingerprint.of(self.group)
 
     def select(self, cell_ids: Sequence[str] | Labels) -> EmbeddingSet:
-        """The rows with these ids, in that order; an unknown id is an `InputError`."""
-        positions = pd.Index(self.rows["cell_id"]).get_indexer(pd.Index(cell_ids))
+        """The rows with these ids, in that order; one unknown or twice is an `InputError`."""
+        index = pd.Index(self.rows["cell_id"])
+        if not index.is_unique:
+            twice = str(index[index.duplicated()][0])
+            raise InputError(
+                f"embeddings of cell {twice!r}", "are there twice", "keep one row of each cell"
+            )
+        positions = index.get_indexer(pd.Index(cell_ids))
         if (positions < 0).any():
             missing = str(np.asarray(cell_ids)[int(np.flatnonzero(positions < 0)[0])])
             raise InputError(

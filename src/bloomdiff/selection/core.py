@@ -138,6 +138,8 @@ def situation_of(
     X_pending: npt.ArrayLike | None,
 ) -> Situation:
     """What a strategy is shown, checked: parameters and errors are those of `select`."""
+    if not 0 <= seed < 2**32:
+        raise ParameterError("seed", f"is {seed}", f"give 0 to {2**32 - 1}")
     X = _rows(X_pool, "pool", None)
     if not len(X):
         raise InputError("the pool", "holds no cell", "give cells without a label")

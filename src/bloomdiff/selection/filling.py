@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -35,13 +36,13 @@ class Filled:
     taken: dict[str, Any] = field(default_factory=dict)
     kept_out: dict[str, int] = field(default_factory=dict)
 
-    def add(self, choice: Choice, at: int, i: int, unfit: str) -> None:
+    def add(self, choice: Choice, at: int, i: int, unfit: str, predicted: str) -> None:
         """Append place `at` of a choice, which is cell `i` of the pool."""
         for name in {*self.parts, *choice.parts}:
             column = self.parts.setdefault(name, [float("nan")] * len(self.index))
             column.append(float(choice.parts[name][at]) if name in choice.parts else float("nan"))
         self.index.append(i)
-        self.predicted.append(str(choice.predicted[at]))
+        self.predicted.append(predicted)
         self.confidence.append(float(choice.confidence[at]))
         self.code.append("unfit" if unfit else str(choice.code[at]))
         self.reason.append(unfit or choice.reason[at])
@@ -57,7 +58,7 @@ def fill(
     blocked: npt.NDArray[np.bool_],
     *,
     unfit: list[str],
-    head: list[int],
+    head: Mapping[int, str],
 ) -> Filled:
     """Fill a queue up to its limits.
 
@@ -72,8 +73,9 @@ def fill(
     unfit
         Why each cell is unfit for labelling, '' where it is fit: unfit ones come last.
     head
-        Cells that were asked for before, in their order: they come first among the fit and among
-        the unfit.
+        Cells that were asked for before, in their order, and the classes that were predicted of
+        them then, '' where that is to be done anew: they come first among the fit and among the
+        unfit, and count against a cap on classes as they did.
 
     Raises
     ------
@@ -93,17 +95,17 @@ def fill(
     state = (pool, gate, twins, filled, out)
     asked: list[tuple[Choice, int, int]] = []
     # A cell that was asked for may since have got a labelled twin.
-    if head := [i for i in head if not blocked[i]]:
-        order = _rank(pool, strategy, params, seed, np.asarray(head), [], len(head))
-        place = {i: at for at, i in enumerate(np.asarray(head)[order.index])}
-        asked = [(order, place[i], i) for i in head]
+    if first := [i for i in head if not blocked[i]]:
+        order = _rank(pool, strategy, params, seed, np.asarray(first), [], len(first))
+        place = {i: at for at, i in enumerate(np.asarray(first)[order.index])}
+        asked = [(order, place[i], i) for i in first]
     shut = _Shut(pool, gate, seed)
     for stage in (~poor, poor):
         for choice, at, i in asked:
             if stage[i]:
-                _offer(*state, choice, at, i, unfit[i])
+                _offer(*state, choice, at, i, unfit[i], predicted=head[i])
         free = stage & ~blocked
-        free[head] = False
+        free[first] = False
         rounds = 0
         while not gate.is_full and free.any():
             rows = np.flatnonzero(free)
@@ -202,10 +204,12 @@ def _offer(
     at: int,
     i: int,
     unfit: str,
+    *,
+    predicted: str = "",
 ) -> None:
     """Let one cell in, or count why not."""
     place = {str(k): str(v) for k, v in pool.place.iloc[i].items()}
-    place["class"] = str(choice.predicted[at])
+    place["class"] = predicted = predicted or str(choice.predicted[at])
     if twins.repeats(i):
         out["like a queued cell"] += 1
     elif not gate.admits(place):
@@ -213,4 +217,4 @@ def _offer(
     else:
         gate.take(place)
         twins.take(i)
-        filled.add(choice, at, i, unfit)
+        filled.add(choice, at, i, unfit, predicted)

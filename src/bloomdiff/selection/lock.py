@@ -23,7 +23,7 @@ def manifest_lock(manifest: Path) -> Iterator[None]:
     Raises
     ------
     InputError
-        There is no such manifest.
+        There is no such manifest, or its folder cannot be written to.
     """
     if not manifest.exists():
         raise InputError(
@@ -31,7 +31,7 @@ def manifest_lock(manifest: Path) -> Iterator[None]:
         )
     path = manifest.with_name(f".{manifest.name}.lock")
     while True:
-        with path.open("w") as stream:
+        with _opened(path) as stream:
             _wait(stream, manifest)
             # A lock on a file that its last holder has removed keeps nobody out.
             if not _is_at(stream, path):
@@ -41,6 +41,15 @@ def manifest_lock(manifest: Path) -> Iterator[None]:
             finally:
                 path.unlink(missing_ok=True)
             return
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        return path.open("w")
+    except OSError as error:  # a folder that is read-only, or a lock that another user has left
+        raise InputError(
+            str(path), f"cannot be written ({error.strerror})", "make its folder and it writable"
+        ) from None
 
 
 def _wait(stream: IO[str], manifest: Path) -> None:

@@ -123,7 +123,7 @@ def build_queue(
     twins.remember_boxes(*pool.labelled_boxes)
     blocked = np.zeros(len(pool.cells), dtype=bool)
     blocked[repeats_of(pool.X, pool.labelled.X, min_cosine=plan.min_cosine)] = True
-    head = [] if before is None else _still_open(before, pool)
+    head = {} if before is None else _still_open(before, pool, unfit)
     filled = fill(
         pool,
         plan.strategy,
@@ -152,10 +152,18 @@ def _refuse_idle_caps(limits: Limits, place: pd.DataFrame) -> None:
             )
 
 
-def _still_open(before: Queue, pool: Pool) -> list[int]:
-    """Positions in the pool of an earlier queue's cells, in its order; labelled ones are gone."""
-    where = pd.Index(pool.cells["cell_id"]).get_indexer(pd.Index(before.table["cell_id"]))
-    return [int(i) for i in where if i >= 0]
+def _still_open(before: Queue, pool: Pool, unfit: list[str]) -> dict[int, str]:
+    """An earlier queue's cells, in its order, as positions in the pool; labelled ones are gone.
+
+    With them the classes that stay in the table, '' where its words are written anew.
+    """
+    table = before.table
+    where = pd.Index(pool.cells["cell_id"]).get_indexer(pd.Index(table["cell_id"]))
+    return {
+        int(i): str(predicted) if (code == "unfit") == bool(unfit[i]) else ""
+        for i, predicted, code in zip(where, table["predicted"], table["code"], strict=True)
+        if i >= 0
+    }
 
 
 def _table(pool: Pool, filled: Filled, scores: Scores, before: Queue | None) -> pd.DataFrame:

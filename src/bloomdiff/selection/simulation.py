@@ -142,7 +142,7 @@ def replay(
             X[order],
             np.searchsorted(names, truth[order]).astype(np.intp),
             tuple(names.tolist()),
-            seed * 1000 + number,
+            (seed * 1000 + number) % 2**32,  # from there on libraries take no seed
             np.empty((0, pool.dim), dtype=np.float32),
         )
         picked = rest[choose(situation, budget - len(order))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet
+from bloomdiff.data.manifest import read_manifest
 from bloomdiff.experiments.tracking import ChildRun, StageRun
 from bloomdiff.files import atomic_dir, read_json, sha256_file, write_json
 from bloomdiff.selection.curves import curve_table, found_at, outcome, summarise, to_markdown
@@ -39,6 +41,7 @@ def run(project: Project, run: StageRun) -> None:
             params.judge,
             params.judge_params,
             sha256_file(project.embeddings),
+            sha256_file(project.cells),
         ),
         jobs=params.jobs,
         describe="simulate",
@@ -76,7 +79,7 @@ def simulate_one(project: Project, folder: Path, seed: str, strategy: str) -> No
     """Replay one strategy on one division of the cells; all strategies of a seed share it."""
     settings, number = project.params.simulate, int(seed)
     judge = Judge(project.params.judge, project.params.judge_params)
-    pool, test = hold_out(EmbeddingSet.load(project.embeddings), settings.n_splits, number)
+    pool, test = hold_out(_with_fields(project), settings.n_splits, number)
     budgets = [b for b in settings.budgets if b < len(pool)] or [len(pool)]
     played = replay(
         pool,
@@ -93,6 +96,15 @@ def simulate_one(project: Project, folder: Path, seed: str, strategy: str) -> No
     # JSON has no infinity: what was never reached is null.
     finite = {k: v if v < float("inf") else None for k, v in figures.items()}
     write_json(folder / "outcome.json", finite)
+
+
+def _with_fields(project: Project) -> EmbeddingSet:
+    """The embedded cells, and the field of view of each where the manifest tells it."""
+    cells, manifest = EmbeddingSet.load(project.embeddings), read_manifest(project.cells)
+    if "field" not in manifest:
+        return cells
+    field = cells.rows["cell_id"].map(manifest.set_index("cell_id")["field"]).fillna("")
+    return replace(cells, rows=cells.rows.assign(field=field))
 
 
 def _child(row: dict[str, object]) -> ChildRun:

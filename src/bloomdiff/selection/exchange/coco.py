@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.files import to_json
@@ -18,8 +18,8 @@ from bloomdiff.selection.queue import UNLABELLED
 class _Image(BaseModel):
     id: int
     file_name: str
-    width: int
-    height: int
+    width: int = Field(gt=0, lt=2**31)
+    height: int = Field(gt=0, lt=2**31)
 
 
 class _Category(BaseModel):
@@ -137,8 +137,9 @@ class Coco(Format):
                     check_box(where, one.bbox, size)
                 except InputError as error:
                     problems.append(error)
-                label, cell = names[one.category_id], str(one.attributes.get("cell_id", ""))
+                label, cell = names[one.category_id], one.attributes.get("cell_id")
                 if not is_empty(label):
+                    cell = "" if cell is None else str(cell)
                     answers.append(Answer(where, label, cell, image.file_name, one.bbox, size))
             seen.add(one.id)
         raise_all(problems)

@@ -140,7 +140,7 @@ def _answers(where: str, task: dict[str, Any]) -> list[Answer]:
     if not done:
         return []
     image = unquote(str(data["image"]).partition("?d=")[2] or str(data["image"]))
-    cells: dict[str, str] = data.get("cells") or {}
+    cells = {str(region): str(cell) for region, cell in (data.get("cells") or {}).items()}
     answers = []
     newest: dict[str, dict[str, Any]] = {}
     for one in sorted(done, key=lambda one: str(one.get("updated_at", ""))):

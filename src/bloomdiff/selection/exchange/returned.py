@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -22,12 +22,12 @@ BOX = ["box_x", "box_y", "box_width", "box_height"]
 
 
 def read_answers(
-    path: Path, kind: str, queue: Queue, settled: Mapping[str, str] | None = None
+    path: Path, kind: str, queue: Queue, settled: pd.DataFrame | None = None
 ) -> dict[str, str]:
     """Labels by cell, from a file of format `kind`.
 
-    Labels in `settled`, an expert's by cell, that come back once more are passed over: a tool's
-    project may hold the cells of earlier queues.
+    A tool's project may hold the cells of earlier queues: of `settled`, the manifest's cells that
+    have an expert's label, those that come back with it once more are passed over.
 
     Classes are those of the queue, or names or codes of the vocabulary, which are brought to the
     queue's name of the same class, or where it has none to the vocabulary's.
@@ -38,17 +38,19 @@ def read_answers(
         A file of another format, a cell that was never asked for, one with two labels, an unknown
         class; all of them are told, each with its place.
     """
-    queued = queue.table.set_index("cell_id")
+    sent = _places(queue.table)
+    asked, old = set(sent["cell_id"]), dict[str, str]()
+    if settled is not None:
+        old = dict(zip(settled["cell_id"], settled["label"], strict=True))
+        sent = pd.concat([sent, _places(settled[~settled["cell_id"].isin(asked)])])
     labels: dict[str, str] = {}
     places: dict[str, str] = {}
     problems: list[BloomDiffError] = []
     for answer in FORMATS[kind]().read(path):
         try:
-            cell = answer.cell_id or _find(answer, queue.table)
+            cell = answer.cell_id or _find(answer, sent)
             label = _class(answer, queue.classes)
-            if cell not in queued.index:
-                if settled is not None and settled.get(cell) == label:
-                    continue
+            if cell not in asked and cell not in old:
                 raise InputError(
                     answer.where, f"cell {cell!r} is not in the queue", "drop it, or name its queue"
                 )
@@ -62,7 +64,14 @@ def read_answers(
         except InputError as error:
             problems.append(error)
     raise_all(problems)
-    return labels
+    return {c: label for c, label in labels.items() if c in asked or old[c] != label}
+
+
+def _places(table: pd.DataFrame) -> pd.DataFrame:
+    """Where cells of a queue or a manifest are: crop, field and box, NaN where there is none."""
+    places = table.reindex(columns=["cell_id", "path", "field", *BOX])
+    places[BOX] = places[BOX].apply(pd.to_numeric, errors="coerce")
+    return places
 
 
 def _find(answer: Answer, table: pd.DataFrame) -> str:
@@ -71,12 +80,11 @@ def _find(answer: Answer, table: pd.DataFrame) -> str:
     whole = table[table["path"] == name]
     if len(whole) == 1 and _is_whole(answer):
         return str(whole["cell_id"].iloc[0])
-    if "field" in table and answer.box is not None:
-        inside = table[table["field"] == name]
-        if len(inside):
-            overlap = iou(np.asarray(answer.box), inside[BOX].to_numpy(dtype=np.float64))
-            if overlap.max() >= SAME_BOX:
-                return str(inside["cell_id"].iloc[int(overlap.argmax())])
+    inside = table[(table["field"] == name) & table[BOX].notna().all(axis=1)]
+    if answer.box is not None and len(inside):
+        overlap = iou(np.asarray(answer.box), inside[BOX].to_numpy(dtype=np.float64))
+        if overlap.max() >= SAME_BOX:
+            return str(inside["cell_id"].iloc[int(overlap.argmax())])
     raise InputError(
         answer.where,
         f"its label {answer.label!r} is on no cell of the queue",

@@ -29,7 +29,7 @@ class Table(Format):
     name = "csv"
     file = "table"
     folder = True
-    stale = f"{THUMBNAILS}/?????.png"  # the queue before may have been longer
+    stale = f"{THUMBNAILS}/[0-9]*.png"  # the queue before may have been longer
 
     def fill(self, sheet: Sheet, temporary: Path, path: Path) -> None:
         """Write table and thumbnails."""

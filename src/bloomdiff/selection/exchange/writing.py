@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from bloomdiff.files import check_nothing_is_lost
 from bloomdiff.selection.exchange.base import Format
 from bloomdiff.selection.exchange.sheet import Sheet
 
@@ -18,12 +19,16 @@ def write_formats(sheet: Sheet, formats: Sequence[Format], out: Path) -> list[st
     list of str
         A line for each format: what was written where, and what it leaves out.
     """
-    # A folder may still be refused when it takes its place: entered last, it leaves first.
-    ordered = sorted(formats, key=lambda one: one.folder)
     with ExitStack() as stack:
-        for one in ordered:
+        filled: list[tuple[Format, Path]] = []
+        for one in formats:
             temporary = stack.enter_context(one.opened(out / one.file))
             one.fill(sheet, temporary, out / one.file)
+            filled.append((one, temporary))
+        # A folder may be refused when it takes its place: by then another one had taken its own.
+        for one, temporary in filled:
+            if one.folder:
+                check_nothing_is_lost(out / one.file, temporary, stale=one.stale)
     lines = []
     for one in formats:
         some = one.most is not None and len(sheet.cells) > one.most
