@@ -24,6 +24,7 @@ BASE = {
     "torch_state",
     "validation",
     "vector_file",
+    "yaml_numbers",
     "__init__",
 }
 MAY_IMPORT = {

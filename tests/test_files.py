@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.serialize import loads_yaml
 
 from bloomdiff.errors import InputError
-from bloomdiff.files import atomic_dir, atomic_file, read_yaml, sha256_file
+from bloomdiff.files import atomic_dir, atomic_file, read_yaml, sha256_file, write_yaml
 
 CHANGES = ("rename", "unlink", "rmdir", "mkdir")
 
@@ -162,6 +163,16 @@ def test_yaml_that_is_not_in_utf8_is_one_line(tmp_path: Path) -> None:
         read_yaml(tmp_path / "params.yaml")
 
 
+def test_yaml_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("seed: 2020-99-99")
+    with pytest.raises(InputError, match=r"params\.yaml: is not valid YAML \(month must be"):
+        read_yaml(tmp_path / "params.yaml")
+    with pytest.raises(InputError, match=r"params\.yaml/params\.yaml: cannot be read \(Not a dir"):
+        read_yaml(tmp_path / "params.yaml" / "params.yaml")
+    with pytest.raises(InputError, match=r"cannot be read \(Is a directory\)"):
+        read_yaml(tmp_path)
+
+
 def test_digest_of_a_missing_file_names_it(tmp_path):
     with pytest.raises(InputError, match=r"cells\.parquet: no such file; run the stage"):
         sha256_file(tmp_path / "cells.parquet")
@@ -177,3 +188,12 @@ def test_what_is_no_folder_to_write_to_is_one_line(tmp_path: Path, below: str) -
     with pytest.raises(InputError, match="is a folder; name a file"), atomic_file(tmp_path):
         raise AssertionError
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("text", ["1e-3", "2e0", "-2E1", "1.5e3", "1.e3", "1_0e2", "1e", "e1"])
+def test_numbers_with_an_exponent_are_read_as_by_dvc(tmp_path: Path, text: str) -> None:
+    (tmp_path / "params.yaml").write_text(f"k: {text}")
+    assert read_yaml(tmp_path / "params.yaml") == loads_yaml(f"k: {text}")
+    assert read_yaml(tmp_path / "params.yaml", exponents=False) == {"k": text}
+    write_yaml(tmp_path / "text.yaml", {"k": text})  # text stays text
+    assert read_yaml(tmp_path / "text.yaml") == {"k": text}

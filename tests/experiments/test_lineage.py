@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bloomdiff.errors import InputError
-from bloomdiff.experiments.lineage import dvc_inputs, git_tags, inputs_digest, stage_names
+from bloomdiff.experiments.lineage import (
+    current_stages,
+    dvc_inputs,
+    git_tags,
+    inputs_digest,
+    known_digests,
+    stage_names,
+)
 from bloomdiff.experiments.processes import is_dvc
 
 DVC_YAML = """
@@ -76,6 +83,36 @@ def test_infinity_is_told_as_a_string_and_keys_are_strings(project):
         digests.append(inputs_digest(project, "embed"))
     assert digests[0] == digests[1]
     assert len(set(digests)) == 3
+
+
+def test_numbers_that_dvc_holds_for_equal_have_one_digest(project):
+    digests = set()
+    for number in ("2", "2.0", "2e0", "0.2e1"):
+        (project / "params.yaml").write_text(f"encoder: e\nsweep: {{ratios: [0, {number}, inf]}}\n")
+        digests.add(inputs_digest(project, "embed"))
+    assert digests == {"7fc1e033cc9c5b5c329beab36aba2a390ccd193a051463d2dc65155811216a3b"}  # of old
+
+
+def test_runs_from_before_know_the_parameters_as_they_were_spelled(project):
+    # Of `[0, 2.0]`, as written where whole numbers were not yet integers.
+    before = "a9a61aa8fe036a45dce219013235aacbedeb1408a735e8000958d9643862de61"
+    (project / "params.yaml").write_text("encoder: e\nsweep: {ratios: [0, 2.0]}\n")
+    assert before in known_digests(project, "embed")
+    assert known_digests(project, "embed")[0] == inputs_digest(project, "embed") != before
+    (project / "params.yaml").write_text("encoder: e\nsweep: {ratios: [0, 2]}\n")
+    assert before not in known_digests(project, "embed")
+    entry = "params: {params.yaml: {sweep.ratios: [0, 2.0]}}\n    outs"
+    (project / "dvc.lock").write_text(LOCK.replace("outs", entry))
+    assert before in known_digests(project, "embed")
+
+
+@pytest.mark.parametrize(("written", "locked"), [("1e-3", "0.001"), ("2e0", "2.0"), ("1.0", "1")])
+def test_a_stage_is_current_however_its_numbers_are_spelled(project, written, locked):
+    (project / "params.yaml").write_text(f"encoder: e\nsweep: {{ratios: [{written}]}}\n")
+    entry = f"params: {{params.yaml: {{sweep.ratios: [{locked}]}}}}\n    outs"
+    (project / "dvc.lock").write_text(LOCK.replace("outs", entry))
+    (project / "embeddings.parquet").touch()
+    assert current_stages(project) == ["embed"]
 
 
 def test_missing_parameters_are_told(project):

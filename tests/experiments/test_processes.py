@@ -28,6 +28,7 @@ def test_an_ended_process_is_dead_even_unreaped():
 
 def test_other_hosts_cannot_be_judged():
     assert is_alive("elsewhere:1:0.00")
+    assert not is_alive("elsewhere:1:0.00", elsewhere=False)
 
 
 def test_without_dvc_a_process_owns_itself(monkeypatch):

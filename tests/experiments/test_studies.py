@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bloomdiff.errors import InputError, IntegrityError
-from bloomdiff.experiments.studies import report, run_study, space_digest
+from bloomdiff.experiments.studies import report, run_study, space_digest, studies_page
 
 # The same objective in this process and in the one that is killed.
 OBJECTIVE = """
@@ -261,3 +261,12 @@ def test_first_trial_is_the_given_one(storage, tmp_path, template):
     assert (again.trials["params.x"] == 1.0).sum() == 1
     straight = study(shutil.copy(template, tmp_path / "straight.db"), 6, first=first)
     pd.testing.assert_frame_equal(again.trials, straight.trials)
+
+
+def test_scores_that_differ_by_rounding_alone_are_drawn(storage):
+    """No parameter is important for them, which the forest behind importance refuses to tell."""
+    study = optuna.create_study(study_name="ties", storage=f"sqlite:///{storage}")
+    for number, value in enumerate([0.3, 0.30000000000000004, 0.3, 0.1 + 0.2, 0.3]):
+        study.ask().suggest_float("x", 0, 1)
+        study.tell(number, value)
+    assert "5 complete" in studies_page(f"sqlite:///{storage}", {"ties": "ties"})

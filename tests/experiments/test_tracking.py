@@ -343,6 +343,21 @@ def test_the_sweep_that_is_compared_is_the_one_behind_todays_outputs(root, clien
     assert told() == [0.75]
 
 
+@pytest.mark.parametrize("how", ["1", "1.0", "1e0"])
+@pytest.mark.parametrize("again", ["1", "1.0", "1e0"])
+def test_what_ran_is_not_restored_where_its_numbers_are_spelled_otherwise(
+    root, executions, how, again
+):
+    write_project(root, how)
+    with stage(root) as run:
+        run.log_children([sweep(0.25)])
+    (root / "scores").mkdir()
+    entry = "{params: {params.yaml: {sweep: 1}}, outs: [{path: scores}]}"
+    (root / "dvc.lock").write_text(f"stages: {{classify: {entry}}}\n")
+    write_project(root, again)
+    assert log_restored(root, "test", lambda _: [sweep(0.25)]) == []
+
+
 def test_table_leaves_out_unfinished_stages(root, executions):
     write_project(root, 1)
 

@@ -1,5 +1,6 @@
 """A store that MLflow cannot open is one line that names it."""
 
+import shutil
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -103,3 +104,40 @@ def test_a_server_that_wants_a_name_and_a_password_answers():
 )
 def test_no_password_is_told(uri, told):
     assert without_password(uri) == told
+
+
+def test_a_deleted_experiment_is_one_line(root, client):
+    _, experiment = open_store(root, "bloomdiff")
+    client.delete_experiment(experiment)
+    line = refusal(root)
+    assert line.startswith("MLflow experiment 'bloomdiff': was deleted from sqlite:///")
+    assert f"--experiment-id {experiment}" in line
+
+
+@pytest.mark.parametrize("by", [shutil.copytree, shutil.move])
+def test_a_project_in_another_place_keeps_its_files_there(root, client, tmp_path_factory, by):
+    _, experiment = open_store(root, "bloomdiff")
+    old = (root / "mlruns" / "artifacts").as_uri()
+    run = client.create_run(experiment).info.run_id
+    client.log_text(run, "before", "told.txt")
+    client.create_registered_model("m")
+    client.create_model_version("m", f"{old}/{run}/artifacts", run)
+    project = tmp_path_factory.mktemp("elsewhere") / "new place"
+    by(root, project)
+    there, again = open_store(project, "bloomdiff")
+    new = (project / "mlruns" / "artifacts").as_uri()
+    assert again == experiment
+    assert there.get_experiment(experiment).artifact_location == new
+    assert there.create_run(experiment).info.artifact_uri.startswith(f"{new}/")
+    assert there.get_run(run).info.artifact_uri == f"{new}/{run}/artifacts"
+    assert there.get_model_version("m", "1").source == f"{new}/{run}/artifacts"
+    assert [item.path for item in there.list_artifacts(run)] == ["told.txt"]
+    if by is shutil.copytree:
+        assert client.get_experiment(experiment).artifact_location == old
+
+
+def test_an_address_of_ones_own_choice_stays(root, client):
+    chosen = (root / "archive").as_uri()
+    experiment = client.create_experiment("bloomdiff", artifact_location=chosen)
+    assert open_store(root, "bloomdiff")[1] == experiment
+    assert client.get_experiment(experiment).artifact_location == chosen

@@ -161,6 +161,16 @@ def test_killed_worker_on_a_journal_file(tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["journal", "sqlite"])
+def test_a_killed_containers_trial_is_failed_by_the_next_one(tmp_path, scheme):
+    """It has another host name, and the file of its studies."""
+    opened = open_storage(f"{scheme}:///{tmp_path}/studies")
+    study = optuna.create_study(study_name="s", storage=opened)
+    study.ask().set_user_attr(WRITER, "container-aaaa:17:1700000000.00")
+    fail_orphans(study, opened)
+    assert [trial.state.name for trial in study.trials] == ["FAIL"]
+
+
+@pytest.mark.parametrize("scheme", ["journal", "sqlite"])
 def test_two_workers_fail_the_same_orphan_at_once(tmp_path, scheme):
     opened = open_storage(f"{scheme}:///{tmp_path}/studies")
     other = optuna.create_study(study_name="shared", storage=opened)

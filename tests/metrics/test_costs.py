@@ -101,6 +101,13 @@ def test_a_name_and_a_code_of_one_class_cost_the_same() -> None:
         assert cost[at[2], at[0]] == cost[at[2], at[1]] == CostParams().neighbour
 
 
+def test_a_pair_of_a_class_that_is_not_there_names_its_key() -> None:
+    pairs = (("monocyte", "lymphocyte", 1.0), ("monocyte", "unicorn", 2.0))
+    told = r"params\.yaml: report\.costs\.pairs\.1: unknown class 'unicorn'; use one of: l"
+    with pytest.raises(ParameterError, match=told):
+        cost_matrix(["lymphocyte", "monocyte"], CostParams(pairs=pairs))
+
+
 def test_single_pairs_have_the_last_word() -> None:
     pair = ("myeloblast", "promyelocyte", 7.0)
     assert cost("myeloblast", "promyelocyte", pairs=(pair,)) == 7

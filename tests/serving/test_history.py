@@ -75,7 +75,10 @@ def test_what_no_run_tells_is_one_line(swept, project, tmp_path, no_server):
     offered = str(caught.value).split("name one of: ")[1].split(", ")
     assert {"macro_f1", "log_loss"} <= set(offered)
     assert all(is_score(name) for name in offered)
-    with pytest.raises(InputError, match="no finished sweep"):
+    with pytest.raises(InputError, match=r"no finished sweep.*`bloomdiff runs sync`"):
+        compare(project, "macro_f1", tmp_path / "curves.png")
+    (project.root / "mlruns" / "mlflow.db").unlink()
+    with pytest.raises(InputError, match=r"no such file.*`bloomdiff runs sync`"):
         compare(project, "macro_f1", tmp_path / "curves.png")
     assert not (tmp_path / "curves.png").exists()
 

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bloomdiff.experiments.summary import REAL_ONLY
+from bloomdiff.stages import report
 from bloomdiff.stages.classify import tables_of
 
 CLASSES = ["class", "fold", "n", "predicted", "true"]
@@ -28,3 +30,15 @@ def test_the_confusion_counts_classes_of_any_name(classes):
     # Column by column, as the parquet of every earlier sweep has it.
     assert table["n"].tolist() == counts.T.ravel().tolist()
     assert table["true"].tolist()[: len(classes)] == classes
+
+
+def test_classes_that_no_fold_tests_together_have_whole_counts(tmp_path, monkeypatch):
+    rows = [("a", "a", 4), ("b", "b", 12)]  # as where each class is of one source, held out whole
+    table = pd.DataFrame(rows, columns=["true", "predicted", "n"])
+    table = table.assign(classifier="knn", generator=REAL_ONLY, seed=0)
+    drawn = []
+    monkeypatch.setattr(report, "read_table", lambda path: table)
+    monkeypatch.setattr(report, "confusion_figure", lambda counts, *_, **__: drawn.append(counts))
+    report.write_confusions(SimpleNamespace(scores=tmp_path), "knn", tmp_path)
+    assert drawn[0].to_numpy().tolist() == [[4, 0], [0, 12]]
+    assert (drawn[0].dtypes == np.int64).all()

@@ -7,6 +7,7 @@ import sys
 import time
 
 import cloudpickle
+import psutil
 import pytest
 from altered import set_params
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -97,6 +98,34 @@ def test_lock_waits_for_a_process_and_survives_its_death(tmp_path):
     waiter.wait()
     with stage_lock(tmp_path, "prepare"):
         pass
+
+
+def slow(folder, name):
+    (folder.parents[1] / f"begun-{name}-{os.getpid()}").touch()
+    time.sleep(60)
+
+
+def test_workers_end_with_the_stage_that_was_killed(tmp_path):
+    """They would go on beside those of the next run, which has the stage's lock by then."""
+    (tmp_path / "k").mkdir()
+    child = os.fork()
+    if child == 0:
+        try:
+            do(tmp_path, ["a", "b"], jobs=2, function=slow)
+        finally:
+            os._exit(0)
+    wait_for(lambda: len(list((tmp_path / "k").glob("begun-*"))) == 2)
+    workers = [int(p.name.rsplit("-", 1)[1]) for p in (tmp_path / "k").glob("begun-*")]
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    wait_for(lambda: not any(map(psutil.pid_exists, workers)), seconds=20)
+
+
+def wait_for(condition, seconds=60):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def threads(folder, name):

@@ -82,6 +82,33 @@ def outputs_of(root: Path, stage: str) -> dict[str, str]:
 
 def inputs_digest(root: Path, stage: str) -> str:
     """SHA-256 of the tracked inputs and the parameters of `stage`: equal inputs, equal digests."""
+    return _digest(dvc_inputs(root, stage), _whole(_parameters(root, stage)))
+
+
+def known_digests(root: Path, stage: str) -> list[str]:
+    """`inputs_digest`, and what stands in runs from before `1.0` and `1` were one to it.
+
+    Those runs have the parameters as they were spelled: as they are now, or as in `dvc.lock`.
+    """
+    parameters = _parameters(root, stage)
+    locked = dict(parameters)
+    path = root / "dvc.lock"
+    entry = ((read_yaml(path) or {}).get("stages", {}) if path.exists() else {}).get(stage, {})
+    for file, values in entry.get("params", {}).items():
+        for key, value in values.items():
+            if parameters.get(f"{file}:{key}") == value:
+                locked[f"{file}:{key}"] = value
+    inputs, spellings = dvc_inputs(root, stage), (_whole(parameters), parameters, locked)
+    return list(dict.fromkeys(_digest(inputs, spelling) for spelling in spellings))
+
+
+def _digest(inputs: Mapping[str, str], parameters: Mapping[str, Any]) -> str:
+    text = to_json({"inputs": inputs, "params": _spelled(parameters)})
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _parameters(root: Path, stage: str) -> dict[str, Any]:
+    """The parameters that `dvc.yaml` names for `stage`, by file and key."""
     parameters: dict[str, Any] = {}
     for item in _stages(root).get(stage, {}).get("params", []):
         wanted = item if isinstance(item, dict) else {"params.yaml": [item]}
@@ -89,8 +116,7 @@ def inputs_digest(root: Path, stage: str) -> str:
             content = read_yaml(root / file)
             for key in keys or [""]:
                 parameters[f"{file}:{key}"] = _look_up(content, key)
-    text = to_json({"inputs": dvc_inputs(root, stage), "params": _spelled(parameters)})
-    return hashlib.sha256(text.encode()).hexdigest()
+    return parameters
 
 
 def _git(root: Path, *arguments: str) -> str | None:
@@ -129,6 +155,15 @@ def _spelled(value: Any) -> Any:
     if isinstance(value, list):
         return [_spelled(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _whole(value: Any) -> Any:
+    """Plain data whose whole numbers are integers: `1.0` equals `1`, as DVC compares them."""
+    if isinstance(value, Mapping):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _look_up(content: Any, key: str) -> Any:

@@ -35,13 +35,16 @@ def is_dvc(command: Sequence[str]) -> bool:
     return any(PurePath(word).name in {"dvc", "dvc.exe"} for word in command[:3])
 
 
-def is_alive(name: str) -> bool:
-    """Whether a process named by this module still runs; one on another host counts as alive."""
+def is_alive(name: str, *, elsewhere: bool = True) -> bool:
+    """Whether a process named by this module still runs.
+
+    Of one on another host nothing is known: it counts as `elsewhere` says.
+    """
     import psutil
 
     host, pid, started = name.rsplit(":", 2)
     if host != platform.node():
-        return True
+        return elsewhere
     try:
         process = psutil.Process(int(pid))
         # The clock's correction may shift a start by a moment; a reused pid is far away.

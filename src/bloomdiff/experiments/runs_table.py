@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bloomdiff.errors import InputError
-from bloomdiff.experiments.lineage import inputs_digest, stage_names
+from bloomdiff.experiments.lineage import known_digests, stage_names
 from bloomdiff.experiments.parents import CURVE, FINISHED, PARENT, RESTORED, TRIAL, search
 from bloomdiff.experiments.scores import is_score
 
 if TYPE_CHECKING:
     import pandas as pd
+
+HOW_TO_HAVE_ONE = "run `dvc repro`, or `bloomdiff runs sync` where DVC restored the sweep"
 
 
 def runs_table(client: Any, experiment_id: str, root: Path, *, without: str) -> pd.DataFrame:
@@ -63,15 +66,17 @@ def runs_table(client: Any, experiment_id: str, root: Path, *, without: str) -> 
 
 def behind(client: Any, experiment_id: str, root: Path, stage: str) -> Any:
     """The latest parent run that finished `stage` on today's inputs, or found it restored."""
-    wanted = f"tags.`inputs.{stage}` = '{inputs_digest(root, stage)}'"
-    return _latest(client, experiment_id, stage, f" and {wanted}")
+    digests = known_digests(root, stage)
+    wanted = [f" and tags.`inputs.{stage}` = '{digest}'" for digest in digests]
+    return _latest(client, experiment_id, stage, wanted)
 
 
-def _latest(client: Any, experiment_id: str, stage: str, condition: str = "") -> Any:
+def _latest(client: Any, experiment_id: str, stage: str, conditions: Sequence[str] = ("",)) -> Any:
     """The newest parent run with the outputs of `stage`, made or restored; None without any."""
     parents = [
         run
         for how in (RESTORED, FINISHED)
+        for condition in conditions
         for run in search(client, experiment_id, f"tags.`stage.{stage}` = '{how}'{condition}")
     ]
     return max(parents, key=lambda run: run.info.start_time, default=None)
@@ -106,7 +111,7 @@ def sweep_scores(client: Any, experiment_id: str, root: Path, metric: str) -> pd
     parent = behind(client, experiment_id, root, "classify")
     parent = parent or _latest(client, experiment_id, "classify")
     if parent is None:
-        raise InputError("the tracker", "holds no finished sweep", "run `dvc repro` first")
+        raise InputError("the tracker", "holds no finished sweep", HOW_TO_HAVE_ONE)
     query = f"tags.`{PARENT}` = '{parent.info.run_id}' and tags.kind = 'sweep'"
     runs = search(client, experiment_id, query)
     known = sorted({name for run in runs for name in run.data.metrics if is_score(name)})

@@ -21,6 +21,7 @@ from bloomdiff.experiments.mlflow_store import (
     tracking_uri,
     without_password,
 )
+from bloomdiff.experiments.moved_store import FOLDER, follow
 from bloomdiff.experiments.sqlite import spare_flushes, use_write_ahead_log
 
 
@@ -34,10 +35,19 @@ def open_store(root: Path, experiment: str) -> tuple[Any, str]:
             client.search_experiments(max_results=1)  # creates the database
             use_write_ahead_log(database(root))
         found = client.get_experiment_by_name(experiment)
+        if found is not None and found.lifecycle_stage != "active":
+            raise InputError(
+                f"MLflow experiment {experiment!r}",
+                f"was deleted from {without_password(uri)}",
+                f"`mlflow experiments restore --experiment-id {found.experiment_id}` with that as"
+                " MLFLOW_TRACKING_URI, or name another in tracking.experiment",
+            )
         if found is not None:
+            if uri == default_uri(root):
+                follow(database(root), root, found.artifact_location)
             return client, found.experiment_id
         served = uri.startswith("http")  # a server knows where its artefacts belong
-        location = None if served else (root / "mlruns" / "artifacts").as_uri()
+        location = None if served else (root / FOLDER).as_uri()
         return client, client.create_experiment(experiment, artifact_location=location)
 
 

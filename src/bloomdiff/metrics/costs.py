@@ -72,6 +72,7 @@ def cost_matrix(classes: Sequence[str], params: CostParams) -> Doubles:
     ParameterError
         A pair names a class that is not among `classes`.
     """
+    check_pairs(classes, params)
     known = {name: known_name(name) for name in classes}
     lineages: dict[str, list[str]] = {}
     blasts = set()
@@ -102,6 +103,14 @@ def cost_matrix(classes: Sequence[str], params: CostParams) -> Doubles:
         across=params.across,
         overrides=[*overrides, *params.pairs],
     )
+
+
+def check_pairs(classes: Sequence[str], params: CostParams) -> None:
+    """Raise a `ParameterError` where a pair of `params` names a class that is not in `classes`."""
+    position = {name: index for index, name in enumerate(classes)}
+    for number, (true, predicted, _) in enumerate(params.pairs):
+        for name in (true, predicted):
+            _known(name, position, f"params.yaml: report.costs.pairs.{number}")
 
 
 def lineage_costs(

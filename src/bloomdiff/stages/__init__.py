@@ -19,6 +19,7 @@ def run_stage(name: str, root: str | Path) -> None:
     import importlib
 
     from bloomdiff.experiments.tracking import pipeline_run
+    from bloomdiff.stages.costs import check_costs
     from bloomdiff.stages.device import check_device
     from bloomdiff.stages.project import Project
     from bloomdiff.stages.work import stage_lock
@@ -27,6 +28,8 @@ def run_stage(name: str, root: str | Path) -> None:
     params = project.params
     if name not in WITHOUT_DEVICE:
         check_device(project)
+    if name == "prepare":
+        check_costs(project)
     module = importlib.import_module(f"bloomdiff.stages.{name}")
     if name == "report":  # what it exports and registers may rest on stages that DVC restored
         from bloomdiff.stages.history import complete_history

@@ -10,7 +10,7 @@ from pathlib import Path
 from bloomdiff.errors import InputError
 from bloomdiff.experiments.fidelity import fidelity_runs
 from bloomdiff.experiments.mlflow_store import database, default_uri, tracking_uri
-from bloomdiff.experiments.runs_table import sweep_scores
+from bloomdiff.experiments.runs_table import HOW_TO_HAVE_ONE, sweep_scores
 from bloomdiff.experiments.scores import score_of
 from bloomdiff.experiments.summary import REAL_ONLY, summarise
 from bloomdiff.experiments.tracking import ChildRun
@@ -66,7 +66,7 @@ def compare(project: Project, metric: str, picture: Path) -> str:
         tracking_uri(project.root) == default_uri(project.root)
         and not database(project.root).exists()
     ):
-        raise InputError(str(database(project.root)), "no such file", "run `dvc repro` first")
+        raise InputError(str(database(project.root)), "no such file", HOW_TO_HAVE_ONE)
     client, experiment_id = open_store(project.root, params.tracking.experiment)
     scores = sweep_scores(client, experiment_id, project.root, metric)
     table, sentence = summarise(

@@ -242,7 +242,10 @@ def write_confusions(project: Project, primary: str, folder: Path) -> None:
         & (confusion["generator"] == REAL_ONLY)
         & (confusion["seed"] == confusion["seed"].min())
     ]
-    counts = own.pivot_table(index="true", columns="predicted", values="n", aggfunc="sum")
+    # Two classes that no fold tests together are never taken for one another.
+    counts = own.pivot_table(
+        index="true", columns="predicted", values="n", aggfunc="sum", fill_value=0
+    )
     confusion_figure(
         counts, folder / "confusion_real_only.png", title="real cells only, all test folds"
     )

@@ -11,8 +11,11 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -24,6 +27,8 @@ from bloomdiff.files import atomic_dir
 from bloomdiff.threads import one_thread
 
 Unit = tuple[str, ...]
+LOOK = 0.2
+"""Seconds between two looks of a worker at its stage's process."""
 
 
 @contextmanager
@@ -94,7 +99,8 @@ def run_units(
         return working / key / "__".join(unit)
 
     todo = [unit for unit in units if not folder(unit).exists()]
-    work = (joblib.delayed(_run_unit)(function, folder(unit), unit) for unit in todo)
+    owner = os.getpid()
+    work = (joblib.delayed(_run_unit)(function, folder(unit), unit, owner) for unit in todo)
     pool = joblib.Parallel(n_jobs=max(1, min(jobs, len(todo))), return_as="generator_unordered")
     bar = tqdm(total=len(units), initial=len(units) - len(todo), desc=describe, unit="unit")
     with bar:
@@ -103,13 +109,31 @@ def run_units(
     return folder
 
 
-def _run_unit(function: Callable[..., None], folder: Path, unit: Unit) -> None:
+def _run_unit(function: Callable[..., None], folder: Path, unit: Unit, owner: int) -> None:
     import torch  # noqa: F401 - so that it is held to one thread as well
 
+    if os.getpid() != owner:
+        _die_with(owner)
     # The workers share the cores, threads beyond them only wait. Nor would the last bits be the
     # same: in this process libraries would have all cores, in a worker a share of them.
     with one_thread(), atomic_dir(folder) as temporary:
         function(temporary, *unit)
+
+
+@cache
+def _die_with(owner: int) -> None:
+    """End this worker when the stage's process does, which holds the lock of its work.
+
+    Where that was killed, a worker would go on beside those of the next run: its trials would be
+    seen by studies that an undisturbed run does not show them to.
+    """
+
+    def watch() -> None:
+        while os.getppid() == owner:
+            time.sleep(LOOK)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="owner").start()
 
 
 def finish(working: Path) -> None:

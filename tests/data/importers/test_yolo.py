@@ -44,10 +44,10 @@ def test_darknets_layout(tmp_path: Path, paint, load) -> None:
 
 
 def test_names_as_a_mapping_and_the_path_of_the_yaml(tmp_path: Path, paint, load) -> None:
-    write(tmp_path / "set" / "data.yml", "names:\n  0: a\n  3: b\n")
+    write(tmp_path / "set" / "data.yml", "names:\n  0: a\n  3: 1e3\n")
     paint(tmp_path / "set" / "images" / "x.png", 60, 40)
     write(tmp_path / "set" / "labels" / "x.txt", f"3 {BOX}")
-    assert load("yolo", tmp_path / "set" / "data.yml")["label"].tolist() == ["b"]
+    assert load("yolo", tmp_path / "set" / "data.yml")["label"].tolist() == ["1e3"]
 
 
 def test_a_polygon_gives_its_bounding_box(tmp_path: Path, paint, load) -> None:

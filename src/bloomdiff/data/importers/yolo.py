@@ -76,7 +76,7 @@ def _class_names(path: Path) -> dict[int, str]:
         lists = [f for f in texts if f.name == "classes.txt"] + find_files(path, ".names")
     else:
         found, lists = [path], []
-    contents = {file: read_yaml(file) for file in found}
+    contents = {file: read_yaml(file, exponents=False) for file in found}  # a class called 1e3
     named = {
         file: _from_yaml(file, content["names"])
         for file, content in contents.items()

@@ -9,6 +9,7 @@ from typing import Any
 from bloomdiff.experiments.studies.storage import open_storage
 
 _MIN_FOR_IMPORTANCE = 4
+_LEAST_SPREAD = 1e-6  # scores that differ less are equal, and nothing is important then
 _HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Studies</title>
 <style>body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em}
 figure{margin:0 0 1.5em}</style><h1>Studies</h1>
@@ -63,7 +64,8 @@ def _figures(study: Any) -> Sequence[Any]:
             draw.plot_optimization_history(study, **chosen),
             draw.plot_slice(study, **chosen),
         ]
-        spread = len({trial.values[k] for trial in complete}) > 1
+        values = [trial.values[k] for trial in complete]
+        spread = max(values) - min(values) > _LEAST_SPREAD
         if len(complete) >= _MIN_FOR_IMPORTANCE and spread:
             evaluator = FanovaImportanceEvaluator(seed=0)
             figures.append(draw.plot_param_importances(study, evaluator=evaluator, **chosen))

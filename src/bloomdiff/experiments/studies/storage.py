@@ -150,7 +150,8 @@ def fail_orphans(study: Any, storage: Any) -> None:
         return
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         writer = trial.user_attrs.get(WRITER)
-        orphan = _is_old(trial) if writer is None else not is_alive(writer)
+        # A file is of one machine, whose name may have changed: a container has another each time.
+        orphan = _is_old(trial) if writer is None else not is_alive(writer, elsewhere=False)
         if orphan:
             # Another worker may fail it between tell's look at the state and its writing.
             with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
