@@ -269,9 +269,37 @@ def test_what_is_no_number_is_told():
         make_generator("diffusion", {"weight_decay": float("nan")}, seed=0)
 
 
-def test_a_guidance_interval_is_finite():
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("pool_trust", None, "number"),
+        ("guidance", None, "number"),
+        ("nuisance_scale", None, "number"),
+        ("guidance", "2", "number"),
+        ("n_steps", None, "whole number"),
+        ("n_steps", 2.5, "whole number"),
+        ("n_components", 2.5, "whole number"),
+        ("batch_size", True, "whole number"),
+    ],
+)
+def test_what_cannot_be_the_number_that_is_meant_is_told(name, value, told):
+    with pytest.raises(ValueError, match=f"^{name}: {value!r} is no {told}$"):
+        DiffusionConfig(**{name: value})
+
+
+def test_numbers_of_numpy_are_numbers(data, tmp_path):
+    X, y = data
+    interval = np.asarray([0.1, 2], dtype=np.float32)
+    config = DiffusionConfig(width=np.int64(32), guidance_interval=interval)
+    assert config.guidance_interval == (pytest.approx(0.1), 2.0)
+    EmbeddingDiffusion(n_steps=0, config=config, random_state=0).fit(X, y).save(tmp_path / "m")
+    assert EmbeddingDiffusion.load(tmp_path / "m").config == config
+
+
+@pytest.mark.parametrize("interval", [(0.3, float("inf")), (0.1,), (0.1, 1, 9), (2.0, 0.1)])
+def test_a_guidance_interval_is_two_finite_levels(interval):
     with pytest.raises(ValueError, match="two finite noise levels"):
-        DiffusionConfig(guidance_interval=(0.3, float("inf")))
+        DiffusionConfig(guidance_interval=interval)
 
 
 def frame(n=230):

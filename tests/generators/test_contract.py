@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from pictured_rows import PicturedRows, names
+from threadpoolctl import threadpool_limits
 from tiny_stable_diffusion import tiny_weights
 
 from bloomdiff.data.embedding_set import SyntheticSet
@@ -226,6 +227,35 @@ def test_the_training_rows_are_left_as_they_were(name):
     before = X.copy()
     fitted(name, X, y).sample(np.repeat("b", 50), seed=0)
     np.testing.assert_array_equal(X, before)
+
+
+def test_rows_that_are_changed_after_the_fit_change_no_sample(name):
+    if GENERATORS[name].needs_images:
+        pytest.skip("its images are looked up by the rows' names")
+    X, y = toy({"a": 20, "b": 5})
+    pool = X + np.float32(0.1)
+    expected = fitted(name, X, y, X_unlabelled=pool).sample(np.repeat("b", 9), seed=0)
+    own, other = X.copy(), pool.copy()
+    generator = fitted(name, own, y, X_unlabelled=other)
+    own *= 3
+    other *= 3
+    assert generator.sample(np.repeat("b", 9), seed=0).tobytes() == expected.tobytes()
+
+
+def test_rows_do_not_depend_on_the_number_of_threads(name, tmp_path):
+    """Of a covariance of few rows in many dimensions many eigenvalues are equal: any axes do."""
+    if GENERATORS[name].needs_images or name in UNTRAINED - {"latent-ddim"}:
+        pytest.skip("trains a network of images, or takes long")
+    X, y = toy({"a": 30, "b": 9}, d=384)
+    drawn = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            generator = fitted(name, X, y)
+            drawn.append(generator.sample(np.repeat("b", 9), seed=0))
+            if threads == 1:
+                generator.save(tmp_path / "g")
+            drawn.append(load_generator(tmp_path / "g").sample(np.repeat("b", 9), seed=0))
+    assert len({rows.tobytes() for rows in drawn}) == 1
 
 
 def test_hyper_parameters_suggested_are_accepted(name):

@@ -180,3 +180,14 @@ def test_a_class_on_few_slides_does_not_take_the_others_interval() -> None:
     assert none["low"] is None
     assert none["value"] is not None
     assert none["note"] == "no interval: no class is on 5 slides"
+
+
+@pytest.mark.parametrize(
+    "without", [("y_train",), ("y_test",), ("y_synthetic",), ("y_train", "y_test")]
+)
+def test_labels_of_a_part_are_no_classes(cells: tuple[np.ndarray, ...], without) -> None:
+    synthetic, train, test, *labels = cells
+    told = dict(zip(("y_synthetic", "y_train", "y_test"), labels, strict=True))
+    told |= dict.fromkeys(without)
+    records = evaluate_synthetic(synthetic, train, test, seed=0, **told)
+    assert {record["scope"] for record in records} == {"all"}

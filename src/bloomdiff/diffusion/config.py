@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import Literal, get_args
 
 Objective = Literal["edm", "rectified-flow"]
@@ -45,6 +47,11 @@ RANGES: dict[str, dict[str, float]] = {
     "pool_shares": {"ge": 0, "le": 1},
 }
 """Of the numbers: bounds by the name of their comparison in `operator`."""
+_WHOLE = {
+    *("n_components", "width", "depth", "n_steps", "batch_size"),
+    *("sampling_steps", "guide_steps", "pool_rounds"),
+}
+_OPTIONAL = {"n_components", "shrinkage", "sigma_max", "guidance_interval"}
 _SIGNS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
@@ -151,6 +158,7 @@ class DiffusionConfig:
             if (value := getattr(self, name)) not in get_args(choices):
                 told = ", ".join(map(repr, get_args(choices)))
                 raise ValueError(f"{name}: {value!r} is none of {told}")
+        self._check_numbers()
         for name in RANGES:
             if wanted := out_of_range(name, getattr(self, name)):
                 raise ValueError(f"{name}: {getattr(self, name)!r} is not {wanted}")
@@ -160,16 +168,30 @@ class DiffusionConfig:
                 raise ValueError(f"{field.name}: {value!r} is not finite")
         if self.sigma_max is not None and self.sigma_max <= self.sigma_min:
             raise ValueError(f"sigma_max: {self.sigma_max} is not above sigma_min {self.sigma_min}")
-        if (interval := self.guidance_interval) is not None and not is_interval(interval):
-            raise ValueError(f"guidance_interval: {interval} is not {INTERVAL}")
+        if self.guidance_interval is None:
+            return
+        if not is_interval(self.guidance_interval):
+            raise ValueError(f"guidance_interval: {self.guidance_interval} is not {INTERVAL}")
+        plain = tuple(float(level) for level in self.guidance_interval)
+        object.__setattr__(self, "guidance_interval", plain)
+
+    def _check_numbers(self) -> None:
+        """Refuse what is no number: it would pass for one until a network is half-way trained."""
+        for field in fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if name in {*_CHOICES, "guidance_interval"} or (value is None and name in _OPTIONAL):
+                continue
+            kind, told = (Integral, "whole number") if name in _WHOLE else (Real, "number")
+            if isinstance(value, bool) or not isinstance(value, kind):
+                raise ValueError(f"{name}: {value!r} is no {told}")
 
 
 INTERVAL = "two finite noise levels, the lower first and not below zero"
 
 
-def is_interval(interval: tuple[float, float]) -> bool:
+def is_interval(interval: Sequence[float]) -> bool:
     """Whether a `guidance_interval` is one."""
-    return 0 <= interval[0] < interval[1] < math.inf
+    return len(interval) == 2 and bool(0 <= interval[0] < interval[1] < math.inf)
 
 
 def out_of_range(name: str, value: float | None) -> str:

@@ -7,6 +7,7 @@ an implementation writes only `_fit` and `_sample_class`, and its state as array
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -22,6 +23,7 @@ from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.errors import InputError, ParameterError
 from bloomdiff.learner import Learner, LearnerParams
 from bloomdiff.registry import Registry
+from bloomdiff.threads import one_thread
 
 if TYPE_CHECKING:
     from bloomdiff.generators.cell_images import CellImages
@@ -114,7 +116,8 @@ class Generator(Learner[GeneratorParams]):
         ParameterError
             The generator needs images and was given none, or no names.
         """
-        X = np.ascontiguousarray(X, dtype=np.float32)
+        # Copies: some keep their rows, which the caller may go on to change.
+        X = np.array(X, dtype=np.float32, order="C")
         labels = class_names(y)
         if X.ndim != 2 or len(X) != len(labels) or len(X) == 0:
             raise ValueError(f"X (n, d) and y (n,) disagree: {X.shape} and {labels.shape}")
@@ -123,7 +126,7 @@ class Generator(Learner[GeneratorParams]):
             row = int(np.flatnonzero(labels == "")[0])
             raise InputError(f"training row {row}", "has no label", "pass it as X_unlabelled")
         if X_unlabelled is not None:
-            X_unlabelled = np.ascontiguousarray(X_unlabelled, dtype=np.float32)
+            X_unlabelled = np.array(X_unlabelled, dtype=np.float32, order="C")
             if X_unlabelled.ndim != 2 or X_unlabelled.shape[1] != X.shape[1]:
                 raise ValueError(
                     f"X (n, d) and X_unlabelled (m, d) disagree: {X.shape}, {X_unlabelled.shape}"
@@ -134,9 +137,16 @@ class Generator(Learner[GeneratorParams]):
         self.fingerprint = fingerprint
         self.dim_ = int(X.shape[1])
         self._cell_id = cell_id
-        with self._whole():
+        with self._whole(), self._threads():
             self._fit_whitened(X, index.astype(np.intp), X_unlabelled, whitening)
         return self
+
+    def _threads(self) -> AbstractContextManager[None]:
+        """One thread, on whose number last bits depend, and with few rows whole eigenvectors.
+
+        A network that draws images takes all that there are: it would train for hours on one.
+        """
+        return nullcontext() if self.needs_images else one_thread()
 
     def _fit_whitened(
         self,
@@ -187,15 +197,16 @@ class Generator(Learner[GeneratorParams]):
                 f"ask for one of: {', '.join(self.classes_)}",
             )
         out = np.empty((len(labels), self.dim_), dtype=np.float32)
-        for index, name in enumerate(self.classes_):
-            rows = np.flatnonzero(labels == name)
-            if len(rows):
-                rng = np.random.default_rng([seed, index])
-                out[rows] = self._sample_class(index, len(rows), rng)
-        if self._outwards is None:
-            return out
-        # In float32 the last bits of a row would depend on how many rows there are.
-        return np.matmul(out, self._outwards, dtype=np.float64).astype(np.float32)
+        with self._threads():
+            for index, name in enumerate(self.classes_):
+                rows = np.flatnonzero(labels == name)
+                if len(rows):
+                    rng = np.random.default_rng([seed, index])
+                    out[rows] = self._sample_class(index, len(rows), rng)
+            if self._outwards is None:
+                return out
+            # In float32 the last bits of a row would depend on how many rows there are.
+            return np.matmul(out, self._outwards, dtype=np.float64).astype(np.float32)
 
     def synthesize(self, y: Labels, *, seed: int) -> SyntheticSet:
         """`sample`, bundled with the provenance of every row."""
@@ -235,7 +246,8 @@ class Generator(Learner[GeneratorParams]):
         self.dim_ = int(card["dim"])
         self.fingerprint = Fingerprint.from_dict(card["fingerprint"], where=str(path))
         self._outwards = state.pop("outwards", None)
-        self._restore(state)
+        with self._threads():
+            self._restore(state)
         return self
 
 

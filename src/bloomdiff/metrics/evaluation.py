@@ -89,8 +89,9 @@ def evaluate(comparison: SetComparison) -> list[Record]:
     """`evaluate_synthetic` on a comparison that was set up before."""
     metrics = [METRICS[name] for name in METRICS]
     records = [record(metric, comparison, score(metric, comparison)) for metric in metrics]
-    labels, y = comparison.reference.y_test, comparison.y
-    if labels is None or y is None:
+    reference, y = comparison.reference, comparison.y
+    labels = reference.y_test
+    if labels is None or reference.y_train is None or y is None:
         return records
     for name in np.unique(labels).tolist():
         part = comparison.by_class.get(name)
@@ -106,7 +107,7 @@ def evaluate(comparison: SetComparison) -> list[Record]:
             side = min(sides, key=lambda key: sides[key])
             empty = _too_few(needed, side, sides[side])
             if sides[side] >= 2:  # then training has fewer than two, see `by_class`
-                empty = _too_few(2, "training", int((comparison.reference.y_train == name).sum()))
+                empty = _too_few(2, "training", int((reference.y_train == name).sum()))
             row = record(metric, comparison, empty, scope=name)
             row.update(n_synthetic=sides["synthetic"], n_real=sides["held-out"])
             records.append(row)
