@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bloomdiff.metrics.base import METRICS, Score, metric
+from bloomdiff.metrics.blocks import Singles
 from bloomdiff.metrics.bootstrap import MIN_GROUPS, resampled_means
 from bloomdiff.metrics.kernels import mmd2_score
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 def _conditional_mmd(comparison: SetComparison) -> Score:
     """Mean of the classes' MMD², weighted by their held-out rows; small classes are left out.
 
-    So are classes on too few slides for an interval, where others are on enough.
+    So are classes on too few slides for an interval, where others are on enough. A resample draws
+    whole slides for all classes together: what a slide does to its cells, it does to those of each.
     """
     needed = METRICS["gaussian_mmd"].minimum
     parts = {
@@ -37,11 +40,31 @@ def _conditional_mmd(comparison: SetComparison) -> Score:
         parts = {name: parts[name] for name in on_slides}
     elif not on_slides and comparison.reference.n_test_groups >= MIN_GROUPS:
         notes.append(f"no interval: no class is on {MIN_GROUPS} slides")
-    scores = [mmd2_score(part, "gaussian") for part in parts.values()]
-    sizes = np.array([len(part.reference.test) for part in parts.values()], dtype=np.float64)
-    weights = sizes / sizes.sum()
-    value = float(weights @ [score.value for score in scores])
-    return Score(value, weights @ np.stack([score.draws for score in scores]), "; ".join(notes))
+    counts, slides = comparison.reference.test_counts, comparison.reference.n_test_groups
+    if not on_slides:
+        counts = np.full_like(counts, np.nan)
+    rows = {name: counts[labels == name] for name in parts}
+    scores = [
+        mmd2_score(_drawn_together(part, rows[name], slides), "gaussian")
+        for name, part in parts.items()
+    ]
+    sizes = np.array([len(drawn) for drawn in rows.values()], dtype=np.float64)
+    value = float(sizes @ [score.value for score in scores] / sizes.sum())
+    draws = np.stack([score.draws for score in scores])
+    # A class of which a resample has no pair says nothing in it.
+    said = np.isfinite(draws)
+    weight = np.stack([drawn.sum(axis=0, dtype=np.float64) for drawn in rows.values()]) * said
+    with np.errstate(invalid="ignore"):
+        mean = (weight * np.where(said, draws, 0)).sum(axis=0) / weight.sum(axis=0)
+    return Score(value, mean, "; ".join(notes))
+
+
+def _drawn_together(part: SetComparison, counts: Singles, n_groups: int) -> SetComparison:
+    """A class beside its held-out rows, these with the counts that all classes share."""
+    from bloomdiff.metrics.set_comparison import SetComparison
+
+    reference = replace(part.reference, drawn=counts, n_drawn=n_groups)
+    return SetComparison(reference, part.synthetic, None)
 
 
 @metric("label_agreement", "Label agreement", better="higher", family="conditional")

@@ -75,6 +75,8 @@ class KernelSums:
         Both sets are one: pairs of a point with itself do not count.
     groups
         Of one set alone, the group of each point `(n,)` where whole groups were drawn.
+    n_groups
+        How many they were drawn from, where some have no point in the set.
 
     Attributes
     ----------
@@ -92,6 +94,7 @@ class KernelSums:
         *,
         same: bool,
         groups: npt.NDArray[np.str_] | None = None,
+        n_groups: int | None = None,
     ) -> None:
         self._kernel, self._left, self._right, self._same = kernel, left, right, same
         self.total = 0.0
@@ -107,7 +110,7 @@ class KernelSums:
             # Drawn c times, a group has c² pairs of its own points beside c · c' with another's.
             # It is taken for c groups that share no pair, and its weight, whose mean is 1, brought
             # down to the mean of c · c'.
-            self._too_much = c**2 - c * (1 - 1 / len(sizes))
+            self._too_much = c**2 - c * (1 - 1 / (n_groups or len(sizes)))
             self._mates = np.zeros(len(sizes))
             self.pairs -= (sizes * (sizes - 1.0)) @ self._too_much
 

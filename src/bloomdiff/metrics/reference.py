@@ -51,6 +51,9 @@ class Reference:
         Replicates; 0 gives no intervals.
     k
         Neighbours of the manifold metrics.
+    drawn, n_drawn
+        Bootstrap counts of the held-out rows `(t, b)` that were drawn with those of other rows, and
+        the number of groups that they were drawn from; None draws them for these rows alone.
     """
 
     train: Doubles
@@ -63,6 +66,8 @@ class Reference:
     seed: int
     n_bootstrap: int
     k: int
+    drawn: Singles | None = None
+    n_drawn: int | None = None
 
     @classmethod
     def of(
@@ -142,6 +147,8 @@ class Reference:
     @cached_property
     def test_counts(self) -> Singles:
         """Bootstrap counts of the held-out rows `(t, b)`; NaN with too few groups: no interval."""
+        if self.drawn is not None:
+            return self.drawn
         if self.n_test_groups < MIN_GROUPS:
             return np.full((len(self.test), self.n_bootstrap), np.nan, dtype=np.float32)
         return bootstrap_counts(
@@ -151,7 +158,7 @@ class Reference:
     @cached_property
     def test_scan(self) -> tuple[Doubles, Sums]:
         """Squared distances `(t, k)` among the held-out rows, and their kernel sums."""
-        return self_scan(self.test, self.test_counts, self, self.test_groups)
+        return self_scan(self.test, self.test_counts, self, self.test_groups, self.n_drawn)
 
     @cached_property
     def test_moments(self) -> Moments:
@@ -189,11 +196,12 @@ def kernel_sums(
     *,
     same: bool,
     groups: Labels | None = None,
+    n_groups: int | None = None,
 ) -> Sums:
     """Reducers of both kernels over the pairs of `X` and `Y`."""
 
     def sums(kernel: Kernel) -> KernelSums:
-        return KernelSums(kernel, left, right, same=same, groups=groups)
+        return KernelSums(kernel, left, right, same=same, groups=groups, n_groups=n_groups)
 
     return {
         "cubic": sums(cubic_kernel(X, Y)),
@@ -202,10 +210,14 @@ def kernel_sums(
 
 
 def self_scan(
-    X: Doubles, counts: Singles, reference: Reference, groups: Labels | None = None
+    X: Doubles,
+    counts: Singles,
+    reference: Reference,
+    groups: Labels | None = None,
+    n_groups: int | None = None,
 ) -> tuple[Doubles, Sums]:
     """Squared distances to the k nearest among `X` `(n, k)`, and its kernel sums."""
     neighbours = NearestNeighbours(X, X, reference.k, same=True)
-    sums = kernel_sums(X, X, counts, counts, reference, same=True, groups=groups)
+    sums = kernel_sums(X, X, counts, counts, reference, same=True, groups=groups, n_groups=n_groups)
     scan(X, X, [neighbours, *sums.values()], same=True)
     return neighbours.d2, sums
