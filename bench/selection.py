@@ -180,6 +180,7 @@ def play(units: list[Unit], *, build: Path, real: Path, judge: str = PROBE) -> N
         made = version((name, seed, who), build, real, judge)
         told = {"set": name, "judge": judge, "strategy": who, "seed": seed}
         told |= {"seconds": seconds, "version": made}
+        told |= {"order": hashlib.sha256(played.order.astype("<i8").tobytes()).hexdigest()[:16]}
         finite = {k: v if np.isfinite(v) else None for k, v in figures.items()}
         write_json(_file(build, name, seed, who, judge), told | finite)
 
@@ -202,7 +203,7 @@ def gather(build: Path) -> None:
     order = {name: rank for rank, name in enumerate((*SETS, *VIEW_SETS))}
     judged = table[table["set"].isin(order)]
     judged = judged.sort_values("set", key=lambda name: name.map(order), kind="stable")
-    table = table[table["judge"] == PROBE].drop(columns="judge")
+    table = table[table["judge"] == PROBE].drop(columns=["judge", "order"], errors="ignore")
     text, parts = [], {}
     for name in ALL_SETS:
         part = table[table["set"] == name]

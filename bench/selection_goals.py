@@ -102,10 +102,14 @@ def with_pool(table: pd.DataFrame, probe: str, last: int) -> str:
     if not others:
         return ""
     head = ["set", "judge", "strategy", "seeds", "area", "ours less it"]
-    head += ["less the probe's, same labels", "less random's with the probe"]
+    head += ["less the probe's, same strategy", "less random's with the probe"]
     head += ["labels to 95 %: against random with the probe"]
-    lines = ["## The same labels with the rest of the pool\n"]
+    lines = ["## The labels with the rest of the pool\n"]
     lines += ["Shares are of what the probe reaches with all labels; it also judges random.\n"]
+    lines += [
+        "The probe judged the same queues, but for as many divisions as an asterisk tells: "
+        "replayed apart, with other last bits of the embeddings, they came to other labels.\n"
+    ]
     lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     by = {key: part.set_index("seed") for key, part in table.groupby(["set", "judge", "strategy"])}
     for label, judge in itertools.product(dict.fromkeys(table["set"]), others):
@@ -120,12 +124,29 @@ def with_pool(table: pd.DataFrame, probe: str, last: int) -> str:
         for who, part in sorted(judged.items(), key=lambda item: -item[1]["area"].mean()):
             seeds, area = part.index, part["area"]
             row = [label, judge, who, str(len(seeds)), f"{area.mean():.3f}"]
-            same = by[label, probe, who]["area"]  # the same labels, judged by the probe
-            gains = (ours["area"] - area, area - same, area - plain["area"])
+            probed = by[label, probe, who]
+            gains = (ours["area"] - area, area - probed["area"], area - plain["area"])
             row += [_gain(gain) for gain in gains]
+            if others := _other_queues(part, probed):
+                row[6] += f" *{others}"
             needed, random = (float(of["labels_95%"][seeds].median()) for of in (part, plain))
             lines.append("| " + " | ".join([*row, _ratio(needed, random, last)]) + " |")
     return "\n".join([*lines, ""])
+
+
+def _other_queues(judged: pd.DataFrame, probed: pd.DataFrame) -> int:
+    """On how many divisions two judges saw other labels, by the digest of their order.
+
+    Replays from before there was one are told apart by when each class was found, which other
+    queues may share.
+    """
+    one, two = judged, probed.loc[judged.index]
+    apart = pd.Series(False, index=judged.index)
+    for column in ("all_found_1", "all_found_5", "order"):
+        if column in one:
+            known = one[column].notna() & two[column].notna()
+            apart |= known & (one[column] != two[column])
+    return int(apart.sum())
 
 
 def with_views(parts: Mapping[str, pd.DataFrame], last: int) -> str:

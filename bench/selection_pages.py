@@ -26,7 +26,7 @@ PROBE, POOL = "logistic", "diffusion"
 
 
 def _judged(*, views: bool) -> Callable[[pd.DataFrame], Table]:
-    """The classifier that learns from the pool, in the probe's place, on the same queues."""
+    """The classifier that learns from the pool, in the probe's place, on like queues."""
 
     def table(replays: pd.DataFrame) -> Table:
         of = _by(replays)

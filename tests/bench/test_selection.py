@@ -12,7 +12,7 @@ import pytest
 import selection
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.files import read_json
-from selection_goals import goals, with_pool, with_views
+from selection_goals import _other_queues, goals, with_pool, with_views
 
 HERE = Path()
 
@@ -177,3 +177,14 @@ def test_views_are_held_against_the_same_pools_without_them() -> None:
     assert "| 0.610 | +0.100 (+0.100 to +0.100) | +0.100 (+0.100 to +0.100) |" in row
     assert "| 50 / 80 = 0.62 | 30 / 30 = 1.00 |" in row
     assert with_views({"phantom": plain}, 600) == ""
+
+
+def test_queues_that_judges_did_not_share_are_counted():
+    seeds = pd.Index([0, 1, 2], name="seed")
+    found = {"all_found_1": [5.0, 6.0, np.inf], "all_found_5": [9.0, 9.0, np.inf]}
+    judged = pd.DataFrame({**found, "order": ["a", "b", None]}, index=seeds)
+    assert _other_queues(judged, judged) == 0
+    assert _other_queues(judged[:2], judged) == 0
+    assert _other_queues(judged, judged.assign(order=["a", "x", "c"])) == 1  # one had none yet
+    assert _other_queues(judged, judged.assign(all_found_5=[8.0, 9.0, 9.0])) == 2
+    assert _other_queues(judged.drop(columns="order"), judged.drop(columns="order")) == 0
