@@ -127,8 +127,8 @@ def with_pool(table: pd.DataFrame, probe: str, last: int) -> str:
             probed = by[label, probe, who]
             gains = (ours["area"] - area, area - probed["area"], area - plain["area"])
             row += [_gain(gain) for gain in gains]
-            if others := _other_queues(part, probed):
-                row[6] += f" *{others}"
+            if apart := _other_queues(part, probed):
+                row[6] += f" *{apart}"
             needed, random = (float(of["labels_95%"][seeds].median()) for of in (part, plain))
             lines.append("| " + " | ".join([*row, _ratio(needed, random, last)]) + " |")
     return "\n".join([*lines, ""])
