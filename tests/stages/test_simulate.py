@@ -21,6 +21,7 @@ def test_without_embeddings_one_line(project):
 
 
 def test_fields_are_told_where_the_manifest_has_them(project):
+    assert "field" not in _with_fields(project).rows
     cells = EmbeddingSet.load(project.embeddings).rows[["cell_id", "label", "group"]]
     cells = cells.assign(path=cells["cell_id"] + ".png", split="", source="drawn")
     cells = cells.assign(width=1, height=1, blake3="")

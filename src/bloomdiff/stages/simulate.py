@@ -41,7 +41,7 @@ def run(project: Project, run: StageRun) -> None:
             params.judge,
             params.judge_params,
             sha256_file(project.embeddings),
-            sha256_file(project.cells),
+            sha256_file(project.cells) if project.cells.exists() else "",
         ),
         jobs=params.jobs,
         describe="simulate",
@@ -100,7 +100,10 @@ def simulate_one(project: Project, folder: Path, seed: str, strategy: str) -> No
 
 def _with_fields(project: Project) -> EmbeddingSet:
     """The embedded cells, and the field of view of each where the manifest tells it."""
-    cells, manifest = EmbeddingSet.load(project.embeddings), read_manifest(project.cells)
+    cells = EmbeddingSet.load(project.embeddings)
+    if not project.cells.exists():  # embeddings of one's own, without images
+        return cells
+    manifest = read_manifest(project.cells)
     if "field" not in manifest:
         return cells
     field = cells.rows["cell_id"].map(manifest.set_index("cell_id")["field"]).fillna("")
