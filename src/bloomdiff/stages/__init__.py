@@ -19,7 +19,6 @@ def run_stage(name: str, root: str | Path) -> None:
     import importlib
 
     from bloomdiff.experiments.tracking import pipeline_run
-    from bloomdiff.stages.costs import check_costs
     from bloomdiff.stages.device import check_device
     from bloomdiff.stages.project import Project
     from bloomdiff.stages.work import stage_lock
@@ -29,6 +28,8 @@ def run_stage(name: str, root: str | Path) -> None:
     if name not in WITHOUT_DEVICE:
         check_device(project)
     if name == "prepare":
+        from bloomdiff.stages.costs import check_costs
+
         check_costs(project)
     module = importlib.import_module(f"bloomdiff.stages.{name}")
     if name == "report":  # what it exports and registers may rest on stages that DVC restored

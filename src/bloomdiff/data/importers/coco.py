@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from bloomdiff.data.importers.base import IMPORTERS, Importer
 from bloomdiff.data.importers.boxes import BoxParams, Detection, FieldOfView, check_opinion
-from bloomdiff.data.importers.paths import SPLITS, find_files, split_of
+from bloomdiff.data.importers.paths import SPLITS, find_files, split_of, unreadable
 from bloomdiff.data.records import Box, Record
 from bloomdiff.data.schema import is_inside
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
@@ -185,7 +185,7 @@ def _read(file: Path) -> _Coco:
     try:
         return _Coco.model_validate_json(file.read_bytes())
     except OSError as error:
-        raise InputError(str(file), f"cannot be read ({error.strerror})", "mend it") from None
+        raise unreadable(file, error) from None
     except ValidationError as error:
         problems = [
             InputError(
