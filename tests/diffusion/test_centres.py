@@ -35,6 +35,32 @@ def test_between_finds_the_directions_in_which_classes_differ():
     np.testing.assert_allclose(directions @ directions.T, np.eye(len(directions)), atol=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_error_of_few_means_lies_in_the_components_that_it_is_found_in(seed):
+    """Few classes in many dimensions, a long tail: the variances are those of the true means."""
+    rng = np.random.default_rng(seed)
+    n = np.round(np.geomspace(90, 1, 13))
+    true = 3 * rng.normal(size=(13, 4)) @ np.linalg.qr(rng.normal(size=(384, 4)))[0].T
+    observed = true + rng.normal(size=true.shape) / np.sqrt(n)[:, None]
+    share = n / n.sum()
+    varying = np.linalg.svd((true - share @ true) * np.sqrt(share)[:, None])[1] ** 2
+    v = between(observed, n)[2]
+    np.testing.assert_allclose(v[:4], varying[:4], rtol=0.1, atol=0.2)
+    assert v[4:].max() < 0.5
+    # The mean of one row errs by 19 to 20, and shrunk by 11 to 12 where c / n is taken for d / n.
+    error = np.linalg.norm(Centres.fit(observed, n).mean - true, axis=1)
+    assert error[-1] < 7 < np.linalg.norm(observed - true, axis=1)[-1]
+    assert error[0] < 2.5
+
+
+def test_single_rows_are_not_judged_by_a_variance_that_nobody_knows():
+    """With one row a class the spread within them is a guess, and so is the unit of the error."""
+    rng = np.random.default_rng(0)
+    observed = rng.normal(size=(13, 384))
+    assert between(observed, np.ones(13))[2].min() > 10
+    assert between(observed, np.full(13, 2.0))[2].min() < 10
+
+
 def test_shrunk_means_are_nearer_to_the_true_ones():
     gain = []
     for seed in range(10):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -189,3 +191,27 @@ def test_constant_columns_decide_nothing():
     wider = np.concatenate([X, np.full((60, 3), 1e4 / 3, dtype=np.float32)], axis=1)
     expected = ClassPrior.fit(X, y).scores(X)
     np.testing.assert_allclose(ClassPrior.fit(wider, y).scores(wider), expected, atol=1e-2)
+
+
+@pytest.mark.parametrize("config", [DiffusionConfig(), DiffusionConfig(nuisance_scale=2.0)])
+def test_rows_do_not_depend_on_how_a_library_chooses_axes(config):
+    """With fewer rows than dimensions many eigenvalues are equal, and any axes stand for them.
+
+    Which ones hangs on the number of threads and on the processor.
+    """
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(4), [40, 20, 9, 1])
+    X = (rng.normal(size=(4, 300))[y] + rng.normal(size=(70, 300))).astype(np.float32)
+    model = ClassDiffusion(config).fit(X, y, seed=0)
+    whitening, centres = model.prior.whitening, model.prior.centres
+    equal = np.isclose(whitening.scale, whitening.scale[-1], rtol=1e-6)
+    assert equal.sum() > 200
+    turn = np.eye(300)
+    turn[np.ix_(equal, equal)] = np.linalg.qr(rng.normal(size=(equal.sum(),) * 2))[0]
+    expected = model.sample(1, 16, np.random.default_rng(5))
+    model.prior = ClassPrior(
+        replace(whitening, basis=whitening.basis @ turn),
+        replace(centres, mean=centres.mean @ turn, directions=centres.directions @ turn),
+    )
+    drawn = model.sample(1, 16, np.random.default_rng(5))
+    np.testing.assert_allclose(drawn, expected, atol=1e-3)

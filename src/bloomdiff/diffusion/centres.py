@@ -24,6 +24,7 @@ from bloomdiff.errors import ParameterError
 FLOORS = np.geomspace(1e-3, 1e4, 71)
 _MISSING = ("nan", "<NA>", "NaT")  # as NumPy and pandas spell them
 CORRELATIONS = np.linspace(0, 0.9, 10)
+LEAST = 1e-9  # variance of a component
 
 
 @dataclass(frozen=True)
@@ -98,16 +99,23 @@ class Centres:
 def between(observed: Doubles, rows: Doubles) -> tuple[Doubles, Doubles, Doubles]:
     """Grand mean `(d,)`, between-class components `(r, d)` and their variances `(r,)`.
 
-    The variances are those beyond what the error of the means explains; components without any
-    are left out.
+    The variances are those beyond what the error of the means explains. Of n rows in all, each of
+    the c - 1 components has d / n of the errors, for c of them lie in no more than that, where a
+    direction that was not looked for has c / n (Gavish and Donoho 2017,
+    doi:10.1109/TIT.2017.2653801, where d is far above c). Components with less than the latter are
+    left out; those with less than the former stay, as directions in which nobody can tell the
+    classes apart. Where no class has two rows the units are not those of the error, and the latter
+    alone is taken off.
     """
     share = rows / rows.sum()
     grand = share @ observed
     scaled = (observed - grand) * np.sqrt(share)[:, None]
-    _, s, directions = np.linalg.svd(scaled, full_matrices=False)
-    v = s**2 - len(rows) / rows.sum()
-    kept = v > 1e-9
-    return grand, directions[kept], v[kept]
+    place, s, directions = np.linalg.svd(scaled, full_matrices=False)
+    # The sign of a direction is arbitrary; fixing it keeps results equal across libraries.
+    sign = np.sign(place[np.abs(place).argmax(axis=0), np.arange(len(s))])
+    kept = s**2 - len(rows) / rows.sum() > LEAST
+    error = (_spread(observed) if rows.max() > 1 else len(rows)) / rows.sum()
+    return grand, (directions * sign[:, None])[kept], np.maximum(s[kept] ** 2 - error, LEAST)
 
 
 def likeliest_floor(observed: Doubles, rows: Doubles) -> float:

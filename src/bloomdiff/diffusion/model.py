@@ -138,13 +138,14 @@ class ClassDiffusion:
         return np.ascontiguousarray(np.concatenate(blocks)[:n])
 
     def _sample_block(self, index: int, rng: np.random.Generator) -> Floats:
-        noise = balanced_noise(BLOCK, 2 * self.prior.whitening.dim, rng).reshape(BLOCK, 2, -1)
-        Z, k, scale = noise[:, 0].copy(), self.n_diffused, self.config.nuisance_scale
+        white = balanced_noise(BLOCK, 2 * self.prior.whitening.dim, rng).reshape(BLOCK, 2, -1)
+        Z, noise = (self.prior.whitening.rotate(white[:, part]) for part in (0, 1))
+        k, scale = self.n_diffused, self.config.nuisance_scale
         if self.config.feedback != 0 and k > 0:
-            Z[:, :k] = self.flow.draw(Z[:, :k], index, self._view(Z, index, noise[:, 1]))
+            Z[:, :k] = self.flow.draw(Z[:, :k], index, self._view(Z, index, noise))
         elif self.learned:
             Z[:, :k] = self.flow.draw(Z[:, :k], index)
-        return self.prior.place(Z, index, noise[:, 1], nuisance_scale=scale)
+        return self.prior.place(Z, index, noise, nuisance_scale=scale)
 
     def _view(self, Z: Floats, index: int, noise: Floats) -> tuple[Doubles, Doubles]:
         """How the judge sees the diffused residuals: slope `(k, c)` and offset `(BLOCK, c)`.

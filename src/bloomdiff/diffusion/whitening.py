@@ -148,6 +148,15 @@ class Whitening:
         """Rotate and scale differences of rows, float64 `(n, d)`."""
         return X @ self._inwards
 
+    def rotate(self, noise: Floats) -> Floats:
+        """Standard normal rows in the features' own axes, in the whitened ones, float32 `(n, d)`.
+
+        Where there are fewer rows than dimensions many eigenvalues are equal, and which axes stand
+        for them hangs on how a library rounds. What was drawn before does not: `colour` then gives
+        the same rows by any of them.
+        """
+        return np.ascontiguousarray(noise @ self.basis.astype(np.float32))
+
     def residuals(
         self,
         X: Floats,
