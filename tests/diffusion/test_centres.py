@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import truncnorm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Kernel
 
@@ -8,12 +9,14 @@ from bloomdiff.diffusion.centres import (
     FLOORS,
     Centres,
     _kriged,
+    _not_negative,
     between,
     correlation,
     likeliest_correlation,
     likeliest_floor,
     parent_indices,
 )
+from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.errors import ParameterError
 
 
@@ -53,12 +56,47 @@ def test_the_error_of_few_means_lies_in_the_components_that_it_is_found_in(seed)
     assert error[0] < 2.5
 
 
+def test_classes_that_can_hardly_be_told_apart_do_not_fall_together():
+    """A variance below its error is small, not zero, which would leave one mean for all classes."""
+    rng = np.random.default_rng(0)
+    n = np.full(6, 5.0)
+    observed = rng.normal(size=(6, 384)) / np.sqrt(5)
+    below = between(observed, n)[2]
+    deviation = np.sqrt(6 * 384) / 30
+    assert (below > 0.05 * deviation).all()
+    assert below.mean() < deviation
+
+
+def test_a_variance_that_is_not_negative_has_the_mean_of_a_truncated_normal():
+    observed = np.asarray([-8.0, -3.0, 0.0, 2.0, 40.0])
+    expected = [truncnorm(-m / 1.5, np.inf, loc=m, scale=1.5).mean() for m in observed]
+    np.testing.assert_allclose(_not_negative(observed, 1.5), expected, rtol=1e-5)
+
+
 def test_single_rows_are_not_judged_by_a_variance_that_nobody_knows():
     """With one row a class the spread within them is a guess, and so is the unit of the error."""
     rng = np.random.default_rng(0)
     observed = rng.normal(size=(13, 384))
     assert between(observed, np.ones(13))[2].min() > 10
     assert between(observed, np.full(13, 2.0))[2].min() < 10
+
+
+def test_rows_that_count_for_a_tenth_err_as_whole_ones():
+    """Beside a pool the error of the means is that of the rows seen, not of what they count for."""
+    rng = np.random.default_rng(0)
+    true = 3 * rng.normal(size=(13, 4)) @ np.linalg.qr(rng.normal(size=(384, 4)))[0].T
+    observed = true + rng.normal(size=true.shape) / np.sqrt(70)
+    varying = np.linalg.svd((true - true.mean(axis=0)) / np.sqrt(13))[1][:4] ** 2
+    counted, seen = np.full(13, 7.0), np.full(13, 70.0)
+    np.testing.assert_allclose(between(observed, counted, seen)[2][:4], varying, rtol=0.1, atol=0.2)
+    assert between(observed, counted)[2][:4].sum() < 0.7 * varying.sum()
+    # And a prior tells which they are: a weight of all rows alike leaves the components.
+    y = np.repeat(np.arange(13), 20)
+    X = (true[y] + rng.normal(size=(len(y), 384))).astype(np.float32)
+    whole, tenth = (ClassPrior.fit(X, y, weight=np.full(len(y), w)).centres for w in (1.0, 0.1))
+    assert len(tenth.directions) == pytest.approx(len(whole.directions), abs=4)
+    places = [np.linalg.norm(c.mean - c.mean.mean(axis=0)) for c in (whole, tenth)]
+    assert places[1] == pytest.approx(places[0], rel=0.25)
 
 
 def test_shrunk_means_are_nearer_to_the_true_ones():

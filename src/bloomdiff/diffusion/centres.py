@@ -49,7 +49,14 @@ class Centres:
     across: Doubles
 
     @classmethod
-    def fit(cls, observed: Doubles, rows: Doubles, parents: Index | None = None) -> Centres:
+    def fit(
+        cls,
+        observed: Doubles,
+        rows: Doubles,
+        parents: Index | None = None,
+        *,
+        seen: Doubles | None = None,
+    ) -> Centres:
         """Shrink observed whitened means `(c, d)` of so many rows `(c,)`.
 
         Parameters
@@ -60,13 +67,15 @@ class Centres:
             Index of each class's parent `(c,)`. Classes of one parent are taken as correlated
             about the grand mean, as strongly as makes each class likeliest given the others, so
             that a rare class is drawn towards its siblings. None for no parents.
+        seen
+            As for `between`.
         """
-        grand, directions, v = between(observed, rows)
-        f = likeliest_floor(observed, rows) if len(rows) > 1 else np.inf
+        grand, directions, v = between(observed, rows, seen)
+        f = likeliest_floor(observed, rows, seen) if len(rows) > 1 else np.inf
         if parents is not None and np.isfinite(f):
-            rho = likeliest_correlation(observed, rows, parents, f)
+            rho = likeliest_correlation(observed, rows, parents, f, seen)
             if rho > 0:
-                return cls(*_kriged(observed, rows, correlation(parents, rho), f))
+                return cls(*_kriged(observed, rows, correlation(parents, rho), f, seen))
         error = 1 / rows[:, None]
         keep_along = _ratio(v + f, v + f + error)
         keep_across = _ratio(np.full_like(error, f), f + error)
@@ -96,35 +105,64 @@ class Centres:
         return across * noise + ((noise @ directions.T) * beyond) @ directions
 
 
-def between(observed: Doubles, rows: Doubles) -> tuple[Doubles, Doubles, Doubles]:
+def between(
+    observed: Doubles, rows: Doubles, seen: Doubles | None = None
+) -> tuple[Doubles, Doubles, Doubles]:
     """Grand mean `(d,)`, between-class components `(r, d)` and their variances `(r,)`.
 
     The variances are those beyond what the error of the means explains. Of n rows in all, each of
     the c - 1 components has d / n of the errors, for c of them lie in no more than that, where a
     direction that was not looked for has c / n (Gavish and Donoho 2017,
     doi:10.1109/TIT.2017.2653801, where d is far above c). Components with less than the latter are
-    left out; those with less than the former stay, as directions in which nobody can tell the
-    classes apart. Where no class has two rows the units are not those of the error, and the latter
-    alone is taken off.
+    left out. Of the others the variance is known but for the deviation of the former, √(c d) / n
+    (a semicircle's, where d is far above c), and is estimated by its mean given that it is not
+    negative: the likeliest value is zero for components with less than d / n, and to take that for
+    certain would make classes of few rows all the same. Where no class has two rows the units are
+    not those of the error, and c / n alone is taken off.
+
+    Parameters
+    ----------
+    observed, rows
+        As for `Centres.fit`.
+    seen
+        Rows that were seen of each class, where `rows` is what they count for, `(c,)`: a pool row
+        that is trusted as a tenth of a row has the error of a whole one. None for the same.
     """
+    seen = rows if seen is None else seen
     share = rows / rows.sum()
     grand = share @ observed
     scaled = (observed - grand) * np.sqrt(share)[:, None]
     place, s, directions = np.linalg.svd(scaled, full_matrices=False)
     # The sign of a direction is arbitrary; fixing it keeps results equal across libraries.
     sign = np.sign(place[np.abs(place).argmax(axis=0), np.arange(len(s))])
-    kept = s**2 - len(rows) / rows.sum() > LEAST
-    error = (_spread(observed) if rows.max() > 1 else len(rows)) / rows.sum()
-    return grand, (directions * sign[:, None])[kept], np.maximum(s[kept] ** 2 - error, LEAST)
+    c, d = len(rows), _spread(observed)
+    trusted = c / rows.sum()
+    kept = s**2 - trusted > LEAST
+    error = d / rows.sum() * float((rows / seen).mean())
+    if seen.max() < 2:
+        v = s[kept] ** 2 - trusted
+    else:
+        v = _not_negative(s[kept] ** 2 - max(error, trusted), error * np.sqrt(c / max(d, 1)))
+    return grand, (directions * sign[:, None])[kept], v
 
 
-def likeliest_floor(observed: Doubles, rows: Doubles) -> float:
+def _not_negative(observed: Doubles, deviation: float) -> Doubles:
+    """Mean of what was observed with such a deviation, given that it is above zero."""
+    from scipy.special import log_ndtr
+
+    z = observed / deviation
+    hazard = np.exp(-(z**2) / 2 - log_ndtr(z)) / np.sqrt(2 * np.pi)
+    return np.asarray(np.maximum(deviation * (z + hazard), LEAST))
+
+
+def likeliest_floor(observed: Doubles, rows: Doubles, seen: Doubles | None = None) -> float:
     """The floor under which every class's mean is likeliest given those of the others."""
     c, d = len(observed), _spread(observed)
+    seen = rows if seen is None else seen
     log_likelihood = np.zeros(len(FLOORS))
     for i in range(c):
         others = np.arange(c) != i
-        grand, directions, v = between(observed[others], rows[others])
+        grand, directions, v = between(observed[others], rows[others], seen[others])
         offset = observed[i] - grand
         along = (directions @ offset) ** 2
         across = max(float(offset @ offset - along.sum()), 0.0)
@@ -173,13 +211,16 @@ def correlation(parents: Index, rho: float) -> Doubles:
     return np.where(np.eye(len(parents), dtype=bool), 1.0, rho * same)
 
 
-def likeliest_correlation(observed: Doubles, rows: Doubles, parents: Index, f: float) -> float:
+def likeliest_correlation(
+    observed: Doubles, rows: Doubles, parents: Index, f: float, seen: Doubles | None = None
+) -> float:
     """The correlation of siblings under which each class's mean is likeliest given the others."""
     c, d = len(observed), _spread(observed)
+    seen = rows if seen is None else seen
     log_likelihood = np.zeros(len(CORRELATIONS))
     for i in range(c):
         others = np.arange(c) != i
-        grand, directions, v = between(observed[others], rows[others])
+        grand, directions, v = between(observed[others], rows[others], seen[others])
         offset = observed - grand
         along = offset @ directions.T
         across = offset - along @ directions
@@ -201,10 +242,10 @@ def likeliest_correlation(observed: Doubles, rows: Doubles, parents: Index, f: f
 
 
 def _kriged(
-    observed: Doubles, rows: Doubles, K: Doubles, f: float
+    observed: Doubles, rows: Doubles, K: Doubles, f: float, seen: Doubles | None = None
 ) -> tuple[Doubles, Doubles, Doubles, Doubles]:
     """Posterior of correlated class means: the fields of `Centres`."""
-    grand, directions, v = between(observed, rows)
+    grand, directions, v = between(observed, rows, seen)
     phi = np.append(v, 0) + f
     prior = phi[:, None, None] * K
     keep = np.swapaxes(np.linalg.solve(prior + np.diag(1 / rows), prior), 1, 2)

@@ -43,7 +43,10 @@ class ClassPrior:
         """
         whitening = Whitening.fit(X, y, weight=weight, shrinkage=shrinkage)
         observed = whitening.whiten(whitening.means)
-        return cls(whitening, Centres.fit(observed, whitening.rows, parents))
+        rows = whitening.rows
+        # Kish's: so many whole rows would err as much as these weighted ones.
+        seen = rows if weight is None else rows**2 / np.bincount(y, weight**2, len(rows))
+        return cls(whitening, Centres.fit(observed, rows, parents, seen=seen))
 
     def posterior(self, X: Floats) -> Doubles:
         """Class probabilities of rows `(n, d)` under equal frequencies, float64 `(n, c)`.
