@@ -31,7 +31,7 @@ def draws(seed, *, c=40, d=30, v=(9.0, 4.0), floor=0.1, rows=4.0):
 
 def test_between_finds_the_directions_in_which_classes_differ():
     _, observed, n = draws(0, c=2000, floor=0.0)
-    grand, directions, v = between(observed, n)
+    grand, directions, v = between(observed, n, n)
     np.testing.assert_allclose(grand, 0, atol=0.3)
     np.testing.assert_allclose(v[:2], [9, 4], rtol=0.15)
     np.testing.assert_allclose(np.abs(directions[:2, :2]), np.eye(2), atol=0.05)
@@ -47,7 +47,7 @@ def test_the_error_of_few_means_lies_in_the_components_that_it_is_found_in(seed)
     observed = true + rng.normal(size=true.shape) / np.sqrt(n)[:, None]
     share = n / n.sum()
     varying = np.linalg.svd((true - share @ true) * np.sqrt(share)[:, None])[1] ** 2
-    v = between(observed, n)[2]
+    v = between(observed, n, n)[2]
     np.testing.assert_allclose(v[:4], varying[:4], rtol=0.1, atol=0.2)
     assert v[4:].max() < 0.5
     # The mean of one row errs by 19 to 20, and shrunk by 11 to 12 where c / n is taken for d / n.
@@ -61,7 +61,7 @@ def test_classes_that_can_hardly_be_told_apart_do_not_fall_together():
     rng = np.random.default_rng(0)
     n = np.full(6, 5.0)
     observed = rng.normal(size=(6, 384)) / np.sqrt(5)
-    below = between(observed, n)[2]
+    below = between(observed, n, n)[2]
     deviation = np.sqrt(6 * 384) / 30
     assert (below > 0.05 * deviation).all()
     assert below.mean() < deviation
@@ -77,8 +77,9 @@ def test_single_rows_are_not_judged_by_a_variance_that_nobody_knows():
     """With one row a class the spread within them is a guess, and so is the unit of the error."""
     rng = np.random.default_rng(0)
     observed = rng.normal(size=(13, 384))
-    assert between(observed, np.ones(13))[2].min() > 10
-    assert between(observed, np.full(13, 2.0))[2].min() < 10
+    once, twice = np.ones(13), np.full(13, 2.0)
+    assert between(observed, once, once)[2].min() > 10
+    assert between(observed, twice, twice)[2].min() < 10
 
 
 def test_rows_that_count_for_a_tenth_err_as_whole_ones():
@@ -89,7 +90,7 @@ def test_rows_that_count_for_a_tenth_err_as_whole_ones():
     varying = np.linalg.svd((true - true.mean(axis=0)) / np.sqrt(13))[1][:4] ** 2
     counted, seen = np.full(13, 7.0), np.full(13, 70.0)
     np.testing.assert_allclose(between(observed, counted, seen)[2][:4], varying, rtol=0.1, atol=0.2)
-    assert between(observed, counted)[2][:4].sum() < 0.7 * varying.sum()
+    assert between(observed, counted, counted)[2][:4].sum() < 0.7 * varying.sum()
     # And a prior tells which they are: a weight of all rows alike leaves the components.
     y = np.repeat(np.arange(13), 20)
     X = (true[y] + rng.normal(size=(len(y), 384))).astype(np.float32)
@@ -112,7 +113,10 @@ def test_shrunk_means_are_nearer_to_the_true_ones():
 
 def test_the_floor_is_found():
     for floor in (0.03, 1.0):
-        found = [likeliest_floor(*draws(seed, floor=floor)[1:]) for seed in range(5)]
+        found = []
+        for seed in range(5):
+            _, observed, n = draws(seed, floor=floor)
+            found.append(likeliest_floor(observed, n, n))
         assert np.exp(np.mean(np.log(found))) == pytest.approx(floor, rel=0.8)
 
 
@@ -120,7 +124,8 @@ def test_classes_that_have_nothing_in_common_are_left_where_they_are():
     observed = 50 * np.eye(4, 10)
     centres = Centres.fit(observed, np.asarray([30.0, 20.0, 5.0, 1.0]))
     np.testing.assert_allclose(centres.mean, observed, atol=1.0)
-    assert likeliest_floor(observed, np.full(4, 3.0)) < FLOORS[-1]
+    n = np.full(4, 3.0)
+    assert likeliest_floor(observed, n, n) < FLOORS[-1]
 
 
 def test_many_rows_leave_the_mean_as_observed():
@@ -198,7 +203,8 @@ def test_the_correlation_is_found():
     found = []
     for seed in range(6):
         _, observed, n, parents = families(seed, 0.6)
-        found.append(likeliest_correlation(observed, n, parents, likeliest_floor(observed, n)))
+        f = likeliest_floor(observed, n, n)
+        found.append(likeliest_correlation(observed, n, parents, f, n))
     assert np.mean(found) == pytest.approx(0.6, abs=0.2)
 
 
@@ -206,8 +212,8 @@ def test_prediction_of_correlated_means_is_that_of_gaussian_processes():
     """One direction at right angles to all others, beside scikit-learn's regression."""
     _, observed, n, parents = families(0, 0.5)
     K, f = correlation(parents, 0.5), 1.7
-    grand, directions, _ = between(observed, n)
-    mean, _, _, across = _kriged(observed, n, K, f)
+    grand, directions, _ = between(observed, n, n)
+    mean, _, _, across = _kriged(observed, n, K, f, n)
     offset = observed - grand
     beyond = offset - offset @ directions.T @ directions
     process = GaussianProcessRegressor(Table(f * K), alpha=1 / n, optimizer=None)
@@ -240,7 +246,7 @@ def test_a_parent_that_is_no_text_is_told(strange):
 def test_directions_in_which_nothing_varies_do_not_move_the_floor():
     _, observed, n = draws(0)
     wider = np.pad(observed, ((0, 0), (0, 300)))
-    assert likeliest_floor(wider, n) == likeliest_floor(observed, n)
+    assert likeliest_floor(wider, n, n) == likeliest_floor(observed, n, n)
     parents = np.arange(len(n)) % 4
-    rho = likeliest_correlation(observed, n, parents, 0.5)
-    assert likeliest_correlation(wider, n, parents, 0.5) == rho
+    rho = likeliest_correlation(observed, n, parents, 0.5, n)
+    assert likeliest_correlation(wider, n, parents, 0.5, n) == rho

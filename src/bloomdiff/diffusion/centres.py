@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from bloomdiff.diffusion.whitening import Doubles, Floats, Index
+from bloomdiff.diffusion.whitening import Doubles, Floats, Index, signs
 from bloomdiff.errors import ParameterError
 
 FLOORS = np.geomspace(1e-3, 1e4, 71)
@@ -68,8 +68,9 @@ class Centres:
             about the grand mean, as strongly as makes each class likeliest given the others, so
             that a rare class is drawn towards its siblings. None for no parents.
         seen
-            As for `between`.
+            As for `between`; None for `rows`.
         """
+        seen = rows if seen is None else seen
         grand, directions, v = between(observed, rows, seen)
         f = likeliest_floor(observed, rows, seen) if len(rows) > 1 else np.inf
         if parents is not None and np.isfinite(f):
@@ -105,9 +106,7 @@ class Centres:
         return across * noise + ((noise @ directions.T) * beyond) @ directions
 
 
-def between(
-    observed: Doubles, rows: Doubles, seen: Doubles | None = None
-) -> tuple[Doubles, Doubles, Doubles]:
+def between(observed: Doubles, rows: Doubles, seen: Doubles) -> tuple[Doubles, Doubles, Doubles]:
     """Grand mean `(d,)`, between-class components `(r, d)` and their variances `(r,)`.
 
     The variances are those beyond what the error of the means explains. Of n rows in all, each of
@@ -126,15 +125,13 @@ def between(
         As for `Centres.fit`.
     seen
         Rows that were seen of each class, where `rows` is what they count for, `(c,)`: a pool row
-        that is trusted as a tenth of a row has the error of a whole one. None for the same.
+        that is trusted as a tenth of a row has the error of a whole one.
     """
-    seen = rows if seen is None else seen
     share = rows / rows.sum()
     grand = share @ observed
     scaled = (observed - grand) * np.sqrt(share)[:, None]
     place, s, directions = np.linalg.svd(scaled, full_matrices=False)
-    # The sign of a direction is arbitrary; fixing it keeps results equal across libraries.
-    sign = np.sign(place[np.abs(place).argmax(axis=0), np.arange(len(s))])
+    directions *= signs(place)[:, None]
     c, d = len(rows), _spread(observed)
     trusted = c / rows.sum()
     kept = s**2 - trusted > LEAST
@@ -143,7 +140,7 @@ def between(
         v = s[kept] ** 2 - trusted
     else:
         v = _not_negative(s[kept] ** 2 - max(error, trusted), error * np.sqrt(c / max(d, 1)))
-    return grand, (directions * sign[:, None])[kept], v
+    return grand, directions[kept], v
 
 
 def _not_negative(observed: Doubles, deviation: float) -> Doubles:
@@ -155,10 +152,9 @@ def _not_negative(observed: Doubles, deviation: float) -> Doubles:
     return np.asarray(np.maximum(deviation * (z + hazard), LEAST))
 
 
-def likeliest_floor(observed: Doubles, rows: Doubles, seen: Doubles | None = None) -> float:
+def likeliest_floor(observed: Doubles, rows: Doubles, seen: Doubles) -> float:
     """The floor under which every class's mean is likeliest given those of the others."""
     c, d = len(observed), _spread(observed)
-    seen = rows if seen is None else seen
     log_likelihood = np.zeros(len(FLOORS))
     for i in range(c):
         others = np.arange(c) != i
@@ -212,11 +208,10 @@ def correlation(parents: Index, rho: float) -> Doubles:
 
 
 def likeliest_correlation(
-    observed: Doubles, rows: Doubles, parents: Index, f: float, seen: Doubles | None = None
+    observed: Doubles, rows: Doubles, parents: Index, f: float, seen: Doubles
 ) -> float:
     """The correlation of siblings under which each class's mean is likeliest given the others."""
     c, d = len(observed), _spread(observed)
-    seen = rows if seen is None else seen
     log_likelihood = np.zeros(len(CORRELATIONS))
     for i in range(c):
         others = np.arange(c) != i
@@ -242,7 +237,7 @@ def likeliest_correlation(
 
 
 def _kriged(
-    observed: Doubles, rows: Doubles, K: Doubles, f: float, seen: Doubles | None = None
+    observed: Doubles, rows: Doubles, K: Doubles, f: float, seen: Doubles
 ) -> tuple[Doubles, Doubles, Doubles, Doubles]:
     """Posterior of correlated class means: the fields of `Centres`."""
     grand, directions, v = between(observed, rows, seen)

@@ -21,6 +21,15 @@ CHUNK = 65_536
 """Rows whose residuals are taken together: a million rows fit into memory."""
 
 
+def signs(columns: Doubles) -> Doubles:
+    """Signs that make the largest entry of every column positive, `(k,)`.
+
+    Those of singular and eigenvectors are arbitrary; fixing them keeps results equal across
+    libraries.
+    """
+    return np.sign(columns[np.abs(columns).argmax(axis=0), np.arange(columns.shape[1])])
+
+
 def class_means(
     X: npt.NDArray[np.floating], y: Index, n_classes: int, weight: Doubles | None = None
 ) -> Doubles:
@@ -129,11 +138,10 @@ class Whitening:
         )
         value = np.maximum(value[::-1], 0)
         value[value <= value[0] * 1e-10] = 0
-        # The sign of an eigenvector is arbitrary; fixing it keeps results equal across libraries.
         vector = vector[:, ::-1]
-        sign = np.sign(vector[np.abs(vector).argmax(axis=0), np.arange(len(value))])
         rows = np.bincount(y, weight, n_classes).astype(np.float64)
-        return cls(class_means(X, y, n_classes, weight), rows, vector * sign, np.sqrt(value))
+        means = class_means(X, y, n_classes, weight)
+        return cls(means, rows, vector * signs(vector), np.sqrt(value))
 
     @cached_property
     def _inwards(self) -> Doubles:
@@ -143,6 +151,10 @@ class Whitening:
     @cached_property
     def _outwards(self) -> Floats:
         return np.ascontiguousarray((self.basis * self.scale).T, dtype=np.float32)
+
+    @cached_property
+    def _axes(self) -> Floats:
+        return self.basis.astype(np.float32)
 
     def whiten(self, X: npt.NDArray[np.floating]) -> Doubles:
         """Rotate and scale differences of rows, float64 `(n, d)`."""
@@ -155,7 +167,7 @@ class Whitening:
         for them hangs on how a library rounds. What was drawn before does not: `colour` then gives
         the same rows by any of them.
         """
-        return np.ascontiguousarray(noise @ self.basis.astype(np.float32))
+        return np.ascontiguousarray(noise @ self._axes)
 
     def residuals(
         self,
