@@ -65,6 +65,8 @@ JUDGES = {
 """Classifiers that score the labels asked for, as the tables spell them."""
 JUDGED_BY = ("pool", "domains", "shares", "prior", "whitening", "centres")
 """Modules of the diffusion's classifier."""
+ASKED_BY = {"expected-gain": ("prior", "whitening", "centres")}
+"""Modules of the diffusion that a strategy asks."""
 ALL_SETS = (*SETS, *VIEW_SETS, *CHOSEN_ON)
 
 
@@ -111,11 +113,11 @@ def version(unit: Unit, build: Path, real: Path, judge: str = PROBE) -> str:
     name, seed, who = unit
     modules = ["selection_peers" if ":" in who else STRATEGIES[who].__module__]
     values = JUDGES[judge].params
+    asked = set(ASKED_BY.get(who, ()))
     if judge != PROBE:
-        modules += [
-            CLASSIFIERS[JUDGES[judge].classifier].__module__,
-            *(f"bloomdiff.diffusion.{part}" for part in JUDGED_BY),
-        ]
+        modules.append(CLASSIFIERS[JUDGES[judge].classifier].__module__)
+        asked |= set(JUDGED_BY)
+    modules += [f"bloomdiff.diffusion.{part}" for part in sorted(asked)]
     if cells(name, build, real).views is not None:
         modules.append(ViewWhitening.__module__)
     source = division(name, seed, build, real) + (json.dumps(dict(values)) if values else "")

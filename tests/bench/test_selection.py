@@ -105,10 +105,11 @@ def test_published_replays_are_put_back(
 def test_a_replay_is_kept_until_its_strategy_changes(
     sets: dict[str, EmbeddingSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    units = [("phantom", 0, "random"), ("phantom", 0, "k-center")]
+    units = [("phantom", 0, who) for who in ("random", "k-center", "expected-gain")]
     selection.play(units, build=tmp_path, real=HERE)
-    edit_source(monkeypatch, "k_center")
-    assert selection.drop_stale("phantom", tmp_path, HERE) == 1
+    for ending in ("k_center", "diffusion.prior"):  # the latter is asked what is strange
+        edit_source(monkeypatch, ending)
+        assert selection.drop_stale("phantom", tmp_path, HERE) == 1
     assert selection._file(tmp_path, "phantom", 0, "random").exists()
 
 
