@@ -311,3 +311,53 @@ def test_no_fit_sees_unlabelled_cells_of_the_source_or_split_under_test():
     split = ["train", "train", "train", "test", "test", "test"]
     folds = make_folds(cells.assign(split=split), FoldParams(scheme="official"), seed=0)
     assert folds.loc[folds["role"] == "pool", "cell_id"].tolist() == ["c0002"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_part_is_empty_where_there_are_as_many_groups_as_folds(seed: int) -> None:
+    slides = [("mono", 3), ("neutro", 4), ("neutro", 7), ("neutro", 1), ("mono", 2)]
+    label = [name for name, n in slides for _ in range(n)]
+    group = [f"slide {k}" for k, (_, n) in enumerate(slides) for _ in range(n)]
+    cells = manifest(label, group)
+    folds = make_folds(cells, FoldParams(), seed=seed)
+    tested = roles(folds[folds["role"] == "test"], cells).groupby("fold")["group"].unique()
+    assert sorted(name for part in tested for name in part) == sorted(set(group))
+    assert tested.map(len).tolist() == [1] * 5
+
+
+@pytest.mark.parametrize(
+    ("params", "mend"),
+    [
+        (FoldParams(n_splits=2), "lower n_splits or name more groups"),
+        (FoldParams(scheme="official"), "mend the official split"),
+        (FoldParams(scheme="leave-one-source-out"), "mend the sources"),
+    ],
+)
+def test_an_empty_part_is_mended_where_the_scheme_takes_it_from(params, mend, monkeypatch) -> None:
+    monkeypatch.setattr("bloomdiff.data.folds.partition", lambda label, *_, **__: [0] * len(label))
+    cells = manifest(["x", "y"] * 2, split="test")
+    with pytest.raises(InputError, match=f"fold r0f0: its training part is empty; {mend}"):
+        make_folds(cells, params, seed=0)
+
+
+def test_the_report_tells_why_a_class_is_never_tested() -> None:
+    label = ["x", "x", "rare", "rare", "nosplit", "lone"]
+    cells = manifest(label, split=["train", "test", "test", "test", "", "train"])
+    report = fold_report(make_folds(cells, FoldParams(scheme="official"), seed=0), cells)
+    notes = report.set_index("label")["note"]
+    for name in ("rare", "nosplit"):
+        assert notes[name].startswith("never trained on, and so never tested; left out")
+    assert notes["nosplit"].endswith("or it has no split")
+    assert notes["lone"] == "stands in one group, which is always trained on: never tested"
+    assert notes["x"] == "1 cells are in no test part"
+
+
+def test_the_report_tells_how_often_a_class_of_few_sources_is_trained_on() -> None:
+    # 'y' of source B is trained on only where the slide that both sources have is not under test.
+    label, source = ["x", "y", "x", "y", "y", "x", "z"], ["A", "A", "B", "B", "B", "C", "C"]
+    cells = manifest(label, ["a", "s", "b", "s", "t", "c", "d"], source=source)
+    folds = make_folds(cells, FoldParams(scheme="leave-one-source-out"), seed=0)
+    notes = fold_report(folds, cells).set_index("label")["note"]
+    assert notes["z"].startswith("trained on in 2 of 3 folds, and in none in which its cells could")
+    assert notes["y"].startswith("2 groups: tested in 1 of 3 folds, trained on in 2; ")
+    assert notes["x"] == ""

@@ -136,3 +136,13 @@ def test_a_column_has_one_type_in_a_long_table_too(tmp_path: Path) -> None:
     table, _ = read_csv(tmp_path / "t.csv", numeric=lambda column: column == "box_x")
     assert {type(value) for value in table["box_x"]} == {str}
     table.to_parquet(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("kind", ["str", object, "category"])
+def test_a_bare_carriage_return_ends_no_row(tmp_path: Path, kind) -> None:
+    path = tmp_path / "manifest.csv"
+    notes = pd.Series(["seen\rtwice", "two\r\nlines", None], dtype=kind)
+    write_manifest(cells().assign(note=notes, **{"p.a\rb": 0.5}), path)
+    back = read_manifest(path).set_index("cell_id")
+    assert back["note"].to_dict() == {"b": "seen\ntwice", "a": "two\r\nlines", "NA": ""}
+    assert back["p.a\nb"].tolist() == [0.5] * 3

@@ -97,7 +97,14 @@ def test_other_columns_and_the_order_of_rows_stay(cells: pd.DataFrame, root: Pat
         ("path", "C:\\x.png", "row 2: path 'C:\\\\x.png' leaves"),
         ("path", "", "row 2: path '' leaves"),
         ("path", "images/none.png", "none.png: no such image; restore the file or drop its row"),
+        ("path", "images/a\0.png", "row 2: path 'images/a\\x00.png' leaves"),
+        ("path", "images/a\r.png", "row 2: path 'images/a\\r.png' holds a carriage return"),
+        ("cell_id", "c\t1", "row 2: cell_id 'c\\t1' is empty or has spaces around it or control"),
         ("label", " a", "row 2: label ' a' has spaces around it"),
+        ("label", "large\rcell", r"label 'large\rcell' has spaces around it or control characters"),
+        ("label", "a\n", r"row 2: label 'a\n' has spaces around it or control characters"),
+        ("group", "p\x7f1", r"row 2: group 'p\x7f1' has spaces around it or control characters"),
+        ("source", "lab\n2", r"source 'lab\n2' is empty or has spaces around it or control"),
         ("label", "B", "labels 'B' and 'b' differ in spelling alone"),
         ("group", "p ", "row 2: group 'p ' has spaces"),
         ("split", "tset", "row 2: split 'tset' is not a split"),
@@ -127,6 +134,8 @@ def test_box_columns_are_checked_where_they_are(cells: pd.DataFrame, root: Path)
     boxed["box_x"] = boxed["box_x"].astype(object)
     boxed.loc[3, "box_x"] = "left"
     assert "row 5: box_x 'left' is not a number of pixels" in told(boxed, root)[0]
+    boxed = boxed.assign(box_x=1.5, field=["f\r.png"] * N)
+    assert r"row 2: field 'f\r.png' has spaces around it or control" in told(boxed, root)[0]
 
 
 def test_all_problems_are_told_at_once_in_the_order_of_rows(
@@ -177,12 +186,27 @@ def test_labels_that_look_alike_are_one(cells: pd.DataFrame, root: Path) -> None
     assert r"row 3: labels '\xc9os' and 'E\u0301os' differ in spelling alone" in line
 
 
-@pytest.mark.parametrize("other", ["lab/P", "Lab/p", "lab/ｐ"])
+@pytest.mark.parametrize("other", ["lab/P", "Lab/p", "lab/ｐ", "lab/p\u200b", "\u2060lab/p"])
 def test_groups_that_look_alike_are_one(cells: pd.DataFrame, root: Path, other: str) -> None:
     cells["group"] = ["lab/p", "lab/q", other, other, "lab/q", ""]
     (line,) = told(cells, root)
     assert "row 4: groups 'lab/p' and " in line
     assert "differ in spelling alone; write one of them for one patient" in line
+
+
+def test_groups_that_differ_in_spaces_are_one_and_the_spaces_are_shown(
+    cells: pd.DataFrame, root: Path
+) -> None:
+    cells["group"] = ["slide 1", "slide  1", "slide 2", "slide1", "slide_1", ""]
+    (line,) = told(cells, root)
+    assert r"row 3: groups 'slide 1' and 'slide\x20 1' differ in spelling alone" in line
+
+
+def test_labels_that_differ_in_a_sign_without_width_are_one(
+    cells: pd.DataFrame, root: Path
+) -> None:
+    cells["label"] = ["blast", "bla\u00adst", "", "", "", ""]
+    assert r"'blast' and 'bla\xadst' differ in spelling alone" in told(cells, root)[0]
 
 
 def test_groups_in_two_forms_of_unicode_are_one(cells: pd.DataFrame, root: Path) -> None:

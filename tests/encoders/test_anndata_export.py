@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from bloomdiff.data.embedding_set import EmbeddingSet
+from bloomdiff.data.manifest import read_manifest, write_manifest
 from bloomdiff.encoders import embed_cells
 from bloomdiff.encoders.anndata_export import write_anndata
 from bloomdiff.errors import InputError
@@ -83,3 +84,23 @@ def test_a_column_of_a_name_that_no_file_holds_is_one_line(tmp_path: Path, name:
         write_anndata(made, tmp_path / "x.h5ad")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "x.h5ad").exists()
+
+
+def test_numbers_stay_numbers_where_some_cells_have_none(tmp_path: Path) -> None:
+    ids = ["a", "b"]
+    made = EmbeddingSet(
+        np.eye(2, dtype=np.float32), pd.DataFrame({"cell_id": ids, "label": "x", "group": "g"})
+    )
+    numbers = {"box_x": [1.5, None], "score": [None, 0.5], "p.x": [None, 1.0], "width": [7, 8]}
+    cells = pd.DataFrame({"cell_id": ids, "path": ids, "label": "x", "group": "g"})
+    cells = cells.assign(split="", source="s", height="", blake3="", age=[60, None], **numbers)
+    write_manifest(cells, tmp_path / "m.csv")
+    write_anndata(made, tmp_path / "x.h5ad", cells=read_manifest(tmp_path / "m.csv"))
+    obs = anndata.read_h5ad(tmp_path / "x.h5ad").obs
+    for name, values in numbers.items():
+        np.testing.assert_array_equal(obs[name].to_numpy(float), np.array(values, float))
+        assert pd.api.types.is_numeric_dtype(obs[name])
+    assert obs["height"].isna().all()
+    assert obs["age"].astype(str).tolist() == ["60.0", ""]  # a laboratory's own column is text
+    write_anndata(made, tmp_path / "x.h5ad", cells=cells.assign(score=["high", 0.5]))
+    assert set(anndata.read_h5ad(tmp_path / "x.h5ad").obs["score"]) == {"high", "0.5"}

@@ -354,3 +354,30 @@ def test_labels_of_a_patient_without_a_cell_are_no_slip(
     made = read_bags(tmp_path, labels={"p1": "AML", "p2": "APL"})
     assert set(made.label) == {"AML"}
     assert "1 bag(s) hold no vector, the first 'p2'" in caplog.text
+
+
+@pytest.mark.parametrize("other", ["p1", "P 1", "P1\u200b"])
+def test_two_bags_whose_names_differ_in_spelling_alone_are_refused(
+    tmp_path: Path, other: str
+) -> None:
+    first = "P  1" if " " in other else "P1"
+    for name in (first, other, "p-1", "P11"):
+        foreign(tmp_path / f"{name}.h5", np.ones((2, 3), np.float32))
+    with pytest.raises(InputError, match=r"another patient than .*h5, by the spelling alone"):
+        read_bags(tmp_path)
+    (tmp_path / f"{other}.h5").unlink()
+    assert len(set(read_bags(tmp_path).group)) == 3
+
+
+def test_bags_written_here_of_groups_that_differ_in_capitals_come_back(tmp_path: Path) -> None:
+    write_bags(make_set(["lab/F.png", "lab/f.png"]), tmp_path / "b")
+    assert read_bags(tmp_path / "b").group.tolist() == ["lab/F.png", "lab/f.png"]
+
+
+@pytest.mark.parametrize("told", ["{", "[1]", "3", 3, np.array([1, 2])])
+def test_a_damaged_header_is_one_line(tmp_path: Path, told) -> None:
+    foreign(tmp_path / "p1.h5", np.ones((2, 3), np.float32))
+    with h5py.File(tmp_path / "p1.h5", "a") as bag:
+        bag["features"].attrs["bloomdiff"] = told
+    with pytest.raises(InputError, match=r"p1\.h5: its attribute 'bloomdiff' is no header"):
+        read_bags(tmp_path)

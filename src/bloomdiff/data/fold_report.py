@@ -41,22 +41,31 @@ def fold_report(folds: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
             "left_out": len(members) * n_folds - len(mine),
             "least_train": int(trained.min()) if len(trained) == n_folds else 0,
         }
-        rows.append({**row, "note": _note(row, n_folds)})
+        rows.append({**row, "note": _note(row, len(trained), n_folds)})
     return pd.DataFrame(rows)
 
 
-def _note(row: dict, n_folds: int) -> str:
+def _note(row: dict, folds_trained: int, n_folds: int) -> str:
     said = []
-    if row["folds_tested"] == 0:
+    if row["folds_tested"] == 0 and folds_trained == 0:
+        said.append("never trained on, and so never tested")
+    elif row["folds_tested"] == 0 and folds_trained < n_folds:
+        said.append(
+            f"trained on in {folds_trained} of {n_folds} folds, and in none in which its cells "
+            "could be tested: never tested"
+        )
+    elif row["folds_tested"] == 0:
         why = "stands in one group, which is" if row["groups"] == 1 else "its groups are"
         said.append(f"{why} always trained on: never tested")
     elif row["folds_tested"] < n_folds:
+        others = "in all others" if folds_trained == n_folds else f"in {folds_trained}"
         said.append(
             f"{row['groups']} groups: tested in {row['folds_tested']} of {n_folds} folds, trained "
-            "on in all others"
+            f"on {others}"
         )
     if row["folds_tested"] and row["untested"]:
         said.append(f"{row['untested']} cells are in no test part")
     if row["left_out"]:
-        said.append(f"left out {row['left_out']} times: its group or class is only under test")
+        why = "its group or class is only under test, or it has no split"
+        said.append(f"left out {row['left_out']} times: {why}")
     return "; ".join(said)

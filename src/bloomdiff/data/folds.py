@@ -25,6 +25,11 @@ from bloomdiff.files import atomic_file, read_table
 
 Index = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
+_MENDS = {
+    "grouped": "lower n_splits or name more groups",
+    "official": "mend the official split",
+    "leave-one-source-out": "mend the sources",
+}
 
 
 class FoldParams(BaseModel):
@@ -104,7 +109,6 @@ def make_folds(cells: pd.DataFrame, params: FoldParams, *, seed: int) -> pd.Data
         cell = cells.loc[cells["group"] == "", "cell_id"].iloc[0]
         raise InputError(f"manifest cell {cell!r}", "has no group", "group the duplicates first")
     label = cells["label"].to_numpy(dtype=str)
-    column = "the sources" if params.scheme == "leave-one-source-out" else "the official split"
     tables = []
     for repeat in range(params.n_repeats):
         for number, (train, test, away) in enumerate(_divide(cells, params, seed, repeat)):
@@ -115,7 +119,9 @@ def make_folds(cells: pd.DataFrame, params: FoldParams, *, seed: int) -> pd.Data
             name = f"r{repeat}f{number}"
             if not (train.any() and test.any()):
                 empty = "test" if train.any() else "training"
-                raise InputError(f"fold {name}", f"its {empty} part is empty", f"mend {column}")
+                raise InputError(
+                    f"fold {name}", f"its {empty} part is empty", _MENDS[params.scheme]
+                )
             kept = subsample(
                 label,
                 train,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -41,6 +42,7 @@ BOX_COLUMNS = ("field", "box_x", "box_y", "box_width", "box_height")
 SCORE_COLUMN = "score"
 PROBABILITY = "p."
 NUMBERS = ("width", "height", *BOX_COLUMNS[1:], SCORE_COLUMN)
+_BARE_RETURN = re.compile(r"\r(?!\n)")
 
 
 def fields_of(cells: pd.DataFrame) -> pd.Series[str]:
@@ -56,14 +58,28 @@ def fields_of(cells: pd.DataFrame) -> pd.Series[str]:
 
 
 def write_manifest(cells: pd.DataFrame, path: str | Path) -> None:
-    """Write a manifest as CSV or Parquet (by suffix), sorted by `cell_id`, atomically."""
+    """Write a manifest as CSV or Parquet (by suffix), sorted by `cell_id`, atomically.
+
+    In CSV, a carriage return alone becomes a line feed: readers would begin a row at it.
+    """
     columns = [*CELL_COLUMNS, *(c for c in cells.columns if c not in CELL_COLUMNS)]
     table = cells[columns].sort_values("cell_id", ignore_index=True)
     with atomic_file(path) as temporary:
         if Path(path).suffix == ".parquet":
             table.to_parquet(temporary, index=False)
         else:
-            table.to_csv(temporary, index=False)
+            _without_bare_returns(table).to_csv(temporary, index=False)
+
+
+def _without_bare_returns(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without what ends a row of a CSV file though no quotes are put around it."""
+    for name in table.columns:
+        column = table[name]
+        kinds = pd.StringDtype | pd.CategoricalDtype
+        texts = column.dtype == object or isinstance(column.dtype, kinds)
+        if texts and column.astype("str").str.contains("\r", regex=False).any():
+            table[name] = [_BARE_RETURN.sub("\n", v) if isinstance(v, str) else v for v in column]
+    return table.rename(columns=lambda name: _BARE_RETURN.sub("\n", str(name)))
 
 
 def read_manifest(path: str | Path) -> pd.DataFrame:
@@ -80,7 +96,7 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
         if path.suffix == ".parquet":
             table = pd.read_parquet(path)
         else:
-            table, rows = read_csv(path, numeric=_is_number)
+            table, rows = read_csv(path, numeric=is_number)
             _refuse_blank_lines(path, rows)
     except FileNotFoundError:
         raise InputError(
@@ -96,8 +112,8 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
     return table
 
 
-def _is_number(column: str) -> bool:
-    """Whether it holds numbers: what others hold (patient 007, say) is not ours to rewrite."""
+def is_number(column: str) -> bool:
+    """Whether a column holds numbers; others' (patient 007, say) are not ours to rewrite."""
     return column in NUMBERS or column.startswith(PROBABILITY)
 
 

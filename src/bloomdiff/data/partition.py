@@ -1,10 +1,10 @@
 """Grouped, stratified parts, none of which takes the whole of a class away from training.
 
 scikit-learn's `StratifiedGroupKFold` [1]_ does the division. It may test all groups of a rare class
-in one part, whose training side then has none: that is mended here. It also goes through the groups
-from the most to the least uneven one, so that its shuffle decides next to nothing where no two
-groups are alike, and every repetition would test the same slides: such groups are joined in random
-pairs before.
+in one part, whose training side then has none, and leave a part empty where there are hardly more
+groups than parts: both are mended here. It also goes through the groups from the most to the least
+uneven one, so that its shuffle decides next to nothing where no two groups are alike, and every
+repetition would test the same slides: such groups are joined in random pairs before.
 
 References
 ----------
@@ -81,8 +81,19 @@ def partition(label: Labels, group: Labels, n_splits: int, *, seed: Sequence[int
         warnings.simplefilter("ignore", UserWarning)
         for k, (_, test) in enumerate(splitter.split(rows, y[rows], unit[g[rows]])):
             part[g[rows[test]]] = k
+    _fill(part, count, n_splits)
     _spread(part, count, n_splits)
     return part[g]
+
+
+def _fill(part: Index, count: Index, n_splits: int) -> None:
+    """Give each part without a group the smallest one of the part that has most."""
+    size = count.sum(axis=1)
+    for k in range(n_splits):
+        held = np.bincount(part[part != ALWAYS_TRAIN], minlength=n_splits)
+        if not held[k]:
+            spare = np.flatnonzero(part == held.argmax())
+            part[spare[size[spare].argmin()]] = k
 
 
 def _spread(part: Index, count: Index, n_splits: int) -> None:

@@ -26,13 +26,17 @@ VERIFIED = "verified"  # an optional column: 'yes' where the label is an expert'
 _WHOLE = r"^([1-9]\d*(\.0+)?)?$"  # pandas reads a column of whole numbers with gaps as floats
 _NUMBER = r"^(\d+(\.\d*)?([eE][+-]?\d+)?)?$"
 MOST_OFF = 1e-3  # from 1, of the sum of rounded probabilities
+# Control characters look like nothing, or end a row of a CSV file.
+_INNER = r"[^\x00-\x1f\x7f]"
+_OUTER = r"[^\s\x00-\x1f\x7f]"
 _MENDS = {
     "cell_id": "give every cell a name of its own",
     "path": "name each image once, below the manifest's folder, with forward slashes",
-    "label": "write the class without spaces around it, or nothing",
-    "group": "write the patient or slide without spaces around it, or nothing",
+    "label": "write the class without these, or nothing",
+    "group": "write the patient or slide without these, or nothing",
     "split": f"write {', '.join(SPLITS[1:])} or nothing",
     "source": "write the name of the data set",
+    "field": "write the field's name without these, or nothing",
     "width": "write the width in pixels, or nothing",
     "height": "write the height in pixels, or nothing",
     "blake3": "write the digest of the pixels, or nothing",
@@ -47,7 +51,8 @@ def is_inside(path: str) -> bool:
     """Whether a manifest's path stays inside the folder that it is relative to."""
     parts = PurePosixPath(path).parts
     drive = re.match(r"[A-Za-z]:", path)
-    return bool(parts) and parts[0] != "/" and ".." not in parts and "\\" not in path and not drive
+    plain = "\\" not in path and "\0" not in path  # no system has a file whose name holds a null
+    return bool(parts) and parts[0] != "/" and ".." not in parts and plain and not drive
 
 
 def where(manifest: Path, row: int) -> str:
@@ -127,8 +132,11 @@ def _schema(columns: Iterable[str]) -> Any:
     def matches(pattern: str, told: str) -> pa.Check:
         return pa.Check.str_matches(pattern, error=told)
 
-    filled = matches(r"^\S(.*\S)?$", "is empty or has spaces around it")
-    trimmed = matches(r"^(\S(.*\S)?)?$", "has spaces around it")
+    plain = rf"{_OUTER}({_INNER}*{_OUTER})?"
+    odd = "has spaces around it or control characters in it"
+    filled = matches(rf"^{plain}\Z", f"is empty or {odd}")
+    trimmed = matches(rf"^({plain})?\Z", odd)
+    one_line = matches(r"^[^\r]*\Z", "holds a carriage return")
     inside = pa.Check(lambda path: path.map(is_inside), error="leaves the manifest's folder")
     split = pa.Check.isin(SPLITS, error="is not a split")
     size = matches(_WHOLE, "is not a size")
@@ -136,7 +144,7 @@ def _schema(columns: Iterable[str]) -> Any:
     number = matches(_NUMBER, "is not a number of pixels")
     checks = {
         "cell_id": pa.Column(str, filled, unique=True),
-        "path": pa.Column(str, inside, unique=True),
+        "path": pa.Column(str, [inside, one_line], unique=True),
         "label": pa.Column(str, trimmed),
         "group": pa.Column(str, trimmed),
         "split": pa.Column(str, split),
@@ -179,8 +187,13 @@ def label_problems(
                 f"write one of them, on import with --map {names[-1]}={names[0]}",
             ),
         )
-        for names in _alike(present, lambda name: re.sub(r"[\s_]+", " ", _folded(name)).strip())
+        for names in _alike(present, spelling)
     ]
+
+
+def spelling(name: str) -> str:
+    """What two spellings of one class have in common: not capitals, spaces and Unicode form."""
+    return re.sub(r"[\s_]+", " ", _folded(name)).strip()
 
 
 def _group_problems(text: pd.DataFrame, manifest: Path) -> list[Problem]:
@@ -200,13 +213,20 @@ def _group_problems(text: pd.DataFrame, manifest: Path) -> list[Problem]:
                 "write one of them for one patient or slide",
             ),
         )
-        for names in _alike(row, lambda name: _folded(name).strip())
+        for names in alike_groups(row)
     ]
+
+
+def alike_groups(names: Iterable[str]) -> list[list[str]]:
+    """Patients or slides that differ in case, spaces and Unicode form alone, each lot together."""
+    return _alike(names, lambda name: re.sub(r"\s+", " ", _folded(name)).strip())
 
 
 def _folded(name: str) -> str:
     """A name without capitals, in one of the forms that Unicode has for what looks alike."""
-    return unicodedata.normalize("NFKC", name.casefold())
+    folded = unicodedata.normalize("NFKC", name.casefold())
+    # Zero-width spaces and the like, which nobody sees.
+    return "".join(sign for sign in folded if unicodedata.category(sign) != "Cf")
 
 
 def _alike(names: Iterable[str], key: Callable[[str], str]) -> list[list[str]]:
@@ -221,4 +241,5 @@ def _told(names: Iterable[str]) -> str:
     """Names as Python writes them; letters that only look alike as their code points."""
     names = list(names)
     plain = len({unicodedata.normalize("NFKC", name) for name in names}) == len(names)
-    return " and ".join(map(repr if plain else ascii, names))
+    told = " and ".join(map(repr if plain else ascii, names))
+    return re.sub(r" (?= )", r"\\x20", told)  # messages keep one space of several

@@ -47,9 +47,10 @@ def validate_manifest(
     ------
     InputError
         Anything wrong, one line for each row and file: ids and paths that repeat or are empty,
-        paths that leave `root`, images that are missing, damaged or refused, sizes or pixels
-        other than the manifest says, labels that are unknown, images in ``images/`` that have no
-        row. Rows are counted as spreadsheets show them, the header being row 1.
+        paths that leave `root`, names with control characters, images that are missing, damaged or
+        refused, sizes or pixels other than the manifest says, labels that are unknown, images in
+        ``images/`` that have no row. Rows are counted as spreadsheets show them, the header being
+        row 1.
     """
     root = Path(root)
     manifest = root / "manifest.csv"

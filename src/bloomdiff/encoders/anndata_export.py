@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet
+from bloomdiff.data.manifest import is_number
 from bloomdiff.errors import InputError
 from bloomdiff.files import atomic_file
 
@@ -72,6 +74,10 @@ def _writable(column: pd.Series) -> pd.Series:
     """The column as it is where it holds numbers or plain booleans, else as texts."""
     if pd.api.types.is_numeric_dtype(column) and not isinstance(column.dtype, pd.ArrowDtype):
         return column
+    if is_number(str(column.name)):
+        # A manifest in CSV comes with texts where some cells have no number.
+        with suppress(ValueError, TypeError):
+            return pd.to_numeric(column.astype(object))
     texts = [
         "" if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)
     ]

@@ -71,7 +71,7 @@ def read_bag(path: Path, labels: dict[str, str]) -> Bag:
             features = bag["features"]
             X = _matrix(features[()], path)
             meta = features.attrs.get("bloomdiff")
-            header = json.loads(meta) if meta is not None else _named(features)
+            header = _header(meta, path) if meta is not None else _named(features)
             cells = bag.get("cells")
             cells = cells if isinstance(cells, h5py.Group) else None
             told = None if cells is None else cells.attrs.get("group")
@@ -85,6 +85,17 @@ def read_bag(path: Path, labels: dict[str, str]) -> Bag:
         reason = str(error).splitlines()[0][:80]
         raise InputError(str(path), f"not an HDF5 file ({reason})", "fetch it again") from None
     return Bag(path, X, table, header, group, told is not None)
+
+
+def _header(meta: Any, path: Path) -> dict[str, Any]:
+    """The header of a bag that was written here."""
+    try:
+        header = json.loads(meta)
+    except (TypeError, ValueError):
+        header = None
+    if not isinstance(header, dict):
+        raise InputError(str(path), "its attribute 'bloomdiff' is no header", "write the bag again")
+    return header
 
 
 def _named(features: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.manifest import read_csv
-from bloomdiff.data.schema import label_problems
+from bloomdiff.data.schema import alike_groups, label_problems
 from bloomdiff.encoders.bag_file import IDENTITY, Bag, read_bag
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.files import atomic_dir
@@ -164,8 +164,9 @@ def read_bags(
     InputError
         No bags; a bag without `features`; vectors that are not finite; coordinates or identities
         that are not one a row; dimensions or encoders that differ between bags; a label that
-        contradicts the bag's own; two bags of one stem that do not say whose they are. All bags at
-        fault are told at once. Labels of patients that have no bag.
+        contradicts the bag's own; two bags of one stem, or of stems that differ in spelling alone,
+        that do not say whose they are. All bags at fault are told at once. Labels of patients that
+        have no bag.
     """
     paths = find_bags(path)
     problems: list[BloomDiffError] = []
@@ -180,6 +181,7 @@ def read_bags(
             problems.append(error)
             continue
         bags.append(bag)
+    problems += _respelled(patients)
     raise_all(problems)
     header = bags[0].header or {"encoder": encoder or "unknown", "digest": "", "preprocessing": {}}
     rows = pd.concat([bag.rows for bag in bags], ignore_index=True)
@@ -210,6 +212,21 @@ def _check_patient(bag: Bag, first: Bag) -> None:
             f"would be one patient with {first.path}, by the files' names alone",
             "give each patient's file a name of its own",
         )
+
+
+def _respelled(patients: dict[str, Bag]) -> list[BloomDiffError]:
+    """Patients under two spellings, which would fall on both sides of a fold."""
+    lots = ([patients[name] for name in names] for names in alike_groups(patients))
+    return [
+        InputError(
+            str(bags[-1].path),
+            f"would be another patient than {bags[0].path}, by the spelling alone",
+            "join the two in one bag, or rename one",
+        )
+        for bags in lots
+        # Bags written here may be of cells and fields, of which a.png and A.png are two.
+        if not all(bag.named for bag in bags)
+    ]
 
 
 def _compare_labels(

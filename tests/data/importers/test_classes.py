@@ -107,3 +107,19 @@ def test_blood_and_bone_marrow_have_five_classes_in_common(real: Path, load) -> 
         "promyelocyte",
     ]
     assert (counts["bone-marrow"] == 250).all()
+
+
+def test_one_source_keeps_all_of_its_classes(caplog: pytest.LogCaptureFixture) -> None:
+    told = common(one=["neutrophil", "NGB", "Odd", "", "NGB"])
+    assert told == ["neutrophil", "neutrophil_band", "Odd", "", "neutrophil_band"]
+    assert not caplog.records
+
+
+def test_classes_that_are_left_out_are_told_with_their_cells(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert common(one=["EOS", "KSC", "KSC"], two=["EO", "Odd"]) == ["eosinophil"] * 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "one: 2 cell(s) of class 'KSC' were left out: no common class contains it",
+        "two: 1 cell(s) of class 'Odd' were left out: no common class contains it",
+    ]

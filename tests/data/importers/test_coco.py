@@ -140,3 +140,26 @@ def test_other_json_is_refused_with_its_place(tmp_path: Path, load) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no COCO file"):
         load("coco", tmp_path / "empty")
+
+
+@pytest.mark.parametrize("inner", ["test", "test/_annotations.coco.json"])
+def test_the_split_is_kept_where_its_folder_or_file_is_given(
+    tmp_path: Path, paint, load, inner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint(tmp_path / "set" / "test" / "x.jpg", 60, 40)
+    write(tmp_path / "set" / "test" / "_annotations.coco.json", coco("x.jpg"))
+    assert set(load("coco", tmp_path / "set" / inner)["split"]) == {"test"}
+    monkeypatch.chdir(tmp_path / "set" / inner.partition("/")[0])
+    file = Path(Path(inner).name) if "/" in inner else Path()
+    assert set(load("coco", file, replace=True)["split"]) == {"test"}
+
+
+def test_a_file_name_that_no_file_can_have_is_one_line(tmp_path: Path, paint, load) -> None:
+    paint(tmp_path / "set" / "x.png", 60, 40)
+    name = "y" * 300 + ".png"
+    with pytest.raises(InputError, match=r"yyy\.png: no such image; restore it"):
+        load("coco", write(tmp_path / "set" / "a.json", coco("x.png", name)))
+    with pytest.raises(InputError, match=r"its image 'yyy.* is missing; give --set images"):
+        load("coco", write(tmp_path / "set" / "a.json", coco(name)))
+    with pytest.raises(InputError, match="image 1: its path leaves the folder"):
+        load("coco", write(tmp_path / "set" / "a.json", coco("x.png", "y\0.png")))

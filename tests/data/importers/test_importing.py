@@ -265,6 +265,72 @@ def test_a_source_must_be_a_plain_name(lab: Path, load) -> None:
             load("folder", lab, source=source)
 
 
+def test_a_source_or_file_that_no_folder_can_hold_is_one_line(
+    lab: Path, load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match=r"source 'xxx.* is longer than 255 bytes; rename it"):
+        load("folder", lab, source="x" * 300)
+    monkeypatch.setitem(IMPORTERS._entries, "names", _Names)
+    monkeypatch.setattr(_Names, "given", ("sub/" + "é" * 126 + ".png",))
+    with pytest.raises(InputError, match=r"file 'sub/é.* is longer than 255 bytes"):
+        load("names", lab)
+    assert not (lab.parent / "out").exists()
+
+
+@pytest.mark.parametrize("place", ["images", "images/lab"])
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_where_the_images_go_is_told_before_the_work(
+    lab: Path, load, snapshot, monkeypatch: pytest.MonkeyPatch, place: str, link: bool
+) -> None:
+    monkeypatch.setattr(importing, "_write", None)
+    file = lab.parent / "out" / place
+    file.parent.mkdir(parents=True)
+    file.symlink_to(lab.parent / "nowhere") if link else file.write_text("mine")
+    before = snapshot(lab.parent / "out")
+    with pytest.raises(InputError, match=rf"out/{place}: is in the way and no folder; move it"):
+        load("folder", lab)
+    assert snapshot(lab.parent / "out") == before
+
+
+@pytest.mark.parametrize("inner", ["", "images"])
+@pytest.mark.parametrize("mode", ["replace", "append"])
+def test_the_import_of_what_an_import_wrote_is_refused(
+    lab: Path, load, snapshot, inner: str, mode: str
+) -> None:
+    load("folder", lab)
+    out = lab.parent / "out"
+    before = snapshot(out)
+    with pytest.raises(InputError, match=r"holds the images that .*manifest\.csv lists"):
+        load("folder", out / inner, source="again", **{mode: True})
+    assert snapshot(out) == before
+    # The images of one source lie as the source had them; and data may lie beside the images.
+    assert len(load("folder", out / "images" / "lab", replace=True)) == 4
+    shutil.copytree(lab, out / "raw")
+    assert len(load("folder", out / "raw", replace=True)) == 4
+
+
+def test_annotations_beside_the_images_of_the_import_may_be_imported_again(
+    tmp_path: Path, paint, load
+) -> None:
+    paint(tmp_path / "out" / "images" / "x.png", 60, 40)
+    (tmp_path / "out" / "labels").mkdir()
+    (tmp_path / "out" / "labels" / "x.txt").write_text("0 0.5 0.5 0.25 0.5")
+    (tmp_path / "out" / "data.yaml").write_text("names: [a]")
+    assert len(load("yolo", tmp_path / "out")) == 1
+    assert len(load("yolo", tmp_path / "out", replace=True)) == 1
+
+
+def test_a_label_with_a_line_end_is_refused_before_it_breaks_the_manifest(
+    tmp_path: Path, paint, load
+) -> None:
+    paint(tmp_path / "lab" / "a.png")
+    file = tmp_path / "lab" / "t.csv"
+    file.write_bytes(b'path,label,group\na.png,"large\rlymphocyte",p1\n')
+    with pytest.raises(InputError, match=r"label 'large\\rlymphocyte' has .* control characters"):
+        load("csv", file)
+    assert not (tmp_path / "out").exists()
+
+
 def test_every_importer_names_itself() -> None:
     for name in IMPORTERS:
         assert IMPORTERS[name].name == name

@@ -67,6 +67,8 @@ def test_grey_images_and_given_names(tmp_path: Path, load) -> None:
         ("train_images", np.asfortranarray(np.zeros((9, 28, 28, 3), np.uint8)), "no plain array"),
         ("train_labels", np.array(3), "no plain array"),
         ("train_images", np.zeros((0, 9000, 9000), np.uint8), "train_images: holds uint8"),
+        ("val_images", np.zeros((8, 0, 28, 3), np.uint8), "val_images: holds uint8"),
+        ("val_images", np.zeros((8, 28, 0), np.uint8), "val_images: holds uint8"),
         ("test_images", None, "holds no test_images"),
     ],
 )

@@ -359,3 +359,35 @@ def test_an_image_set_that_cannot_be_read_is_one_line(voc: Fields, load) -> None
     (voc.root / "ImageSets" / "Main" / "train.txt").symlink_to("nowhere.txt")
     with pytest.raises(InputError, match=r"train\.txt: cannot be read \(No such file"):
         load("voc", voc.root)
+
+
+def test_the_image_sets_beside_the_folder_of_annotations_count(
+    voc: Fields, load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "b.png"):
+        voc.add(name, ("WBC", (1, 1, 9, 9)))
+    assert load("voc", voc.root / "Annotations")["split"].tolist() == ["", ""]
+    sets = voc.root / "ImageSets" / "Main"
+    sets.mkdir(parents=True)
+    (sets / "test.txt").write_text("b\n")
+    found = load("voc", voc.root / "Annotations", replace=True)
+    assert found["split"].tolist() == ["", "test"]
+    monkeypatch.chdir(voc.root)
+    assert load("voc", Path("Annotations"), replace=True)["split"].tolist() == ["", "test"]
+
+
+def test_a_file_name_that_no_file_can_have_is_one_line(voc: Fields, load) -> None:
+    voc.add("a.png", ("WBC", (1, 1, 9, 9)))
+    (voc.root / "JPEGImages" / "a.png").unlink()
+    text = annotation("y" * 300 + ".png", ("WBC", (1, 1, 9, 9)))
+    (voc.root / "Annotations" / "a.xml").write_text(text)
+    with pytest.raises(InputError, match=r"a\.xml: its image 'yyy.* is missing"):
+        load("voc", voc.root)
+
+
+@pytest.mark.parametrize("name", [".", "/"])
+def test_a_row_of_types_that_names_no_field_is_one_line(typed: Fields, load, name: str) -> None:
+    types = typed.root / "types.csv"
+    types.write_text(f"image,types\none,EOSINOPHIL\n{name},Mono\n")
+    with pytest.raises(InputError, match=rf"types\.csv row 3: '{name}' names no field"):
+        load("voc", typed.root, {"types": str(types)})

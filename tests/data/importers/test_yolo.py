@@ -170,3 +170,27 @@ def test_a_label_file_that_cannot_be_read_is_one_line(tmp_path: Path, paint, loa
     (tmp_path / "set" / "x.txt").symlink_to("nowhere.txt")
     with pytest.raises(InputError, match=r"x\.txt: cannot be read \(No such file"):
         load("yolo", tmp_path / "set")
+
+
+def test_darknets_labels_without_their_image_are_told(tmp_path: Path, paint, load) -> None:
+    root = tmp_path / "set"
+    write(root / "classes.txt", "a")
+    paint(root / "x.png", 60, 40)
+    write(root / "x.txt", f"0 {BOX}")
+    write(root / "notes.txt", "0 0.5 0.5 0.25 0.5\ntaken by two people\n")
+    write(root / "counts.txt", "12\n7 8\n")
+    write(root / "empty.txt", "\n")
+    write(root / "docs" / "far.txt", f"0 {BOX}")
+    assert len(load("yolo", root)) == 1
+    write(root / "gone.txt", f"0 {BOX} 0.9\n\n0 {BOX}\n")
+    with pytest.raises(InputError, match=r"gone\.txt: has no image; restore it or drop the labels"):
+        load("yolo", root, replace=True)
+
+
+def test_a_copy_of_the_labels_among_the_images_is_no_orphan(tmp_path: Path, paint, load) -> None:
+    root = tmp_path / "set"
+    write(root / "data.yaml", "names: [a]")
+    paint(root / "images" / "x.png", 60, 40)
+    for folder in ("images", "labels"):
+        write(root / folder / "x.txt", f"0 {BOX}")
+    assert len(load("yolo", root)) == 1

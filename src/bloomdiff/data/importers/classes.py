@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from bloomdiff.registry import nearest
 
 if TYPE_CHECKING:
     import pandas as pd
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class ClassRules:
     rename
         Old name to new name; two old names may share a new one.
     common
-        Keep only what every source of the manifest has, by the shared vocabulary's names.
+        Keep only what every source of the manifest has, by the shared vocabulary's names; of one
+        source, all.
     """
 
     keep: tuple[str, ...] = ()
@@ -80,20 +84,24 @@ class ClassRules:
         The shared vocabulary says which codes mean the same, and which class contains which: a
         band neutrophil becomes a neutrophil where another source does not tell the two apart. A
         label that it does not know is common where every source has it by the same name. Cells
-        without a label stay: they belong to the unlabelled pool.
+        without a label stay: they belong to the unlabelled pool. What is dropped is told, and of
+        one source nothing is.
 
         Raises
         ------
         InputError
             The sources have no class in common.
         """
-        from bloomdiff.data.vocabulary import coarsen, shared_classes
+        from bloomdiff.data.vocabulary import coarsen, known_name, shared_classes
 
         labelled = cells[cells["label"] != ""]
         if labelled.empty:
             return cells
         have = {str(name): set(part) for name, part in labelled.groupby("source")["label"]}
-        shared = shared_classes(have.values())
+        if len(have) == 1:
+            shared = [known_name(label) or label for label in set(labelled["label"])]
+        else:
+            shared = shared_classes(have.values())
         if not shared:
             told = "; ".join(f"{name} has {', '.join(sorted(have[name]))}" for name in have)
             raise InputError("--common-classes", f"no class is shared ({told})", "use --map")
@@ -101,6 +109,12 @@ class ClassRules:
         for label in sorted(set(labelled["label"])):
             if (name := coarsen(label, shared)) is not None:
                 names[label] = name
+        dropped = labelled[~labelled["label"].isin(names)]
+        for (source, label), part in dropped.groupby(["source", "label"]):
+            logger.warning(
+                "%s: %d cell(s) of class %r were left out: no common class contains it",
+                *(source, len(part), label),
+            )
         cells = cells[cells["label"].isin(names)].reset_index(drop=True)
         cells = cells.assign(label=[names[label] for label in cells["label"]])
         columns = [str(name) for name in cells.columns if str(name).startswith(PROBABILITY)]

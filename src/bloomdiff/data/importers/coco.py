@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from bloomdiff.data.importers.base import IMPORTERS, Importer
 from bloomdiff.data.importers.boxes import BoxParams, Detection, FieldOfView, check_opinion
-from bloomdiff.data.importers.paths import SPLITS, find_files, split_of, unreadable
+from bloomdiff.data.importers.paths import SPLITS, find_files, is_file, split_of, unreadable
 from bloomdiff.data.records import Box, Record
 from bloomdiff.data.schema import is_inside
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
@@ -100,7 +100,7 @@ class CocoImporter(Importer):
         folders = [base / name for base in near for name in ("", "images", f"images/{stem}", stem)]
         names = [image.file_name for image in coco.images[:1]]
         for folder in folders:
-            if all((folder / name).is_file() for name in names):
+            if all(is_file(folder / name) for name in names):
                 return folder
         raise InputError(
             str(file), f"its image {names[0]!r} is missing", "give --set images=FOLDER"
@@ -147,7 +147,7 @@ class CocoImporter(Importer):
                 problems.append(
                     InputError(f"{file}: image {key!r}", "its path leaves the folder", "mend it")
                 )
-            elif not (folder / image.file_name).is_file():
+            elif not is_file(folder / image.file_name):
                 problems.append(
                     InputError(
                         str(folder / image.file_name),
@@ -201,4 +201,6 @@ def _read(file: Path) -> _Coco:
 
 def _split(file: Path, root: Path) -> str:
     stem = re.sub(r"[\d_]+$", "", file.stem.removeprefix("instances_")).lower()
-    return SPLITS.get(stem, "") or split_of(file.relative_to(root).as_posix())
+    split = SPLITS.get(stem, "") or split_of(file.relative_to(root).as_posix())
+    # Roboflow's file lies in the folder of its split, which may itself be what was given.
+    return split or SPLITS.get(file.absolute().parent.name.lower(), "")

@@ -27,6 +27,7 @@ from bloomdiff.errors import BloomDiffError, InputError, ParameterError, raise_a
 from bloomdiff.parallel import map_chunks
 
 Bundle = tuple[Record, ...]  # the records of one image
+_LONGEST = 255  # bytes of a file's or folder's name
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,8 @@ def import_cells(
     ------
     InputError
         `path` is not of this kind; images that cannot be read (all told at once); `out` holds a
-        manifest and neither `append` nor `replace` is set.
+        manifest and neither `append` nor `replace` is set, or its images would be imported anew,
+        since `path` holds them.
     ParameterError
         An unknown importer, option or class.
     """
@@ -104,7 +106,10 @@ def import_cells(
             raise InputError(
                 str(manifest), f"lists source {source!r} already", "name this one with --source"
             )
-        work: Iterable[Bundle] = _by_image(rules.apply(importer.records(path)), stage.images)
+        records = importer.records(path)
+        if old is not None and (out / "images").resolve().is_relative_to(path.resolve()):
+            records = _foreign(records, path, out, old["path"])
+        work: Iterable[Bundle] = _by_image(rules.apply(records), stage.images)
         # Gathered first where it is small, so that slips are told before the long work.
         work = work if importer.streams else list(work)
         rows = _write(work, stage.images, source, jobs)
@@ -132,6 +137,20 @@ def _read_old(manifest: Path) -> pd.DataFrame:
         raise InputError(
             error.where, error.problem, f"mend it, or move it and {images} away"
         ) from None
+
+
+def _foreign(
+    records: Iterable[Record], path: Path, out: Path, listed: Iterable[str]
+) -> Iterator[Record]:
+    """The records, none of which may be an image of the manifest that is there."""
+    ours = {out.resolve() / name for name in listed}
+    for record in records:
+        image = record.image
+        # Links to images elsewhere are ours too, what they lead to is not.
+        if isinstance(image, Path) and image.parent.resolve() / image.name in ours:
+            told = f"holds the images that {out / MANIFEST} lists, which would be taken for data"
+            raise InputError(str(path), told, "give the folder of the data alone")
+        yield record
 
 
 def _problems(cells: pd.DataFrame, manifest: Path, source: str, path: Path) -> list[BloomDiffError]:
@@ -211,6 +230,8 @@ def _check_name(name: str, what: str) -> None:
     bad = any(part in ("", ".", "..") or "/" in part or "\\" in part for part in parts)
     if bad or not name.isprintable():
         raise InputError(f"{what} {name!r}", "is not a plain name", "rename it")
+    if any(len(part.encode()) > _LONGEST for part in parts):
+        raise InputError(f"{what} {name!r}", f"is longer than {_LONGEST} bytes", "rename it")
 
 
 def _table(rows: Sequence[Row]) -> pd.DataFrame:

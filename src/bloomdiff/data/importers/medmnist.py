@@ -83,7 +83,7 @@ def _read(
     labels = _labels(archive, path, split)
     with _member(archive, path, f"{split}_images") as (stream, shape, dtype):
         flat = len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
-        if dtype != np.uint8 or not flat or shape[1] * shape[2] > MAX_PIXELS:
+        if dtype != np.uint8 or not flat or not 0 < shape[1] * shape[2] <= MAX_PIXELS:
             raise InputError(
                 f"{path}: {split}_images",
                 f"holds {dtype} {shape}, not bytes (n, h, w) or (n, h, w, 3)",

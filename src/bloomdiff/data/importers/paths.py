@@ -58,6 +58,14 @@ def find_files(path: Path, suffix: str) -> list[Path]:
     return [Path(name) for name in sorted(found, key=lambda name: name.split(os.sep))]
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file is there; none is under a name that no system allows."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is longer than names may be, or holds a null
+        return False
+
+
 def find_images(path: Path) -> list[Path]:
     """Every image file below a folder, sorted by path; hidden ones are skipped."""
     return [file for file in find_files(path, "") if is_image(file)]

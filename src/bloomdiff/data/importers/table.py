@@ -12,7 +12,7 @@ from pydantic import Field
 
 from bloomdiff.data.importers.base import IMPORTERS, Importer
 from bloomdiff.data.importers.boxes import BoxParams, check_opinion
-from bloomdiff.data.importers.paths import SPLITS, find_group
+from bloomdiff.data.importers.paths import SPLITS, find_group, is_file
 from bloomdiff.data.manifest import PROBABILITY, read_csv
 from bloomdiff.data.records import Box, Record
 from bloomdiff.data.schema import is_inside
@@ -115,7 +115,7 @@ class TableImporter(Importer):
                 f"path {name!r} leaves the folder {root}",
                 "write it relative to that folder, or to another with --set images=FOLDER",
             )
-        if not _is_file(root / name):
+        if not is_file(root / name):
             raise InputError(where, f"no such image {root / name}", "restore it or drop the row")
         split = values.get("split", "")
         if split and split.lower() not in SPLITS:
@@ -141,13 +141,6 @@ class TableImporter(Importer):
 def _plain_path(text: str) -> str:
     """One spelling of a path: a field under two of them would be two groups."""
     return PurePosixPath(text.replace("\\", "/")).as_posix() if text else text
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that is longer than names may be
-        return False
 
 
 def _slips(

@@ -74,13 +74,14 @@ def staging(out: Path, source: str) -> Iterator[Staging]:
     Raises
     ------
     InputError
-        Another import into `out` is running.
+        Another import into `out` is running, or something else is where its images go.
     """
     created = not out.exists()
     with writable(out):
         pass
     with _lock(out):
         _settle(out)
+        _check_places(out, source)
         with writable(out):
             folder = Path(tempfile.mkdtemp(dir=out, prefix=_PREFIX))
         try:
@@ -92,6 +93,18 @@ def staging(out: Path, source: str) -> Iterator[Staging]:
             _settle(out)
             if created and not any(out.iterdir()):
                 out.rmdir()
+
+
+def _check_places(out: Path, source: str) -> None:
+    """Refuse what no folder of images can take the place of: told before the long work."""
+    images = out / "images"
+    target = images / source
+    for place, odd in (
+        (images, os.path.lexists(images) and not images.is_dir()),
+        (target, os.path.lexists(target) and (target.is_symlink() or not target.is_dir())),
+    ):
+        if odd:
+            raise InputError(str(place), "is in the way and no folder", "move it elsewhere")
 
 
 @contextmanager

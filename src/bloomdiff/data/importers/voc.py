@@ -19,7 +19,13 @@ from pathlib import Path, PurePosixPath
 from bloomdiff.data.images import SUFFIXES
 from bloomdiff.data.importers.base import IMPORTERS, Importer
 from bloomdiff.data.importers.boxes import BoxParams, Detection, FieldOfView, check_opinion
-from bloomdiff.data.importers.paths import find_files, read_lines, split_of, unreadable
+from bloomdiff.data.importers.paths import (
+    find_files,
+    is_file,
+    read_lines,
+    split_of,
+    unreadable,
+)
 from bloomdiff.data.records import Box, Record
 from bloomdiff.errors import BloomDiffError, InputError, ParameterError, raise_all
 from bloomdiff.registry import nearest
@@ -192,7 +198,7 @@ def _find_image(file: Path, filename: str) -> Path:
     folders = [file.parent, *(file.parent.parent / name for name in ("JPEGImages", "images"))]
     for name in filter(None, names):
         for folder in folders:
-            if (folder / name).is_file():
+            if is_file(folder / name):
                 return folder / name
     raise InputError(
         str(file), f"its image {told or file.stem!r} is missing", "put it into JPEGImages"
@@ -201,6 +207,10 @@ def _find_image(file: Path, filename: str) -> Path:
 
 def _image_sets(path: Path) -> dict[str, str]:
     """Field to split, by ``ImageSets/Main/{train,val,test}.txt``."""
+    # Where the folder of annotations itself is given, the sets lie beside it, as the images do.
+    beside = path.absolute().parent / "ImageSets"
+    if path.absolute().name == "Annotations" and beside.is_dir():
+        path = beside
     files = [f for f in find_files(path, ".txt") if f.parts[-3:-1] == ("ImageSets", "Main")]
     found: dict[str, tuple[str, Path]] = {}
     for split in ("train", "val", "test"):
@@ -229,10 +239,13 @@ def _read_types(path: Path) -> dict[str, list[str]]:
     for number, row in enumerate(rows[1:], start=2):
         if not row:
             continue
-        key = str(PurePosixPath(row[0].strip()).with_suffix("")) if row[0].strip() else ""
+        told = row[0].strip()
+        if told and not PurePosixPath(told).name:
+            raise InputError(f"{path} row {number}", f"{told!r} names no field", "name its image")
+        key = str(PurePosixPath(told).with_suffix("")) if told else ""
         if key in types:
             raise InputError(
-                f"{path} row {number}", f"lists the field {row[0].strip()!r} again", "keep one row"
+                f"{path} row {number}", f"lists the field {told!r} again", "keep one row"
             )
         types[key] = [t.strip() for t in row[1].split(",") if t.strip()]
     return types

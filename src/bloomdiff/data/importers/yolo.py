@@ -43,6 +43,13 @@ class YoloImporter(Importer):
         texts = {file.with_suffix(".txt"): file for file in find_files(root, ".txt")}  # or .TXT
         label_files = {image: texts.get(_label_file(image, root)) for image in images}
         orphans = set(_files_in_labels(root)) - set(label_files.values())
+        looked_for = {_label_file(image, root) for image in images}
+        folders = {file.parent for file in looked_for}
+        orphans |= {
+            file
+            for plain, file in texts.items()
+            if plain.parent in folders and plain not in looked_for and _holds_boxes(file)
+        }
         problems: list[BloomDiffError] = [
             InputError(str(file), "has no image", "restore it or drop the labels")
             for file in sorted(orphans)
@@ -125,6 +132,15 @@ def _files_in_labels(root: Path) -> Iterator[Path]:
     for file in find_files(root, ".txt"):
         if "labels" in file.relative_to(root).parts[:-1] and file.name != "classes.txt":
             yield file
+
+
+def _holds_boxes(file: Path) -> bool:
+    """Whether a text file, which may be anything where it lies beside images, holds labels."""
+    try:
+        rows = [line.split() for line in read_lines(file, errors="replace") if line.strip()]
+        return bool(rows) and all(len([float(word) for word in row]) > 4 for row in rows)
+    except (InputError, ValueError):
+        return False
 
 
 def _read(file: Path, classes: dict[int, str], problems: list[BloomDiffError]) -> list[Detection]:
