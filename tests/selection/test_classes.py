@@ -60,6 +60,31 @@ def test_a_name_of_the_vocabulary_becomes_what_the_manifest_calls_it(tmp_path):
     assert list(read_answers(answers, "csv", queue).values()) == ["MON", "MON", "basophil"]
 
 
+def test_a_label_becomes_what_the_manifest_calls_its_class_by_now(tmp_path):
+    cells, embeddings = make(tmp_path, n_labelled=2, images=False)  # no monocyte among them
+    queue = build_queue(cells, embeddings, plan(classes=("Fern cell",)))
+    answers = tmp_path / "answers.csv"
+    asked = queue.table["cell_id"][:4]
+    typed = ["monocyte", "MO", "Fern cell", "basophil"]
+    pd.DataFrame({"cell_id": asked, "label": typed}).to_csv(answers, index=False)
+    assert list(read_answers(answers, "csv", queue).values()) == [
+        "monocyte",
+        *typed[:1],
+        *typed[2:],
+    ]
+    now = [*cells["label"], "MON", "fern_cell"]
+    told = read_answers(answers, "csv", queue, present=now)
+    assert list(told.values()) == ["MON", "MON", "fern_cell", "basophil"]
+
+
+@pytest.mark.parametrize("name", ["Fern cell", "FERN_CELL", "fern__cell"])
+def test_another_spelling_is_no_new_class(name, tmp_path):
+    cells, embeddings = make(tmp_path, images=False)
+    ours = cells.assign(label=cells["label"].replace("monocyte", "fern_cell"))
+    with pytest.raises(ParameterError, match=f"class '{name}': is 'fern_cell' by another name"):
+        build_queue(ours, embeddings, plan(classes=(name,)))
+
+
 @pytest.mark.parametrize("name", ["", " blast", "unlabelled"])
 def test_a_class_needs_a_name(name):
     with pytest.raises(ParameterError, match="is no name of a class"):

@@ -390,6 +390,27 @@ def test_scores_may_end_in_commas_and_hold_blank_lines(world, tmp_path):
         build_queue(*world, plan(), scores_file=file)
 
 
+def test_a_queue_begun_without_labels_keeps_its_cells_under_a_cap_on_classes(tmp_path):
+    cells, embeddings = make(tmp_path, n=150, n_labelled=0, images=False)
+    capped = Plan(limits=Limits(objects=20, per_class=0.25), min_cosine=1.0)
+    first = build_queue(cells, embeddings, capped)
+    assert set(first.table["predicted"]) == {""}  # else this could not fail
+    asked = cells["cell_id"].isin(first.table["cell_id"][:4])
+    label = cells["label"].where(~asked, cells["cell_id"].map(truth_of))
+    then = build_queue(cells.assign(label=label), embeddings, capped, before=first)
+    assert then.table["cell_id"][:16].tolist() == first.table["cell_id"][4:].tolist()
+    assert len(then) == 20
+
+
+def test_a_cell_on_a_labelled_cells_box_is_told_as_such_and_out_of_reckoning(world):
+    cells, embeddings = world
+    for at in range(12, 16):  # cells 8 to 11 are labelled
+        cells.loc[at, ["field", "box_x"]] = cells.loc[at - 4, ["field", "box_x"]].to_numpy()
+    queue = build_queue(cells, embeddings, plan(36, strategy="random", per_class=1.0))
+    assert queue.header["kept_out"] == {"like a labelled cell": 4}
+    assert len(queue) == 32
+
+
 def test_a_cap_on_classes_holds_for_what_the_queue_tells(tmp_path):
     """Cells of an earlier queue count as the class that was predicted of them then."""
     cells, embeddings = make(tmp_path, n=150, n_labelled=9, images=False)

@@ -216,6 +216,40 @@ def test_a_redrawn_box_of_an_earlier_queue_is_that_queues_cell(sent, tmp_path):
         read_answers(tmp_path / "answers", "coco", rest)
 
 
+def test_a_box_is_not_that_of_another_sources_field_of_the_same_name(sent, tmp_path):
+    queue, texts = sent
+    content = json.loads(texts["coco"])
+    for one in content["annotations"]:
+        one["category_id"], one["attributes"] = 2, {"cell_id": None}
+        one["bbox"][0] += 3
+    (tmp_path / "answers").write_text(json.dumps(content))
+    # Their cells lie nearer to where the boxes are now.
+    theirs = queue.table.assign(cell_id="other/" + queue.table["cell_id"], source="other", path="")
+    theirs = theirs.assign(box_x=theirs["box_x"] + 3, label="monocyte")
+    told = read_answers(tmp_path / "answers", "coco", queue, theirs)
+    assert set(told) == set(queue.table["cell_id"])
+
+
+def test_a_box_with_the_id_of_one_cell_on_the_place_of_another(tmp_path):
+    cells, embeddings = make(tmp_path, images=False)
+    for name in set(cells["field"]):
+        Image.new("RGB", FIELD, "white").save(tmp_path / name)
+    queue = build_queue(cells, embeddings, Plan(limits=Limits(objects=36)))
+    file = tmp_path / "coco.json"
+    FORMATS["coco"]().write(Sheet.of(queue, tmp_path, tmp_path), file)
+    content = json.loads(file.read_text())
+    one, other = content["annotations"][0], content["annotations"][1]
+    assert one["image_id"] == other["image_id"]
+    one |= {"category_id": 2, "bbox": [other["bbox"][0] + 2, *other["bbox"][1:]]}
+    file.write_text(json.dumps(content))
+    names = [annotation["attributes"]["cell_id"] for annotation in (one, other)]
+    with pytest.raises(InputError, match=f"is called '{names[0]}' but lies on '{names[1]}'"):
+        read_answers(file, "coco", queue)
+    one["bbox"][0] += 60  # on nobody's place: drawn anew
+    file.write_text(json.dumps(content))
+    assert set(read_answers(file, "coco", queue)) == {names[0]}
+
+
 def test_ids_that_are_no_text_are_one_line(whole, tmp_path):
     tasks = json.loads(whole[1]["label-studio"])
     tasks[0]["data"]["cells"] = {"a": ["no", "id"]}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from lab import FIELD, make
-from PIL import Image, ImageDraw
+from PIL import ExifTags, Image, ImageDraw
 from typer.testing import CliRunner
 
 from bloomdiff.cli import app
@@ -44,6 +44,16 @@ def test_fields_without_boxes_are_told(spoil, tmp_path):
     lines = str(caught.value).splitlines()
     assert len(lines) == 5
     assert lines[0].endswith("has no box in its field of view; leave --fields out")
+
+
+def test_a_field_that_is_stored_on_its_side_is_measured_upright(tmp_path):
+    cells, embeddings = make(tmp_path, images=False)
+    turned = Image.new("RGB", FIELD[::-1], "white")
+    turned.getexif()[ExifTags.Base.Orientation] = 6
+    for name in set(cells["field"]):
+        turned.save(tmp_path / name, exif=turned.getexif())
+    sheet = Sheet.of(build_queue(cells, embeddings, PLAN), tmp_path, tmp_path)
+    assert {cell.size for cell in sheet.cells} == {FIELD}
 
 
 def test_a_missing_field_is_told_once_with_the_folder_that_is_meant(tmp_path):

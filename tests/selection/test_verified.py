@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from lab import make, truth_of
+from typer.testing import CliRunner
 
+from bloomdiff.cli import app
 from bloomdiff.cli.select import import_
 from bloomdiff.data.manifest import read_manifest, write_manifest
 from bloomdiff.data.schema import table_problems
@@ -54,6 +56,27 @@ def test_a_verified_cell_leaves_the_pool_and_teaches(detected):
     assert {cell: known[cell] for cell in asked} == labels
     then = queue_of(manifest, embeddings, before=first)
     assert not set(asked) & set(then.table["cell_id"])
+
+
+def test_labels_that_agree_with_a_detector_are_not_lost_without_its_name(project):
+    manifest = project / "data" / "manifest.csv"
+    cells = read_manifest(manifest)
+    cells.loc[24:, ["source", "label"]] = ["detector", "monocyte"]
+    write_manifest(cells, manifest)
+    call = ["select", "--format", "csv", "--jobs", "1", "--no-look", "--strategy", "random"]
+    told = CliRunner().invoke(app, [*call, "-n", "20", "--unverified", "detector"])
+    assert told.exit_code == 0
+    file = project / "selection" / "table" / "queue.csv"
+    table = pd.read_csv(file, keep_default_na=False)
+    table.assign(label="monocyte").to_csv(file, index=False)
+    for fresh in ([], ["--fresh"]):
+        with pytest.raises(InputError, match=r"label 'monocyte' of cell .* would be lost"):
+            CliRunner().invoke(app, [*call, "-n", "2", *fresh], catch_exceptions=False)
+    (project / "selection" / "queue.parquet").write_bytes(b"damaged")
+    with pytest.raises(InputError, match="is no queue"):
+        CliRunner().invoke(app, [*call, "-n", "2"], catch_exceptions=False)
+    file.unlink()
+    assert CliRunner().invoke(app, [*call, "-n", "2", "--fresh"]).exit_code == 0
 
 
 def test_an_experts_label_is_not_overwritten_unasked(detected):

@@ -52,13 +52,22 @@ def make(folder: Path, n_labelled: int) -> tuple[Project, pd.DataFrame, Embeddin
 def test_the_queue_is_that_of_select(tmp_path):
     project, cells, embeddings = make(tmp_path, 10)
     html = queue_html(project)
-    plan = Plan(seed=project.params.seed, limits=Limits(objects=SHOWN))
-    table = build_queue(cells, embeddings, plan, images=project.data).table
+    plan = Plan(seed=project.params.seed, limits=Limits(objects=60 - 10))
+    table = build_queue(cells, embeddings, plan, images=project.data).table.head(SHOWN)
     at = [html.index(f'alt="{cell}"') for cell in table["cell_id"]]
     assert at == sorted(at)
     assert len(at) == html.count("<li>") == SHOWN
     assert f"of {60 - 10} cells without a label" in html
+    assert [html.count(reason) > 0 for reason in table["reason"]] == [True] * SHOWN
     assert queue_html(project) == html
+
+
+def test_what_a_cell_stands_for_is_what_select_tells(tmp_path):
+    project, cells, embeddings = make(tmp_path, 0)
+    plan = Plan(seed=project.params.seed, limits=Limits(objects=60))
+    table = build_queue(cells, embeddings, plan, images=project.data).table
+    html = queue_html(project)
+    assert [reason in html for reason in table["reason"][:SHOWN]] == [True] * SHOWN
 
 
 @pytest.mark.parametrize(("n_labelled", "cells"), [(57, 3), (0, SHOWN)])

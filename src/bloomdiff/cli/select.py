@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from bloomdiff.selection.queue import Queue
 
 app = typer.Typer(
     help="Which cells should the expert label next? Without a command: make or continue a queue.",
@@ -82,7 +85,6 @@ def queue(
     from bloomdiff.selection.limits import Limits
     from bloomdiff.selection.plan import Plan, build_queue
     from bloomdiff.selection.pool import is_open
-    from bloomdiff.selection.queue import Queue
     from bloomdiff.validation import validated
 
     limits = {
@@ -107,7 +109,8 @@ def queue(
     )
     makers = [FORMATS[name]() for name in dict.fromkeys(formats or ())]
     file = out / QUEUE.name
-    before = Queue.load(file) if file.exists() and not fresh else None
+    earlier = _earlier(file, damaged_too=fresh)
+    before = None if fresh else earlier
     cells = read_manifest(data / "manifest.csv")
     made = build_queue(
         cells,
@@ -120,7 +123,9 @@ def queue(
         before=before,
         jobs=jobs,
     )
-    done = cells[~is_open(cells, made.unverified)]
+    # What an earlier queue took for a detector's label is no answer to it.
+    doubted = {*made.unverified, *(earlier.unverified if earlier else ())}
+    done = cells[~is_open(cells, doubted)]
     settled = dict(zip(done["cell_id"], done["label"], strict=True))
     sheet = Sheet.of(made, data, fields, settled)
     # The queue last: what it asks for is in every format.
@@ -129,6 +134,19 @@ def queue(
     for line in lines:
         typer.echo(line)
     _summarise(made, file)
+
+
+def _earlier(file: Path, *, damaged_too: bool) -> Queue | None:
+    """The queue of a file; None where there is none, or a damaged one that may be replaced."""
+    from bloomdiff.errors import InputError
+    from bloomdiff.selection.queue import Queue
+
+    try:
+        return Queue.load(file) if file.exists() else None
+    except InputError:
+        if damaged_too:
+            return None
+        raise
 
 
 def _refuse_options(context: typer.Context) -> None:
@@ -174,7 +192,7 @@ def import_(
     with manifest_lock(manifest) if out is None else nullcontext():
         before = read_manifest(manifest)
         done = before[before[VERIFIED] == "yes"] if VERIFIED in before else before.iloc[:0]
-        labels = read_answers(answers, kind, sent, done)
+        labels = read_answers(answers, kind, sent, done, before["label"])
         cells = apply_answers(
             before,
             labels,

@@ -58,7 +58,7 @@ def fill(
     blocked: npt.NDArray[np.bool_],
     *,
     unfit: list[str],
-    head: Mapping[int, str],
+    head: Mapping[int, str | None],
 ) -> Filled:
     """Fill a queue up to its limits.
 
@@ -74,7 +74,7 @@ def fill(
         Why each cell is unfit for labelling, '' where it is fit: unfit ones come last.
     head
         Cells that were asked for before, in their order, and the classes that were predicted of
-        them then, '' where that is to be done anew: they come first among the fit and among the
+        them then, None where that is to be done anew: they come first among the fit and among the
         unfit, and count against a cap on classes as they did.
 
     Raises
@@ -205,11 +205,13 @@ def _offer(
     i: int,
     unfit: str,
     *,
-    predicted: str = "",
+    predicted: str | None = None,
 ) -> None:
     """Let one cell in, or count why not."""
     place = {str(k): str(v) for k, v in pool.place.iloc[i].items()}
-    place["class"] = predicted = predicted or str(choice.predicted[at])
+    if predicted is None:
+        predicted = str(choice.predicted[at])
+    place["class"] = predicted
     if twins.repeats(i):
         out["like a queued cell"] += 1
     elif not gate.admits(place):

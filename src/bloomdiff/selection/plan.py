@@ -121,7 +121,7 @@ def build_queue(
         min_iou=plan.min_iou,
     )
     twins.remember_boxes(*pool.labelled_boxes)
-    blocked = np.zeros(len(pool.cells), dtype=bool)
+    blocked = np.array([twins.repeats(i) for i in range(len(pool.cells))])
     blocked[repeats_of(pool.X, pool.labelled.X, min_cosine=plan.min_cosine)] = True
     head = {} if before is None else _still_open(before, pool, unfit)
     filled = fill(
@@ -152,15 +152,15 @@ def _refuse_idle_caps(limits: Limits, place: pd.DataFrame) -> None:
             )
 
 
-def _still_open(before: Queue, pool: Pool, unfit: list[str]) -> dict[int, str]:
+def _still_open(before: Queue, pool: Pool, unfit: list[str]) -> dict[int, str | None]:
     """An earlier queue's cells, in its order, as positions in the pool; labelled ones are gone.
 
-    With them the classes that stay in the table, '' where its words are written anew.
+    With them the classes that stay in the table, None where its words are written anew.
     """
     table = before.table
     where = pd.Index(pool.cells["cell_id"]).get_indexer(pd.Index(table["cell_id"]))
     return {
-        int(i): str(predicted) if (code == "unfit") == bool(unfit[i]) else ""
+        int(i): str(predicted) if (code == "unfit") == bool(unfit[i]) else None
         for i, predicted, code in zip(where, table["predicted"], table["code"], strict=True)
         if i >= 0
     }

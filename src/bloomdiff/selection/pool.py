@@ -15,7 +15,7 @@ import pandas as pd
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.data.manifest import fields_of
-from bloomdiff.data.schema import VERIFIED
+from bloomdiff.data.schema import VERIFIED, spelling
 from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.data.vocabulary import VOCABULARY, known_name
 from bloomdiff.errors import InputError, ParameterError
@@ -140,11 +140,16 @@ class Pool:
 
 def _refuse_other_names(more: Iterable[str], known: Iterable[str]) -> None:
     """Refuse a new class that is a known one by another name: its cells would be divided."""
-    ours = {(known_name(name) or name).casefold(): name for name in known}
+    ours = {class_key(name): name for name in known}
     for name in more:
-        same = ours.setdefault((known_name(name) or name).casefold(), name)
+        same = ours.setdefault(class_key(name), name)
         if same != name:
             raise ParameterError(f"class {name!r}", f"is {same!r} by another name", "leave it out")
+
+
+def class_key(name: str) -> str:
+    """What all names of one class have in common: those of the vocabulary, codes, spellings."""
+    return spelling(known_name(name) or name)
 
 
 def is_open(cells: pd.DataFrame, unverified: Iterable[str] = ()) -> npt.NDArray[np.bool_]:

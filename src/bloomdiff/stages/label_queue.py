@@ -21,7 +21,8 @@ def queue_html(project: Project) -> str:
     pool = int((cells["label"] == "").sum())
     if not pool:
         return NONE
-    plan = Plan(seed=project.params.seed, limits=Limits(objects=min(SHOWN, pool)))
+    # As many as by default, whatever is shown: what a cell stands for hangs on the others.
+    plan = Plan(seed=project.params.seed, limits=Limits(objects=min(Limits().objects, pool)))
     queue = build_queue(
         cells,
         EmbeddingSet.load(project.embeddings),
@@ -30,4 +31,4 @@ def queue_html(project: Project) -> str:
         manifest=project.cells,
         jobs=project.params.jobs,
     )
-    return queue_section(queue.table, project.data, pool)
+    return queue_section(queue.table.head(SHOWN), project.data, pool)

@@ -13,7 +13,7 @@ from bloomdiff.data.vocabulary import VOCABULARY, known_name
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.registry import nearest
 from bloomdiff.selection.exchange.base import FORMATS, Answer
-from bloomdiff.selection.pool import is_open
+from bloomdiff.selection.pool import class_key, is_open
 from bloomdiff.selection.queue import Queue
 from bloomdiff.selection.twins import iou
 
@@ -22,7 +22,11 @@ BOX = ["box_x", "box_y", "box_width", "box_height"]
 
 
 def read_answers(
-    path: Path, kind: str, queue: Queue, settled: pd.DataFrame | None = None
+    path: Path,
+    kind: str,
+    queue: Queue,
+    settled: pd.DataFrame | None = None,
+    present: Iterable[str] = (),
 ) -> dict[str, str]:
     """Labels by cell, from a file of format `kind`.
 
@@ -30,19 +34,23 @@ def read_answers(
     have an expert's label, those that come back with it once more are passed over.
 
     Classes are those of the queue, or names or codes of the vocabulary, which are brought to the
-    queue's name of the same class, or where it has none to the vocabulary's.
+    queue's name of the same class, or where it has none to the vocabulary's; and all of them to
+    what the labels `present` in the manifest call the class by now.
 
     Raises
     ------
     InputError
-        A file of another format, a cell that was never asked for, one with two labels, an unknown
-        class; all of them are told, each with its place.
+        A file of another format, a cell that was never asked for, one with two labels or on
+        another cell's place, an unknown class; all of them are told, each with its place.
     """
     sent = _places(queue.table)
     asked, old = set(sent["cell_id"]), dict[str, str]()
     if settled is not None:
         old = dict(zip(settled["cell_id"], settled["label"], strict=True))
-        sent = pd.concat([sent, _places(settled[~settled["cell_id"].isin(asked)])])
+        sent = pd.concat(
+            [sent, _elsewhere(_places(settled[~settled["cell_id"].isin(asked)]), sent)]
+        )
+    now = _by_key(present)
     labels: dict[str, str] = {}
     places: dict[str, str] = {}
     problems: list[BloomDiffError] = []
@@ -50,6 +58,8 @@ def read_answers(
         try:
             cell = answer.cell_id or _find(answer, sent)
             label = _class(answer, queue.classes)
+            label = now.get(class_key(label), label)
+            _refuse_moved(answer, sent)
             if cell not in asked and cell not in old:
                 raise InputError(
                     answer.where, f"cell {cell!r} is not in the queue", "drop it, or name its queue"
@@ -69,9 +79,41 @@ def read_answers(
 
 def _places(table: pd.DataFrame) -> pd.DataFrame:
     """Where cells of a queue or a manifest are: crop, field and box, NaN where there is none."""
-    places = table.reindex(columns=["cell_id", "path", "field", *BOX])
+    places = table.reindex(columns=["cell_id", "path", "source", "field", *BOX])
     places[BOX] = places[BOX].apply(pd.to_numeric, errors="coerce")
     return places
+
+
+def _elsewhere(settled: pd.DataFrame, sent: pd.DataFrame) -> pd.DataFrame:
+    """Settled cells without those on another source's field of the name of one that was sent."""
+    source = dict(zip(sent["field"], sent["source"], strict=True))
+    source = {name: of for name, of in source.items() if isinstance(name, str) and name}
+    asked = settled["field"].map(source)
+    return settled[asked.isna() | (asked == settled["source"])]
+
+
+def _by_key(labels: Iterable[str]) -> dict[str, str]:
+    """Names of classes by `class_key`, where a class has one name alone."""
+    names = pd.Series([name for name in dict.fromkeys(labels) if name], dtype=str)
+    keys = names.map(class_key)
+    alone = ~keys.duplicated(keep=False)
+    return dict(zip(keys[alone], names[alone], strict=True))
+
+
+def _refuse_moved(answer: Answer, sent: pd.DataFrame) -> None:
+    """Refuse an answer that names one cell and lies on another one, as a copied box may."""
+    if not answer.cell_id or answer.box is None:
+        return
+    inside = sent[(sent["field"] == PurePosixPath(answer.image).as_posix())]
+    inside = inside[inside[BOX].notna().all(axis=1)]
+    if answer.cell_id not in set(inside["cell_id"]):
+        return
+    overlap = iou(np.asarray(answer.box), inside[BOX].to_numpy(dtype=np.float64))
+    own = overlap[(inside["cell_id"] == answer.cell_id).to_numpy()].max()
+    other = str(inside["cell_id"].iloc[int(overlap.argmax())])
+    if own < SAME_BOX <= overlap.max():
+        told = f"is called {answer.cell_id!r} but lies on {other!r}"
+        raise InputError(answer.where, told, "put the box back, or drop it")
 
 
 def _find(answer: Answer, table: pd.DataFrame) -> str:

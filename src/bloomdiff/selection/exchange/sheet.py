@@ -14,6 +14,7 @@ from bloomdiff.selection.queue import Queue
 BoxEdges = tuple[float, float, float, float]  # x, y, width, height in pixels
 
 
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations of an image that is stored on its side
 _FOLDER = "name the folder that the manifest's column field is below"
 
 
@@ -158,11 +159,14 @@ def _box_of(row: dict[Hashable, Any]) -> BoxEdges:
 
 
 def _size(path: Path, mend: str) -> tuple[int, int]:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import ExifTags, Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
-            return image.size
+            # Boxes are those of the upright image, which importers cut and annotation tools show.
+            width, height = image.size
+            turned = image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
+            return (height, width) if turned else (width, height)
     except (OSError, UnidentifiedImageError):
         raise InputError(str(path), "is no readable image", mend) from None
 

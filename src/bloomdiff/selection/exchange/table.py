@@ -8,11 +8,11 @@ import pandas as pd
 
 from bloomdiff.data.images import encode_png, read_rgb
 from bloomdiff.data.manifest import read_csv
-from bloomdiff.data.vocabulary import known_name
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.selection.exchange.base import FORMATS, Answer, Format, is_empty, read_text
 from bloomdiff.selection.exchange.contact import thumbnail
 from bloomdiff.selection.exchange.sheet import Sheet
+from bloomdiff.selection.pool import class_key
 
 TABLE, THUMBNAILS = "queue.csv", "thumbnails"
 COLUMNS = ("rank", "cell_id", "label", "predicted", "confidence", "reason", "thumbnail")
@@ -58,7 +58,7 @@ class Table(Format):
             if labels.get(cell, label) != label:
                 told = f"cell {cell!r} is labelled {label}, and {labels[cell]} above"
                 problems.append(InputError(answer.where, told, "keep one of them"))
-            elif cell not in asked and _plain(settled.get(cell, "")) != _plain(label):
+            elif cell not in asked and class_key(settled.get(cell, "")) != class_key(label):
                 told = f"label {label!r} of cell {cell!r} would be lost"
                 problems.append(InputError(answer.where, told, "import it first, or clear it"))
             labels[cell] = label
@@ -82,8 +82,3 @@ class Table(Format):
             for row, cell_id, label in zip(numbers, table["cell_id"], table["label"], strict=True)
             if not is_empty(label.strip())
         ]
-
-
-def _plain(label: str) -> str:
-    """The vocabulary's name of a class, or its own where that has none."""
-    return known_name(label) or label
