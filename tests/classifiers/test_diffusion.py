@@ -5,12 +5,14 @@ import pytest
 from scipy.special import softmax
 from sklearn.datasets import make_blobs
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, log_loss
 
 from bloomdiff.classifiers import make_classifier
 from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.diffusion.estimator import EmbeddingDiffusion
+from bloomdiff.diffusion.temperature import UNTESTED, held_out_temperature
 from bloomdiff.errors import ParameterError
+from bloomdiff.generators import make_generator
 
 
 def test_many_rows_are_linear_discriminant_analysis():
@@ -43,6 +45,28 @@ def test_it_is_the_estimator_without_its_network(digits, with_pool):
     oracle = EmbeddingDiffusion(n_steps=0, pool_trust=0.3, random_state=0)
     oracle.fit(few.X, few.label, pool.X if with_pool else None)
     np.testing.assert_allclose(ours.predict_proba(test.X), oracle.predict_proba(test.X), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["oversample", "smote", "gaussian"])
+def test_beside_synthetic_rows_it_is_not_sure_of_what_they_repeat(digits, name):
+    train, test = digits
+    label = train.label
+    shots = np.concatenate([np.flatnonzero(label == c)[:5] for c in np.unique(label)])
+    few = train.take(shots)
+    made = make_generator(name, seed=0).fit(few.X, few.label, fingerprint=few.fingerprint)
+    rows = made.synthesize(np.repeat(np.unique(label), 50), seed=0)
+    joint = make_classifier("diffusion").fit(
+        few.X, few.label, fingerprint=few.fingerprint, synthetic=rows
+    )
+    assert joint._temperature == UNTESTED
+    lost = log_loss(test.label, joint.predict_proba(test.X))
+    assert lost < np.log(len(np.unique(label)))  # of a uniform guess
+    if name != "gaussian":  # rows that are, or lie between, those that would be held out
+        joint._temperature = held_out_temperature(
+            joint._standardise(np.concatenate([few.X, rows.X])),
+            np.unique(np.concatenate([few.label, rows.label]), return_inverse=True)[1],
+        )
+        assert lost < log_loss(test.label, joint.predict_proba(test.X))
 
 
 def test_few_rows_are_classified_better_than_by_logistic_regression(digits):

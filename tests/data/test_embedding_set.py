@@ -59,6 +59,11 @@ def test_what_is_saved_is_loaded_bit_for_bit(tmp_path_factory, X):
     assert loaded.fingerprint == given_set.fingerprint
 
 
+def test_no_rows_have_no_groups():
+    bare = pd.DataFrame({"cell_id": [], "label": [], "group": []})  # of floats, as pandas makes it
+    assert len(EmbeddingSet(np.empty((0, 4), np.float32), bare).group) == 0
+
+
 def test_no_rows_with_views_are_loaded_again(tmp_path):
     empty = replace(real(np.eye(4)), views=np.zeros((4, 3, 4), np.float32)).take([])
     empty.save(tmp_path / "x.parquet")

@@ -43,6 +43,16 @@ def test_everything_comes_back(tmp_path, data, given):
     np.testing.assert_array_equal(clone(back).fit(X, y).sample(y, 3), model.sample(y, 3))
 
 
+def test_parents_in_a_series_come_back_as_a_dictionary(tmp_path, data):
+    X, y = data
+    parents = {"a": "left", "b": "left", "c": "right"}
+    model = EmbeddingDiffusion(n_steps=0, random_state=0, parents=pd.Series(parents)).fit(X, y)
+    model.save(tmp_path / "model")
+    back = EmbeddingDiffusion.load(tmp_path / "model")
+    assert back.parents == parents
+    np.testing.assert_array_equal(back.sample(y, 3), model.sample(y, 3))
+
+
 def test_with_a_pool(tmp_path, data):
     X, y = data
     model = EmbeddingDiffusion(n_steps=0, random_state=0).fit(X, y, X_unlabelled=X + 0.1)

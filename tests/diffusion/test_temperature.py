@@ -45,6 +45,17 @@ def test_with_one_label_a_class_it_is_never_sure():
     assert (model.predict(test) == plain.argmax(axis=1)).all()
 
 
+def test_copies_of_rows_are_no_evidence():
+    X, y = cells(6, 0)
+    alone = held_out_temperature(X, y)
+    copied = np.random.default_rng(0).permutation(np.repeat(np.arange(len(y)), 4))
+    # As often as the rows themselves, so that nothing else that is learned changes.
+    assert held_out_temperature(np.tile(X, (4, 1)), np.tile(y, 4)) >= alone
+    assert held_out_temperature(X[copied], y[copied]) >= alone
+    once = np.array([np.flatnonzero(y == c)[0] for c in range(5)])
+    assert held_out_temperature(np.repeat(X[once], 3, 0), np.repeat(y[once], 3)) == UNTESTED
+
+
 def test_where_any_will_do_it_is_one():
     X, y = cells(6, 0, gap=1e4)
     assert held_out_temperature(X, y) == 1.0

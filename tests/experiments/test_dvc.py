@@ -10,6 +10,7 @@ import time
 import pytest
 from dvc_project import ENVIRONMENT, SCRIPTS, dvc
 
+from bloomdiff.errors import InputError
 from bloomdiff.experiments.tracking import ChildRun
 from bloomdiff.experiments.tracking_restored import log_restored
 
@@ -89,6 +90,16 @@ def test_restored_stages_are_told_once_with_their_lineage(built, made):
     (child,) = client.search_runs([parent.info.experiment_id], "tags.stage = 'classify'")[:1]
     assert child.data.tags["restored"] == "true"
     assert log_restored(made, "test", children) == []
+
+
+def test_an_output_that_is_not_here_leaves_no_open_run(built):
+    def children(stage):
+        raise InputError("embeddings/cells.parquet", "no such file", "dvc pull")
+        yield
+
+    with pytest.raises(InputError, match="no such file"):
+        log_restored(built, "test", children)
+    assert parents_of(built)[1] == []
 
 
 def test_what_ran_or_is_stale_is_not_called_restored(built):

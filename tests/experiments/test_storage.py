@@ -3,6 +3,7 @@
 import pytest
 
 from bloomdiff.errors import InputError
+from bloomdiff.experiments.mlflow_store import TIMEOUT
 from bloomdiff.experiments.studies.storage import open_storage
 
 
@@ -38,3 +39,13 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path, scheme, place):
 def test_a_file_is_made_with_its_folders(tmp_path, scheme):
     open_storage(f"{scheme}:///{tmp_path}/new/studies.db")
     assert (tmp_path / "new" / "studies.db").exists()
+
+
+@pytest.mark.parametrize("url", ["postgresql+psycopg://u@host/db", "mysql+pymysql://u@host/db"])
+def test_a_server_that_does_not_answer_is_not_waited_for(monkeypatch, url):
+    import optuna
+
+    given = {}
+    monkeypatch.setattr(optuna.storages, "RDBStorage", lambda url, **more: given.update(more))
+    open_storage(url)
+    assert given["engine_kwargs"] == {"connect_args": {"connect_timeout": TIMEOUT}}

@@ -8,8 +8,11 @@ import optuna
 import pandas as pd
 import pytest
 
+from bloomdiff.classifiers import CLASSIFIERS
 from bloomdiff.errors import InputError, IntegrityError
 from bloomdiff.experiments.studies import report, run_study, space_digest, studies_page
+from bloomdiff.experiments.studies.spaces import distributions
+from bloomdiff.generators import GENERATORS
 
 # The same objective in this process and in the one that is killed.
 OBJECTIVE = """
@@ -250,6 +253,26 @@ def test_first_trial_leaves_open_what_is_not_given(storage):
     result = study(storage, 2, first={"x": 1.0, "k": None})
     assert result.trials.loc[0, "params.x"] == 1.0
     assert 1 <= result.trials.loc[0, "params.k"] <= 50
+
+
+def test_none_is_the_first_where_it_is_a_choice(storage):
+    def space(trial):
+        return {"shrinkage": trial.suggest_categorical("shrinkage", [None, 0.1, 0.3, 0.9])}
+
+    def tried(trial):
+        return -abs((space(trial)["shrinkage"] or 0.2) - 0.2)
+
+    result = study(storage, 1, tried, space=space, first={"shrinkage": None})
+    assert result.best_params == {"shrinkage": None}
+
+
+@pytest.mark.parametrize("registry", [GENERATORS, CLASSIFIERS], ids=["generators", "classifiers"])
+def test_every_default_can_be_the_first_trial(registry):
+    for name in registry:
+        default = registry[name].Params()
+        for key, choices in distributions(registry[name].search_space).items():
+            value = getattr(default, key)
+            assert choices._contains(choices.to_internal_repr(value)), (name, key, value)
 
 
 def test_first_trial_is_the_given_one(storage, tmp_path, template):

@@ -112,3 +112,11 @@ def test_a_class_without_synthetic_rows_does_not_spoil_the_temperature():
     only = found.set_index("ratio").loc["inf"]
     assert only["n_validated"] < len(many)
     assert only["temperature"] < 15
+
+
+def test_a_ratio_of_no_row_on_the_inner_side_has_no_temperature():
+    train = cells(60)
+    found = fitted(train, generator=("gaussian", {}), ratios=(0.0, 0.01, 1.0)).set_index("ratio")
+    assert found.loc["0.01", "n_validated"] == 0  # 0.6 rows: one beside all 60, none beside 40
+    assert np.isnan(found.loc["0.01", "temperature"])
+    assert found.loc[["0", "1"], "n_validated"].tolist() == [60, 60]

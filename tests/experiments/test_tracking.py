@@ -372,6 +372,14 @@ def test_table_leaves_out_unfinished_stages(root, executions):
 
 
 # ------------------------------------------------------------------ processes and servers
+def test_a_file_in_the_way_of_the_runs_is_one_line(root):
+    (root / "mlruns").write_text("")
+    with pytest.raises(InputError, match=r"mlruns: is no folder to write to"), stage(root):
+        pass
+    with pytest.raises(InputError, match=r"mlruns: is no folder to write to"):
+        log_restored(root, "test", lambda _: [])
+
+
 def test_a_dead_server_is_told_at_once(root, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     start = time.time()

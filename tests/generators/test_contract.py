@@ -281,6 +281,13 @@ def test_a_parameter_out_of_range_shows_its_value():
         make_generator("smote", {"k_neighbors": -3}, seed=0)
 
 
+def test_one_name_is_no_list_of_classes():
+    made = fitted("gaussian", *toy({"a": 4, "b": 4}))
+    for name in ("a", "ab"):
+        with pytest.raises(ParameterError, match=r"y: is no list of classes; give one a row"):
+            made.synthesize(name, seed=0)
+
+
 def test_an_unknown_name_is_told_with_its_nearest_neighbour():
     with pytest.raises(ParameterError, match="smote"):
         make_generator("smoote", seed=0)

@@ -131,6 +131,13 @@ def test_constant_columns_and_identical_rows_pass(cells: tuple[np.ndarray, ...])
     assert records["neighbour_ratio"]["value"] == 1
 
 
+def test_rows_that_are_the_held_out_ones_are_told(cells: tuple[np.ndarray, ...]) -> None:
+    _, train, test, *_ = cells
+    records = {r["metric"]: r for r in evaluate_synthetic(test, train, test, seed=0)}
+    assert records["neighbour_ratio"]["value"] is None
+    assert records["neighbour_ratio"]["note"] == "most synthetic rows are held-out rows"
+
+
 @pytest.mark.parametrize(
     ("which", "rows", "match"),
     [

@@ -1,5 +1,7 @@
 """What is registered, and under which alias."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ from bloomdiff.errors import InputError, IntegrityError, LeakageError
 from bloomdiff.experiments.tracking import pipeline_run
 from bloomdiff.experiments.tracking_client import client_of
 from bloomdiff.metrics.calibration import scale_temperature
-from bloomdiff.serving import CellTyper
+from bloomdiff.serving import CellTyper, cell_typer
 from bloomdiff.stages.project import Project
 from bloomdiff.stages.register import choose_setting, register_with_report
 
@@ -164,7 +166,17 @@ def test_wrong_embeddings_are_one_line(project):
 def test_weights_of_a_relative_path_are_the_projects(project, tmp_path, monkeypatch):
     content = yaml.safe_load((project.root / "params.yaml").read_text()) | {"encoder": "file:w.pth"}
     (project.root / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    (project.root / "w.pth").write_text("weights")
     monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=f"{project.root / 'w.pth'}: is no file"):
+        registered(Project(project.root))
+    (project.root / "w.pth").write_text("weights")
+    with pytest.raises(InputError, match=r"w\.pth: "):  # which it copied and could not read
+        registered(Project(project.root))
+    digest = EmbeddingSet.load(project.embeddings).header["digest"]
+    others, own = (SimpleNamespace(name="w", digest=told) for told in ("another", digest))
+    monkeypatch.setattr(cell_typer, "load_encoder", lambda *args, **more: others)
+    with pytest.raises(IntegrityError, match="has other weights"):
+        registered(Project(project.root))
+    monkeypatch.setattr(cell_typer, "load_encoder", lambda *args, **more: own)
     card = registered(Project(project.root)).card
     assert card["encoder"]["params"]["name"] == "file:encoder/w.pth"

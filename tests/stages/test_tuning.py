@@ -191,6 +191,14 @@ def test_what_is_not_in_the_project_is_refused(project, what, named):
         tune_now(project, "generator", **{what: [named]})
 
 
+def test_a_ratio_of_no_row_is_told(project):
+    set_params(project, "tune_generator", ratio=1e-4)
+    with pytest.raises(
+        ParameterError, match=r"tune_generator.ratio: 0.0001 is less than one synth"
+    ):
+        run_stage("tune_generator", project.root)
+
+
 def test_several_objectives(project):
     project = set_params(
         project, "tune_generator", objectives=["macro_f1", "frechet", "seconds"], n_trials=4

@@ -157,6 +157,7 @@ class Classifier(Learner[ClassifierParams]):
         least = 0.0 if exact else ROUNDING * scale.max(initial=0.0)
         scaled = (scale > least) & self.scales_features
         self._scale: Floats = np.where(scaled, scale, 1.0).astype(np.float32)
+        self._n_synthetic = len(labels) - rows.n_real
         share = len(labels) / (len(names) * np.bincount(index))
         with self._whole():
             self._fit(

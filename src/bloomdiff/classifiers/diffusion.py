@@ -23,7 +23,7 @@ from bloomdiff.diffusion.domains import on_either_side
 from bloomdiff.diffusion.pool import Learned, prior_with_pool
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.state import pack, part
-from bloomdiff.diffusion.temperature import held_out_temperature
+from bloomdiff.diffusion.temperature import UNTESTED, held_out_temperature
 from bloomdiff.diffusion.whitening import Whitening
 
 
@@ -57,8 +57,9 @@ class DiffusionClassifier(Classifier):
     the class whose predictive Gaussian, with the centre's uncertainty in it, makes it likeliest.
     All classes are taken as equally frequent. The log-likelihoods are divided by the temperature
     under which labelled rows, held out while the rest was learned with the same pool, are least
-    surprising, `held_out_temperature`. It is the
-    `predict_proba` of `EmbeddingDiffusion` without a network, which on few rows learns nothing.
+    surprising, `held_out_temperature`; with synthetic rows nothing can be held out, and it is
+    `UNTESTED`. It is the `predict_proba` of `EmbeddingDiffusion` without a network, which on few
+    rows learns nothing.
     """
 
     name = "diffusion"
@@ -88,7 +89,8 @@ class DiffusionClassifier(Classifier):
 
         prior, _, offset = learn(Z, y)
         state = pack("whitening", prior.whitening) | pack("centres", prior.centres)
-        temperature = held_out_temperature(Z, y, learn)
+        # What a generator drew knows the very rows that would be held out.
+        temperature = UNTESTED if self._n_synthetic else held_out_temperature(Z, y, learn)
         state |= {"temperature": np.asarray(temperature), "offset": offset}
         # In the layout in which a saved state comes back: a product's last bits depend on it.
         self._restore({name: np.ascontiguousarray(array) for name, array in state.items()})

@@ -181,7 +181,7 @@ def _values(settings: list[str] | None) -> dict[str, Any]:
         key, text = _pair(item, "--set")
         try:
             values[key] = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):  # the latter of dates that there are none
             raise ParameterError(f"--set {item!r}", "is not YAML", "quote the value") from None
     return values
 

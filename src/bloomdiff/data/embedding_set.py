@@ -213,7 +213,7 @@ class EmbeddingSet(_Set):
             Groups that are fractions or missing: 7 in one table would be 7.0 in another.
         """
         group = self.rows["group"]
-        if group.dtype.kind == "f" or group.isna().any():
+        if len(group) and (group.dtype.kind == "f" or group.isna().any()):
             raise InputError(
                 "column group", "holds numbers with a fraction or gaps", "write the groups as text"
             )

@@ -200,7 +200,7 @@ def _in_turns(
 def self_trained(A: Floats, y: Index, B: Floats) -> Doubles:
     """Class probabilities of unlabelled `B` by self-training on labelled `(A, y)`, `(m, c)`.
 
-    The surest tenth of what is left joins at a time, as rows of certain label.
+    Its surest rows, a tenth of the pool, join at a time, as rows of certain label.
     """
     from sklearn.semi_supervised import SelfTrainingClassifier
 

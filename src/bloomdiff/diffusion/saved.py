@@ -95,8 +95,9 @@ def _plain_params(params: dict[str, Any]) -> dict[str, Any]:
 
 def _pairs(parents: Mapping[Any, Any]) -> list[list[Any]]:
     # Pairs, since the keys of a JSON object are text and classes need not be.
-    classes = _plain_labels([_scalar(c) for c in parents])
-    given = zip(classes, parents.values(), strict=True)
+    # By items, which a pandas Series has as well.
+    classes = _plain_labels([_scalar(c) for c, _ in parents.items()])
+    given = zip(classes, (parent for _, parent in parents.items()), strict=True)
     return [[c, parent_name(c, parent)] for c, parent in given]
 
 

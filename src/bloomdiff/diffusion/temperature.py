@@ -8,6 +8,7 @@ mends most of that (Guo et al. 2017, arXiv:1706.04599).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Protocol
 
@@ -22,6 +23,7 @@ TEMPERATURES = np.geomspace(0.25, 128, 37)
 # Where nothing can be held out, one label a class: the best of the powers of two on the cells on
 # which the pool's method was chosen (blood of five types, a phantom), with and without a pool.
 UNTESTED = 32.0
+"""Temperature where no row can be held out."""
 
 
 class Scorer(Protocol):
@@ -37,6 +39,8 @@ def held_out_temperature(
 ) -> float:
     """Divisor under which held-out rows get the least log loss, classes weighted alike.
 
+    Copies of a row are held out together: what was learned with one is no news of the other.
+
     Parameters
     ----------
     X, y
@@ -47,15 +51,18 @@ def held_out_temperature(
 
     Returns
     -------
-    `UNTESTED` where no class has two rows; one where there is a single class, or where held-out
-    rows are told apart at any temperature.
+    `UNTESTED` where no class has two rows that differ; one where there is a single class, or where
+    held-out rows are told apart at any temperature.
     """
     count = np.bincount(y)
     if len(count) == 1:
         return 1.0
-    rank = np.empty(len(y), dtype=np.intp)
-    rank[np.argsort(y, kind="stable")] = np.concatenate([np.arange(m) for m in count])
-    held_out = np.where(count[y] >= 2, rank % FOLDS, -1)
+    alike = _first_alike(X)
+    held_out = np.full(len(y), -1)
+    for c in range(len(count)):
+        _, rank = np.unique(alike[y == c], return_inverse=True)
+        if rank.max() > 0:
+            held_out[y == c] = rank % FOLDS
     scores, labels = [], []
     for fold in range(FOLDS):
         test = held_out == fold
@@ -69,3 +76,10 @@ def held_out_temperature(
     own = np.arange(len(label)), label
     loss = [-(weight * log_softmax(score / t, axis=1)[own]).sum() for t in TEMPERATURES]
     return float(TEMPERATURES[np.argmin(loss)]) if np.ptp(loss) > 0 else 1.0
+
+
+def _first_alike(X: Floats) -> Index:
+    """Of each row the position of the first that is the same, `(n,)`."""
+    first: dict[bytes, int] = {}
+    digests = (hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in X)
+    return np.array([first.setdefault(digest, i) for i, digest in enumerate(digests)])

@@ -68,7 +68,7 @@ def check_database(uri: str) -> None:
     ImportError, ValueError, OSError, SQLAlchemyError
         The driver is missing, the URI cannot be read, or the database cannot.
     """
-    kind = re.split(r"[:+]", uri, maxsplit=1)[0]
+    kind = _kind(uri)
     if kind not in {"sqlite", *CONNECT}:
         return
     import sqlalchemy
@@ -76,12 +76,24 @@ def check_database(uri: str) -> None:
     url = sqlalchemy.make_url(uri)
     if kind == "sqlite" and not (url.database and Path(url.database).exists()):
         return _check_new(url.database)
-    timeout = {CONNECT[kind]: TIMEOUT} if kind in CONNECT else {}
-    engine = sqlalchemy.create_engine(url, connect_args=timeout, poolclass=sqlalchemy.pool.NullPool)
+    engine = sqlalchemy.create_engine(
+        url, connect_args=connect_timeout(uri), poolclass=sqlalchemy.pool.NullPool
+    )
     try:
         sqlalchemy.inspect(engine).get_table_names()
     finally:
         engine.dispose()
+
+
+def connect_timeout(uri: str) -> dict[str, int]:
+    """What makes a database's driver give up after `TIMEOUT` seconds without an answer."""
+    kind = _kind(uri)
+    return {CONNECT[kind]: TIMEOUT} if kind in CONNECT else {}
+
+
+def _kind(uri: str) -> str:
+    """The database of a URI, without its driver."""
+    return re.split(r"[:+]", uri, maxsplit=1)[0]
 
 
 def _check_new(path: str | None) -> None:

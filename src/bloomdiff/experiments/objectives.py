@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bloomdiff.classifiers import CLASSIFIERS, make_classifier
+from bloomdiff.errors import ParameterError
 from bloomdiff.experiments.inner import InnerFold, InnerFolds
 from bloomdiff.experiments.ratios import Allocation, labels_wanted
 from bloomdiff.experiments.studies import (
@@ -93,6 +94,12 @@ def generator_objective(
             generator = make_generator(name, values, seed=seed, device=device, images=images)
             generator.fit_cells(fold.train, fold.pool)
             wanted = labels_wanted(fold.train.label, ratio, allocation)
+            if not len(wanted):
+                raise ParameterError(
+                    "tune_generator.ratio",
+                    f"{ratio:g} is less than one synthetic row beside {len(fold.train)} real cells",
+                    "raise it",
+                )
             synthetic = generator.synthesize(wanted, seed=seed)
             told["seconds"].append(time.perf_counter() - begun)
             if measures:

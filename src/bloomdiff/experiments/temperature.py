@@ -84,6 +84,9 @@ def fit_temperatures(
         for ratio in ratios:
             extra = None
             if rows is not None:
+                finite = ratio if math.isfinite(ratio) else largest_finite(ratios)
+                if finite > 0 and not len(labels_wanted(inner.label, finite, allocation)):
+                    continue  # less than a row beside so few cells
                 extra = draw(rows, counts, ratio, allocation, seed=seed, ratios=ratios)
             real = inner if math.isfinite(ratio) else inner.take([])
             model = make_classifier(classifier[0], dict(classifier[1]), seed=seed, device=device)

@@ -23,7 +23,7 @@ from bloomdiff.experiments.tracking_names import renamed, with_metric_names
 from bloomdiff.experiments.tracking_records import ChildRun as ChildRun
 from bloomdiff.experiments.tracking_records import RunHandle as RunHandle
 from bloomdiff.experiments.tracking_registry import Registered, register_version
-from bloomdiff.files import atomic_file
+from bloomdiff.files import atomic_file, writable
 
 
 @contextmanager
@@ -55,8 +55,10 @@ def pipeline_run(
 
     root = Path(root).resolve()
     folder = root / "mlruns"
-    folder.mkdir(exist_ok=True)
-    with FileLock(folder / ".lock"):  # two processes that create one database crash each other
+    with (
+        writable(folder),
+        FileLock(folder / ".lock"),
+    ):  # two processes that create one database crash each other
         client, experiment_id = open_store(root, experiment)
         close_orphans(client, experiment_id)
         inputs = dvc_inputs(root, stage)

@@ -17,6 +17,7 @@ from bloomdiff.experiments.processes import this_process
 from bloomdiff.experiments.runs_table import behind
 from bloomdiff.experiments.tracking import ChildRun, StageRun
 from bloomdiff.experiments.tracking_client import open_store
+from bloomdiff.files import writable
 
 
 def log_restored(
@@ -41,20 +42,21 @@ def log_restored(
     from filelock import FileLock
 
     root = Path(root).resolve()
-    (root / "mlruns").mkdir(exist_ok=True)
-    with FileLock(root / "mlruns" / ".lock"):
+    with writable(root / "mlruns"), FileLock(root / "mlruns" / ".lock"):
         client, experiment_id = open_store(root, experiment)
         stages = current_stages(root)
         missing = [s for s in stages if behind(client, experiment_id, root, s) is None]
         if not missing:
             return []
         tags = {WRITER: this_process(), RESTORED: "true"}
+        # Read before there is a run: an output that is not here would leave it open.
+        told = {stage: list(children(stage)) for stage in missing}
         run_id = client.create_run(experiment_id, run_name=RESTORED, tags=tags).info.run_id
     for stage in missing:
         run = StageRun(client, experiment_id, run_id, stage, root)
         inputs = {f"dvc.{path}": md5 for path, md5 in dvc_inputs(root, stage).items()}
         run.set_tags({"stage": stage, RESTORED: "true", **git_tags(root), **inputs})
-        run.log_children(children(stage))
+        run.log_children(told[stage])
         for path, md5 in outputs_of(root, stage).items():
             run.mark(f"out.{path}", md5)
         run.mark(f"inputs.{stage}", inputs_digest(root, stage))

@@ -185,10 +185,14 @@ class Generator(Learner[GeneratorParams]):
         Raises
         ------
         ParameterError
-            A class that was not among the training labels.
+            A class that was not among the training labels, or one name in place of a list.
         """
         self._check_fitted()
         labels = np.asarray(y, dtype=str)
+        if labels.ndim != 1:
+            raise ParameterError(
+                "y", "is no list of classes", f"give one a row: [{str(self.classes_[0])!r}] * 50"
+            )
         unknown = sorted(set(labels.tolist()) - set(self.classes_.tolist()))
         if unknown:
             raise ParameterError(

@@ -42,7 +42,8 @@ class GaussianGenerator(Generator):
     @staticmethod
     def search_space(trial: Any) -> dict[str, Any]:
         """Suggest the shrinkage."""
-        return {"shrinkage": trial.suggest_float("shrinkage", 0.01, 1.0, log=True)}
+        choices = [None, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0]
+        return {"shrinkage": trial.suggest_categorical("shrinkage", choices)}
 
     def _fit(self, X: Floats, y: npt.NDArray[np.intp], X_unlabelled: Floats | None) -> None:
         self._means = class_means(X, y, len(self.classes_)).astype(np.float32)

@@ -101,7 +101,10 @@ def duplicate_rate(synthetic: npt.NDArray[Any], train: npt.NDArray[Any]) -> floa
 )
 def _neighbour_ratio(comparison: SetComparison) -> Score:
     ratios = distance_ratios(comparison.to_train[0], comparison.to_test[0][:, 0])
-    return Score(float(np.median(ratios)), resampled_medians(ratios, comparison.counts))
+    value = float(np.median(ratios))
+    if np.isinf(value):
+        return Score(float("nan"), note="most synthetic rows are held-out rows")
+    return Score(value, resampled_medians(ratios, comparison.counts))
 
 
 @metric("authenticity", "Authenticity (AuthPct)", better="higher", family="memorisation")

@@ -160,6 +160,8 @@ class CellTyper:
         (folder / WEIGHTS / "weights").mkdir(parents=True)
         card = {**self.card, "temperatures": temperatures}
         card["encoder"] = _with_weights(self.card["encoder"], folder / WEIGHTS, weights_from)
+        if any(path.is_file() for path in (folder / WEIGHTS).rglob("*")):
+            _ = CellTyper([], card, folder / WEIGHTS).encoder  # a copy of other weights is refused
         write_json(folder / CARD, card)
 
     @classmethod
@@ -183,6 +185,8 @@ def _with_weights(encoder: dict[str, Any], folder: Path, cache: Path) -> dict[st
         prefix = "file:" if value.startswith("file:") else ""
         if prefix or (key == "checkpoint" and value):
             path = Path(value.removeprefix(prefix))
+            if not path.is_file():
+                raise InputError(str(path), "is no file", "put the encoder's weights there")
             shutil.copyfile(path, folder / path.name)
             params[key] = f"{prefix}{WEIGHTS}/{path.name}"
             copied = True

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bloomdiff.experiments.parents import CURVE
@@ -131,9 +132,11 @@ def curve_runs(scores: pd.DataFrame, params: Params) -> Iterator[ChildRun]:
 
     The step is the number of synthetic rows per hundred real ones, from real cells only at 0; the
     value the primary classifier's mean macro-F1 over folds and seeds. Synthetic rows alone have no
-    place on that axis.
+    place on that axis, nor has a ratio between two steps.
     """
     primary = scores[(scores["classifier"] == params.primary) & (scores["ratio"] != "inf")]
+    per_hundred = 100 * primary["ratio"].astype(float)
+    primary = primary[np.isclose(per_hundred, per_hundred.round(), rtol=0, atol=1e-6)]
     steps = (100 * primary["ratio"].astype(float)).round().astype(int)
     means = primary.groupby(["generator", steps])["macro_f1"].mean()
     real_only = means.get("none", pd.Series(dtype=float))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bloomdiff.errors import InputError
+from bloomdiff.experiments.mlflow_store import connect_timeout
 from bloomdiff.experiments.processes import is_alive
 from bloomdiff.experiments.sqlite import spare_flushes, use_write_ahead_log
 
@@ -94,6 +95,7 @@ def _open_server(url: str, heartbeat: int, lost: Callable[[Any], None] | None) -
     import sqlalchemy.exc
 
     retry = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES)
+    waits = {"connect_args": connect_timeout(url)}
 
     def fell_silent(study: Any, trial: Any) -> None:
         retry(study, trial)
@@ -104,6 +106,7 @@ def _open_server(url: str, heartbeat: int, lost: Callable[[Any], None] | None) -
         try:
             return optuna.storages.RDBStorage(
                 url,
+                engine_kwargs=waits,
                 heartbeat_interval=heartbeat,
                 grace_period=4 * heartbeat,
                 heartbeat_stale_trial_callback=fell_silent,

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from bloomdiff.errors import IntegrityError
 from bloomdiff.experiments.processes import this_process
 from bloomdiff.experiments.studies.result import Direction, StudyResult, noted, summarise
-from bloomdiff.experiments.studies.spaces import Space, space_digest
+from bloomdiff.experiments.studies.spaces import Space, distributions, space_digest
 from bloomdiff.experiments.studies.storage import WRITER, fail_orphans, open_storage
 
 RUN = "mlflow_run"
@@ -88,7 +88,8 @@ def run_study(
         The search space, where it shall be part of the study's identity.
     first
         Parameters of the first trial, such as the defaults: tuning is then never worse than none
-        on the data that it sees. Names outside the search space, and None, are passed over.
+        on the data that it sees. Names outside the search space are passed over, and None where
+        it is no choice there.
     log
         Told about each trial.
     heartbeat
@@ -116,7 +117,13 @@ def run_study(
             log.lost(trial.user_attrs[RUN])
 
     opened = open_storage(str(storage), heartbeat=heartbeat, lost=lost)
-    sampler = DrawSampler(seed, {k: v for k, v in (first or {}).items() if v is not None})
+    known = distributions(space) if space else {}
+    first = {
+        name: value
+        for name, value in (first or {}).items()
+        if value is not None or None in getattr(known.get(name), "choices", ())
+    }
+    sampler = DrawSampler(seed, first)
     study = optuna.create_study(
         study_name=name,
         storage=opened,
