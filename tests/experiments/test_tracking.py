@@ -372,12 +372,12 @@ def test_table_leaves_out_unfinished_stages(root, executions):
 
 
 # ------------------------------------------------------------------ processes and servers
-def test_a_file_in_the_way_of_the_runs_is_one_line(root):
-    (root / "mlruns").write_text("")
-    with pytest.raises(InputError, match=r"mlruns: is no folder to write to"), stage(root):
+def test_a_file_in_the_way_of_the_runs_is_one_line(tmp_path):
+    (tmp_path / "mlruns").write_text("")
+    with pytest.raises(InputError, match=r"mlruns: is no folder to write to"), stage(tmp_path):
         pass
     with pytest.raises(InputError, match=r"mlruns: is no folder to write to"):
-        log_restored(root, "test", lambda _: [])
+        log_restored(tmp_path, "test", lambda _: [])
 
 
 def test_a_dead_server_is_told_at_once(root, monkeypatch):

@@ -16,7 +16,8 @@ CARRIES = frozenset(
     for name in (str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
     if re.fullmatch(r"\w+\.py", name)
     or re.fullmatch(r"stages/(project|work|children|history)\.py", name)
-    or re.fullmatch(r"experiments/(tracking\w*|trial_runs|parents|processes|sqlite)\.py", name)
+    or re.fullmatch(r"experiments/(tracking\w*|mlflow_store|trial_runs)\.py", name)
+    or re.fullmatch(r"experiments/(parents|processes|sqlite)\.py", name)
 )
 
 
