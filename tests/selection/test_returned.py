@@ -199,13 +199,19 @@ def test_labels_of_an_earlier_queue_may_come_again(whole, tmp_path):
             read_answers(tmp_path / "answers", "cvat", queue, settled)
 
 
-def test_a_redrawn_box_of_an_earlier_queue_is_that_queues_cell(sent, tmp_path):
-    queue, texts = sent
+def redrawn(texts, away, file):
+    """Labels of the second class on boxes without ids, so many pixels to the right."""
     content = json.loads(texts["coco"])
     for one in content["annotations"]:
         one["category_id"], one["attributes"] = 2, {"cell_id": None}
-        one["bbox"][0] += 1
-    (tmp_path / "answers").write_text(json.dumps(content))
+        one["bbox"][0] += away
+    file.write_text(json.dumps(content))
+    return content
+
+
+def test_a_redrawn_box_of_an_earlier_queue_is_that_queues_cell(sent, tmp_path):
+    queue, texts = sent
+    content = redrawn(texts, 1, tmp_path / "answers")
     settled = queue.table[:2].assign(label=content["categories"][1]["name"])
     # Boxes that the manifest lacks are in nobody's way.
     settled = pd.concat([settled, settled.assign(cell_id="lab/other", box_x="", path="y.png")])
@@ -218,11 +224,7 @@ def test_a_redrawn_box_of_an_earlier_queue_is_that_queues_cell(sent, tmp_path):
 
 def test_a_box_is_not_that_of_another_sources_field_of_the_same_name(sent, tmp_path):
     queue, texts = sent
-    content = json.loads(texts["coco"])
-    for one in content["annotations"]:
-        one["category_id"], one["attributes"] = 2, {"cell_id": None}
-        one["bbox"][0] += 3
-    (tmp_path / "answers").write_text(json.dumps(content))
+    redrawn(texts, 3, tmp_path / "answers")
     # Their cells lie nearer to where the boxes are now.
     theirs = queue.table.assign(cell_id="other/" + queue.table["cell_id"], source="other", path="")
     theirs = theirs.assign(box_x=theirs["box_x"] + 3, label="monocyte")

@@ -55,10 +55,8 @@ def pipeline_run(
 
     root = Path(root).resolve()
     folder = root / "mlruns"
-    with (
-        writable(folder),
-        FileLock(folder / ".lock"),
-    ):  # two processes that create one database crash each other
+    # Two processes that create one database crash each other.
+    with writable(folder), FileLock(folder / ".lock"):
         client, experiment_id = open_store(root, experiment)
         close_orphans(client, experiment_id)
         inputs = dvc_inputs(root, stage)

@@ -102,18 +102,20 @@ def _by_key(labels: Iterable[str]) -> dict[str, str]:
 
 def _refuse_moved(answer: Answer, sent: pd.DataFrame) -> None:
     """Refuse an answer that names one cell and lies on another one, as a copied box may."""
-    if not answer.cell_id or answer.box is None:
-        return
-    inside = sent[(sent["field"] == PurePosixPath(answer.image).as_posix())]
-    inside = inside[inside[BOX].notna().all(axis=1)]
-    if answer.cell_id not in set(inside["cell_id"]):
-        return
-    overlap = iou(np.asarray(answer.box), inside[BOX].to_numpy(dtype=np.float64))
-    own = overlap[(inside["cell_id"] == answer.cell_id).to_numpy()].max()
-    other = str(inside["cell_id"].iloc[int(overlap.argmax())])
-    if own < SAME_BOX <= overlap.max():
-        told = f"is called {answer.cell_id!r} but lies on {other!r}"
+    overlap = _overlaps(answer, sent)
+    if overlap.get(answer.cell_id, SAME_BOX) < SAME_BOX <= overlap.max():
+        told = f"is called {answer.cell_id!r} but lies on {overlap.idxmax()!r}"
         raise InputError(answer.where, told, "put the box back, or drop it")
+
+
+def _overlaps(answer: Answer, table: pd.DataFrame) -> pd.Series[float]:
+    """How far an answer's box is that of each cell of the same field, by cell; empty for no box."""
+    if answer.box is None:
+        return pd.Series(dtype=np.float64)
+    inside = table[table["field"] == PurePosixPath(answer.image).as_posix()]
+    inside = inside[inside[BOX].notna().all(axis=1)]
+    overlap = iou(np.asarray(answer.box), inside[BOX].to_numpy(dtype=np.float64))
+    return pd.Series(overlap, index=inside["cell_id"])
 
 
 def _find(answer: Answer, table: pd.DataFrame) -> str:
@@ -122,11 +124,9 @@ def _find(answer: Answer, table: pd.DataFrame) -> str:
     whole = table[table["path"] == name]
     if len(whole) == 1 and _is_whole(answer):
         return str(whole["cell_id"].iloc[0])
-    inside = table[(table["field"] == name) & table[BOX].notna().all(axis=1)]
-    if answer.box is not None and len(inside):
-        overlap = iou(np.asarray(answer.box), inside[BOX].to_numpy(dtype=np.float64))
-        if overlap.max() >= SAME_BOX:
-            return str(inside["cell_id"].iloc[int(overlap.argmax())])
+    overlap = _overlaps(answer, table)
+    if len(overlap) and overlap.max() >= SAME_BOX:
+        return str(overlap.idxmax())
     raise InputError(
         answer.where,
         f"its label {answer.label!r} is on no cell of the queue",
