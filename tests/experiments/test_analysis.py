@@ -170,6 +170,28 @@ def test_gains_by_class_and_by_shots():
     assert by_shots.loc[("51 to 100", "good"), "gain"] == pytest.approx(0)
 
 
+def test_shots_are_those_of_the_folds_that_test_the_class():
+    """A class of one group is trained on where it is not tested, and tested where it is not."""
+    per_class = pd.DataFrame(
+        [
+            (f"r0f{f}", g, r, 0, c, 0.5 if c == "common" else 0.0 if f == 0 else np.nan)
+            for g, r in METHODS
+            for f in range(4)
+            for c in ("common", "alone")
+        ],
+        columns=["fold", "generator", "ratio", "seed", "class", "f1"],
+    )
+    counts = pd.DataFrame(
+        [(f"r0f{f}", "common", 60) for f in range(4)]
+        + [(f"r0f{f}", "alone", 40) for f in range(1, 4)],
+        columns=["fold", "class", "shots"],
+    )
+    by_class = shots.class_gains(per_class, counts, **ABOUT).groupby("class")["shots"].first()
+    assert by_class.to_dict() == {"alone": 0.0, "common": 60.0}
+    by_shots = shots.shot_gains(per_class, counts, **ABOUT)
+    assert by_shots["shots"].unique().tolist() == ["none", "51 to 100"]
+
+
 def test_bootstrap_pools_every_cell_once(judged):
     table = comparisons.bootstrap_table(judged, 4, seed=0, confidence=0.95).set_index("generator")
     from sklearn.metrics import f1_score
@@ -208,7 +230,7 @@ def test_the_metric_that_predicts_gain_is_found():
     table = scores(GAIN)
     rng = np.random.default_rng(1)
     rows = [
-        (f"r0f{f}", g, name, "all", value(g))
+        (f"r0f{f}", g, name, "all classes", value(g))
         for f in range(4)
         for g in GAIN
         for name, value in (
@@ -287,12 +309,12 @@ def test_inner_estimates_stand_beside_outer_ones():
 
 def test_traits_are_judged_against_their_floor():
     rows = [
-        ("diameter", "all", 0.9, error, 0.1, 0.0, "", f"r0f{f}", "g")
+        ("diameter", "all classes", 0.9, error, 0.1, 0.0, "", f"r0f{f}", "g")
         for f, error in enumerate((0.3, 0.35, 0.4))
     ]
-    rows += [("halo", "all", 0.1, None, None, None, "not readable", "r0f0", "g")]
-    rows += [("area", "all", 0.8, 0.3, 0.1, 0.0, "", "r0f0", "g")]
-    rows += [("area", "all", -5.0, None, None, None, "not readable", "r0f1", "g")]
+    rows += [("halo", "all classes", 0.1, None, None, None, "not readable", "r0f0", "g")]
+    rows += [("area", "all classes", 0.8, 0.3, 0.1, 0.0, "", "r0f0", "g")]
+    rows += [("area", "all classes", -5.0, None, None, None, "not readable", "r0f1", "g")]
     columns = [
         *("parameter", "scope", "r2", "error", "floor", "mean_shift", "note"),
         *("fold", "generator"),

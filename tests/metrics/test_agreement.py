@@ -42,6 +42,8 @@ def test_undefined_agreements_say_why() -> None:
     broken = np.where(rising == 2, np.nan, rising)
     for values, gains, note in [
         (rising[:, :3], rising[:, :3], "too few: needs 4 generators, has 3"),
+        (broken[:, :3], rising[:, :3], "too few: needs 4 generators, has 3"),
+        (rising[:0], rising[:0], "too few: needs 1 fold, has 0"),
         (broken, rising, "the metric is undefined for a generator or fold"),
         (rising, ones, "all generators tie in a fold"),
     ]:

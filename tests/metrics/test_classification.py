@@ -114,3 +114,10 @@ def test_ranking_scores_with_equal_probabilities(decimals):
         assert row["auroc"] == pytest.approx(expected, abs=1e-12)
         expected = sk.average_precision_score(truth == index, proba[:, index])
         assert row["auprc"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_classes_may_be_numbers() -> None:
+    scores = score_classification([0, 1, 1], np.eye(2)[[0, 1, 0]], [0, 1])
+    assert scores["accuracy"] == pytest.approx(2 / 3)
+    with pytest.raises(InputError, match="use one of: 0, 1"):
+        score_classification([0, 7, 1], np.eye(2)[[0, 1, 0]], [0, 1])

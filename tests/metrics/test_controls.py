@@ -46,7 +46,7 @@ def fold() -> dict[str, object]:
 
 def judged(fold: dict, X: np.ndarray, y: np.ndarray) -> dict[str, dict]:
     records, _ = judge(fold["reference"], X, y, fold["controls"])
-    return {r["metric"]: r for r in records if r["scope"] == "all"}
+    return {r["metric"]: r for r in records if r["scope"] == "all classes"}
 
 
 def worse_than_floor(record: dict) -> bool:
@@ -135,7 +135,7 @@ def test_the_table_is_plain_data(fold: dict) -> None:
     X, y = fold["world"].draw(300)
     records, _ = judge(fold["reference"], X, y)
     json.dumps(records, allow_nan=False)
-    everything = [r for r in records if r["scope"] == "all"]
+    everything = [r for r in records if r["scope"] == "all classes"]
     assert {r["metric"] for r in everything} == set(METRICS)
     assert all({"floor", "copycat", "trustworthy", "reason"} <= set(r) for r in everything)
     assert all(r["n_synthetic"] <= 300 for r in everything)
@@ -153,7 +153,7 @@ def test_without_intervals_nothing_is_called_trustworthy(fold: dict) -> None:
         n_bootstrap=0,
     )
     for record in judge(bare, X, y)[0]:
-        if record["scope"] == "all":
+        if record["scope"] == "all classes":
             assert record["trustworthy"] is None
 
 
@@ -194,3 +194,10 @@ def test_the_floor_of_unseen_cells_is_drawn_by_slide(fold: dict) -> None:
         assert np.isfinite(alone.scores[name]["floor"].interval()).all(), name
         assert np.isnan(few.scores[name]["floor"].interval()).all(), name
         assert np.isfinite(few.scores[name]["floor"].value), name
+
+
+def test_labels_of_other_rows_are_refused(fold: dict) -> None:
+    X, y = fold["world"].draw(150)
+    for wrong in (y[:70], np.concatenate([y, y])):
+        with pytest.raises(ValueError, match=r"synthetic labels must be \(150,\)"):
+            judge(fold["reference"], X, wrong)

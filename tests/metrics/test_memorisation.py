@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from bloomdiff.errors import InputError
+from bloomdiff.metrics.copying import copying_test
+from bloomdiff.metrics.membership import membership_inference
 from bloomdiff.metrics.memorisation import authenticity, duplicate_rate, neighbour_ratio
 
 
@@ -55,3 +57,16 @@ def test_ratios_at_distance_zero() -> None:
     assert neighbour_ratio(point, np.ones((2, 2)), np.zeros((2, 2))) == np.inf
     with pytest.raises(InputError, match="training rows: too few: needs 2, has 1"):
         authenticity(point, point)
+
+
+def test_rows_of_another_encoder_are_told() -> None:
+    rng = np.random.default_rng(0)
+    six, four = rng.normal(size=(60, 6)), rng.normal(size=(40, 4))
+    with pytest.raises(InputError, match="held-out rows: have 4 dimensions"):
+        neighbour_ratio(six, six, four)
+    with pytest.raises(InputError, match="held-out rows: have 4 dimensions"):
+        copying_test(six, six, four, seed=0)
+    with pytest.raises(InputError, match="non-member rows: have 4 dimensions"):
+        membership_inference(six, six, four)
+    with pytest.raises(InputError, match="reference rows: have 4 dimensions"):
+        membership_inference(six, six, six, reference=four)

@@ -94,7 +94,7 @@ def test_classes_are_judged_apart_and_small_ones_say_so() -> None:
     )
     found = {(r["parameter"], r["scope"]): r for r in records}
     assert len(found) == 3 * 3
-    assert found["diameter_um", "all"]["error"] > 0.5
+    assert found["diameter_um", "all classes"]["error"] > 0.5
     assert found["diameter_um", "big"]["error"] < 0.2
     assert found["diameter_um", "small"]["error"] is None
     needed = found["diameter_um", "small"]["note"]

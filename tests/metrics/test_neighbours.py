@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from bloomdiff.metrics import blocks
+from bloomdiff.metrics import blocks, neighbours
 from bloomdiff.metrics.blocks import Block, scan
 from bloomdiff.metrics.neighbours import nearest, nearest_elsewhere
 
@@ -102,6 +102,28 @@ def test_neighbours_elsewhere_are_those_among_the_other_groups() -> None:
     )
     assert index.tolist() == [[1, -1], [0, -1]]
     assert np.isinf(distance[:, 1]).all()
+
+
+def test_of_groups_that_have_no_other_nothing_is_near() -> None:
+    X, groups = np.random.default_rng(6).normal(size=(7, 3)), np.array(list("aaaaabb"))
+    distance, index = nearest_elsewhere(X, groups, X[:5], groups[:5], k=2)
+    assert (index[:5] == -1).all()
+    assert np.isinf(distance[:5]).all()
+    assert (index[5:] >= 0).all()
+    assert (nearest_elsewhere(X[:5], groups[:5], X[:5], groups[:5])[1] == -1).all()
+
+
+def test_many_groups_are_one_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    scans = []
+    monkeypatch.setattr(neighbours, "scan", lambda *a, **k: scans.append(1) or scan(*a, **k))
+    X = np.random.default_rng(7).normal(size=(2100, 3))  # blocks in single precision
+    groups = (np.arange(2100) // 2).astype(str)
+    distance, index = nearest_elsewhere(X, groups, X, groups)
+    assert scans == [1]
+    far = ((X[:, None] - X[None]) ** 2).sum(axis=2) ** 0.5
+    far[groups[:, None] == groups[None]] = np.inf
+    assert (index[:, 0] == far.argmin(axis=1)).all()
+    np.testing.assert_allclose(distance[:, 0], far.min(axis=1))
 
 
 def test_where_each_point_is_a_group_it_alone_is_left_out() -> None:

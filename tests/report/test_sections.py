@@ -128,8 +128,29 @@ def test_the_tests_name_the_leader_and_the_critical_difference():
         *("+10.0 [5.0, 15.0]", "0.200", "0.400", "+1.50", "+10.0 [2.0, 20.0]", "0.030"),
     ]
     assert "a leads with a mean rank of 1.20" in section.lead
+    assert "Friedman's p = 0.040" in section.lead
     assert section.figures
     assert not comparison_section(table, pd.DataFrame(), "1", "logistic").figures
+    two = comparison_section(table, ranks().assign(friedman_p=NAN), "1", "logistic")
+    assert "Friedman" not in two.lead
+    assert "nan" not in two.lead
+
+
+def test_a_source_of_few_groups_has_no_interval():
+    table = estimates(0.5, 0.6, 0.7).assign(
+        trained_on="blood", tested_on="marrow", n=60, boot_gain=0.1
+    )
+    table = table.assign(pooled=0.35, pooled_low=NAN, pooled_high=NAN, boot_low=NAN, boot_high=NAN)
+    section = domain_section(table, "1")
+    assert section is not None
+    assert section.rows[1][4:] == ["35.0 [no interval]", "+10.0 [no interval]"]
+
+
+def test_a_class_without_a_training_cell_has_its_place(tmp_path, recwarn):
+    rare = pd.concat([gains().assign(shots=0.0), gains()])
+    for few in (rare, rare[rare["shots"] == 0]):
+        shot_figure(few, tmp_path / "shots.png")
+    assert not recwarn.list
 
 
 def test_nothing_to_say_is_said():
@@ -139,6 +160,8 @@ def test_nothing_to_say_is_said():
     notes = pd.DataFrame({"metric": ["recall"], "rho": [NAN], "note": ["too few: needs 4"]})
     fidelity = pd.DataFrame({"metric": ["recall"], "verdict": ["trusted"]})
     assert predictor_section(notes, fidelity, "1").lead == "Nothing can be said: too few: needs 4."
+    often = pd.DataFrame({"rho": NAN, "note": ["a rare one", "too few", "too few", ""]})
+    assert predictor_section(often, fidelity, "1").lead == "Nothing can be said: too few."
 
 
 def test_a_doubted_metric_is_marked_wherever_it_stands():

@@ -83,7 +83,7 @@ def test_planted_faults_are_caught_and_every_table_is_written(planted):
     for stage in STAGES:
         run_stage(stage, planted.root)
     fidelity = pd.read_parquet(planted.fidelity)
-    overall = fidelity[fidelity["scope"] == "all"].set_index(["generator", "metric"])
+    overall = fidelity[fidelity["scope"] == "all classes"].set_index(["generator", "metric"])
 
     def caught(generator, metric):
         rows = overall.loc[[(generator, metric)]]
@@ -98,7 +98,7 @@ def test_planted_faults_are_caught_and_every_table_is_written(planted):
     assert caught("liar", "label_agreement")
     assert not caught("gaussian", "label_agreement")
 
-    morphology = pd.read_parquet(planted.morphology).query("scope == 'all'")
+    morphology = pd.read_parquet(planted.morphology).query("scope == 'all classes'")
     by_name = morphology.groupby("parameter")
     assert by_name["error"].count().to_dict() == {"diameter": 8, "unseen": 0}
     assert by_name["r2"].min()["diameter"] > 0.9

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from bloomdiff.experiments.tracking import ChildRun
+from bloomdiff.metrics.base import OVERALL
 
 CONTROLS = ["floor", "copycat", "class_gaussian", "wrong_labels"]
 
@@ -22,10 +23,10 @@ def fidelity_runs(table: pd.DataFrame, morphology: pd.DataFrame) -> Iterator[Chi
         Records of `bloomdiff.metrics.morphology.morphology_errors` with the same two columns; no
         row where the true parameters are not known.
     """
-    shapes = morphology[morphology["scope"] == "all"].dropna(subset=["error"])
+    shapes = morphology[morphology["scope"] == OVERALL].dropna(subset=["error"])
     errors = shapes.groupby(["fold", "generator"])[["error", "floor"]].mean().to_dict("index")
     for (fold, generator), part in table.groupby(["fold", "generator"], sort=False):
-        overall = part[part["scope"] == "all"].set_index("metric")
+        overall = part[part["scope"] == OVERALL].set_index("metric")
         columns = {"value": "", "floor": ".floor", "copycat": ".copycat"}
         metrics = {
             f"{name}{suffix}": float(value)
@@ -55,7 +56,7 @@ def reading_table(table: pd.DataFrame) -> pd.DataFrame:
         checked; "not trustworthy (2 of 5 folds failed: why)"; or why nothing could be said, such
         as "too few: needs 100 held-out rows, has 52".
     """
-    overall = table[table["scope"] == "all"]
+    overall = table[table["scope"] == OVERALL]
     generators = overall.pivot_table(
         index="metric", columns="generator", values="value", aggfunc="mean", sort=False,
         dropna=False,

@@ -61,10 +61,12 @@ def ranking_agreement(
         raise ValueError(f"values {values.shape} and gains {gains.shape} disagree")
     found: Record = {"rho": None, "low": None, "high": None, "p_value": None, "note": ""}
     found.update(n_folds=values.shape[0], n_generators=values.shape[1])
-    if not (np.isfinite(values).all() and np.isfinite(gains).all()):
-        return found | {"note": "the metric is undefined for a generator or fold"}
     if values.shape[1] < _MINIMUM:
         return found | {"note": f"too few: needs {_MINIMUM} generators, has {values.shape[1]}"}
+    if not values.size:
+        return found | {"note": "too few: needs 1 fold, has 0"}
+    if not (np.isfinite(values).all() and np.isfinite(gains).all()):
+        return found | {"note": "the metric is undefined for a generator or fold"}
     sign = 1 if better == "higher" else -1
     a, b = rankdata(sign * values, axis=1), rankdata(gains, axis=1)
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)

@@ -22,6 +22,8 @@ Doubles = npt.NDArray[np.float64]
 Better = Literal["lower", "higher"]
 Family = Literal["fidelity", "coverage", "memorisation", "conditional"]
 Check = Literal["worse", "not_better", "clears_copycat"]
+OVERALL = "all classes"
+"""Scope of a record over all rows. No class may be called so; a bare "all" is leukaemia's."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ _BLOCK_BYTES = 1 << 26  # of one block; a few such buffers exist at a time
 _PAIR_BYTES = 1 << 26  # of gathered float64 differences
 
 _FLOAT64_PAIRS = 1 << 22  # up to so many pairs float64 costs little
-_FLOAT32_NORM = 1e30  # a generator that diverged must not overflow float32
+_FLOAT32_NORM = 1e12  # a generator that diverged must not overflow float32, nor its cube
 
 # Error of a squared distance, in units of the rounding of its type and relative to the sum of the
 # two squared norms: a product of some hundred terms loses about ten units, this leaves a margin.

@@ -30,7 +30,8 @@ def class_indices(y: Labels | Sequence[str], classes: Sequence[str] | Labels) ->
     InputError
         A label that is not in `classes`, or no labels at all.
     """
-    lookup = {name: index for index, name in enumerate(classes)}
+    names = np.asarray(classes, dtype=str).tolist()
+    lookup = {name: index for index, name in enumerate(names)}
     labels = np.asarray(y, dtype=str)
     if labels.size == 0:
         raise InputError("test labels", "there are none", "give at least one test cell")
@@ -39,7 +40,7 @@ def class_indices(y: Labels | Sequence[str], classes: Sequence[str] | Labels) ->
         raise InputError(
             f"test row {unknown[0]}",
             f"label {str(labels[unknown[0]])!r} is not in the class list",
-            f"use one of: {', '.join(classes)}",
+            f"use one of: {', '.join(names)}",
         )
     return np.array([lookup[name] for name in labels.tolist()], dtype=np.intp)
 

@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bloomdiff.errors import InputError
-from bloomdiff.metrics.base import METRICS, Check, Metric, Record, Score, number
+from bloomdiff.metrics.base import METRICS, OVERALL, Check, Metric, Record, Score, number
 from bloomdiff.metrics.evaluation import evaluate, score
-from bloomdiff.metrics.reference import Labels, Reference
+from bloomdiff.metrics.reference import Labels, Reference, check_labels
 from bloomdiff.metrics.sampling import class_gaussian, stratified_rows
 from bloomdiff.metrics.set_comparison import SetComparison, UnseenRows
 
@@ -157,7 +157,7 @@ def judge(
     Returns
     -------
     records
-        As `evaluate_synthetic`; those of scope "all" have in addition `floor`, `floor_low`,
+        As `evaluate_synthetic`; those of scope `OVERALL` have in addition `floor`, `floor_low`,
         `floor_high`, `copycat`, `class_gaussian`, `wrong_labels`, `trustworthy` (None where
         nothing could be checked) and `reason` (what failed).
     controls
@@ -169,6 +169,7 @@ def judge(
         No labels, or no class in common with training.
     """
     labels = np.asarray(y_synthetic, dtype=str)
+    check_labels(labels, len(synthetic), "synthetic")
     if reference.y_train is None:
         raise InputError("controls", "need the labels of the real rows", "give y_train and y_test")
     rows = stratified_rows(labels, reference.y_train, len(reference.train), reference.rng(11))
@@ -181,7 +182,7 @@ def judge(
         controls = run_controls(reference, len(rows))
     records = evaluate(comparison)
     for one in records:
-        if one["scope"] != "all":
+        if one["scope"] != OVERALL:
             continue
         metric = METRICS[one["metric"]]
         found = controls.scores[metric.name]

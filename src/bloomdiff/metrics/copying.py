@@ -16,7 +16,7 @@ from bloomdiff.metrics.base import Score, metric
 from bloomdiff.metrics.bootstrap import resampled_means
 from bloomdiff.metrics.membership import placements
 from bloomdiff.metrics.neighbours import nearest
-from bloomdiff.metrics.points import Doubles, as_pair, as_points
+from bloomdiff.metrics.points import Doubles, as_pair, as_points, same_dimension
 
 if TYPE_CHECKING:
     from bloomdiff.metrics.set_comparison import SetComparison
@@ -56,6 +56,7 @@ def copying_test(
     """
     train, synthetic = as_pair(train, synthetic)
     held_out = as_points(held_out, "held-out")
+    same_dimension(held_out, train, "held-out")
     cells = _cells(train, (held_out, synthetic), n_cells, seed)
     return _average(train, held_out, synthetic, cells)[0]
 

@@ -44,7 +44,9 @@ class CostParams(BaseModel):
     neighbour: Cost = Field(0.5, description="two neighbouring stages of maturation")
     within: Cost = Field(1.0, description="any other two classes of one lineage")
     across: Cost = Field(3.0, description="two lineages")
-    missed_blast: Cost = Field(10.0, description="a blast called anything else but its neighbour")
+    missed_blast: Cost = Field(
+        10.0, description="a blast called anything that is neither a blast nor its neighbour"
+    )
     pairs: tuple[tuple[str, str, Cost], ...] = Field(
         (), description="single pairs: true class, predicted class, cost"
     )

@@ -71,11 +71,11 @@ def differential_counts(
         No slide has `minimum` cells.
     """
     records: list[Record] = []
-    for slide in np.unique(slides).tolist():
-        rows = slides == slide
-        n = int(rows.sum())
-        if n < minimum:
-            continue
+    names, slide_of, counts = np.unique(slides, return_inverse=True, return_counts=True)
+    order, ends = np.argsort(slide_of, kind="stable"), np.cumsum(counts)
+    for number in np.flatnonzero(counts >= minimum):
+        slide, n = str(names[number]), int(counts[number])
+        rows = order[ends[number] - n : ends[number]]
         true = np.bincount(y_true[rows], minlength=len(classes))
         predicted = np.bincount(y_pred[rows], minlength=len(classes))
         for index, name in enumerate(classes):

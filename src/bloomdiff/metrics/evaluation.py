@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bloomdiff.metrics.base import METRICS, Metric, Record, Score, number
+from bloomdiff.metrics.base import METRICS, OVERALL, Metric, Record, Score, number
 from bloomdiff.metrics.bootstrap import MIN_GROUPS
 from bloomdiff.metrics.reference import Labels, Reference
 from bloomdiff.metrics.set_comparison import SetComparison
@@ -51,7 +52,7 @@ def evaluate_synthetic(
     Returns
     -------
     list of dict
-        `metric`, `scope` ("all" or a class), `value`, `low`, `high` (None where undefined),
+        `metric`, `scope` (`OVERALL` or a class), `value`, `low`, `high` (None where undefined),
         `n_synthetic`, `n_real` (held-out rows), `better`, `family`, `note`.
 
     Raises
@@ -82,7 +83,10 @@ def score(metric: Metric, comparison: SetComparison, *, within_class: bool = Fal
     ):
         if rows < needed:
             return _too_few(needed, side, rows)
-    return metric.compute(comparison)
+    result = metric.compute(comparison)
+    if not np.isfinite(result.value) and not result.note:
+        return replace(result, note="no finite number: rows lie too far out")
+    return result
 
 
 def evaluate(comparison: SetComparison) -> list[Record]:
@@ -115,7 +119,7 @@ def evaluate(comparison: SetComparison) -> list[Record]:
 
 
 def record(
-    metric: Metric, comparison: SetComparison, result: Score, *, scope: str = "all"
+    metric: Metric, comparison: SetComparison, result: Score, *, scope: str = OVERALL
 ) -> Record:
     """One row of the table."""
     low, high = result.interval()

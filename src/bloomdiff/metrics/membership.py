@@ -22,7 +22,7 @@ import numpy.typing as npt
 from bloomdiff.metrics.base import Score, metric
 from bloomdiff.metrics.bootstrap import Singles, bootstrap_counts, resampled_means
 from bloomdiff.metrics.neighbours import nearest
-from bloomdiff.metrics.points import Doubles, as_pair, as_points
+from bloomdiff.metrics.points import Doubles, as_pair, as_points, same_dimension
 
 if TYPE_CHECKING:
     from bloomdiff.metrics.set_comparison import SetComparison
@@ -55,9 +55,11 @@ def membership_inference(
     """
     members, synthetic = as_pair(members, synthetic)
     non_members = as_points(non_members, "non-member")
+    same_dimension(non_members, members, "non-member")
     suspicion = [-nearest(rows, synthetic)[0][:, 0] for rows in (members, non_members)]
     if reference is not None:
         population = as_points(reference, "reference")
+        same_dimension(population, members, "reference")
         suspicion = [
             calibrated(-near, nearest(rows, population)[0][:, 0])
             for near, rows in zip(suspicion, (members, non_members), strict=True)
@@ -110,11 +112,11 @@ class _Attack:
         members, others = comparison.from_train[0], comparison.from_test[0]
         if not calibrate:
             return cls(-members, -others, reference.test_counts)
-        population, judged = reference.test_halves
-        points = reference.test[population]
+        judged = reference.test_halves[1]
+        of_members, of_others = reference.to_population
         return cls(
-            calibrated(members, nearest(reference.train, points)[0][:, 0]),
-            calibrated(others[judged], nearest(reference.test[judged], points)[0][:, 0]),
+            calibrated(members, of_members),
+            calibrated(others[judged], of_others),
             reference.test_counts[judged],
         )
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from bloomdiff.metrics.base import Score, metric
 from bloomdiff.metrics.bootstrap import resampled_means, resampled_medians
 from bloomdiff.metrics.neighbours import nearest
-from bloomdiff.metrics.points import Doubles, as_pair, as_points
+from bloomdiff.metrics.points import Doubles, as_pair, as_points, same_dimension
 
 if TYPE_CHECKING:
     from bloomdiff.metrics.set_comparison import SetComparison
@@ -49,6 +49,7 @@ def neighbour_ratio(
     """
     train, synthetic = as_pair(train, synthetic)
     held_out = as_points(held_out, "held-out")
+    same_dimension(held_out, train, "held-out")
     to_train = nearest(synthetic, train)[0][:, 0]
     to_held_out = nearest(synthetic, held_out)[0][:, 0]
     return float(np.median(distance_ratios(to_train, to_held_out)))

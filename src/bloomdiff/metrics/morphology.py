@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bloomdiff.errors import InputError
-from bloomdiff.metrics.base import Record, number
+from bloomdiff.metrics.base import OVERALL, Record, number
 from bloomdiff.metrics.points import Doubles, ZScore, as_points, same_dimension
 
 READABLE = 0.3  # least R² on held-out cells for a parameter to be judged
@@ -51,7 +51,7 @@ def morphology_errors(
     Returns
     -------
     list of dict
-        `parameter`, `scope` ("all" or a class), `r2` (of the regressor on all held-out cells),
+        `parameter`, `scope` (`OVERALL` or a class), `r2` (of the regressor on all held-out cells),
         `error` (1-Wasserstein distance of synthetic to held-out recovered values, over the
         deviation of the latter among all classes), `floor` (the same of training cells, each read
         by a model without it), `mean_shift` (in the same unit) and `note`. `error` is None where
@@ -80,7 +80,7 @@ def morphology_errors(
                 "give one row a cell and one column a name",
             )
     of_train, of_test, of_synthetic = _recover(a, targets, (b, c))
-    scopes: dict[str, tuple[Any, Any, Any]] = {"all": (slice(None),) * 3}
+    scopes: dict[str, tuple[Any, Any, Any]] = {OVERALL: (slice(None),) * 3}
     if y_synthetic is not None and y_train is not None and y_test is not None:
         for one in np.unique(y_test).tolist():
             scopes[one] = (y_train == one, y_test == one, y_synthetic == one)
@@ -99,7 +99,7 @@ def morphology_errors(
                     of_train[in_train, column],
                     of_synthetic[in_synthetic, column],
                 )
-                record.update(_compare(*values, unit, 2 if scope == "all" else _MINIMUM))
+                record.update(_compare(*values, unit, 2 if scope == OVERALL else _MINIMUM))
             else:
                 record["note"] = f"not readable from embeddings: needs an R² of {READABLE}"
             records.append(record)

@@ -11,7 +11,7 @@ Labels = npt.NDArray[np.str_]
 
 
 class NearestNeighbours:
-    """Reducer: for each row of X its `k` nearest rows of Y.
+    """Reducer: for each row of X its `k` nearest rows of Y, of other groups where these are given.
 
     Attributes
     ----------
@@ -22,8 +22,16 @@ class NearestNeighbours:
         Rows of Y, intp `(n, k)`; -1 beyond the available neighbours.
     """
 
-    def __init__(self, X: Doubles, Y: Doubles, k: int, *, same: bool = False) -> None:
-        self._X, self._Y = X, Y
+    def __init__(
+        self,
+        X: Doubles,
+        Y: Doubles,
+        k: int,
+        *,
+        same: bool = False,
+        groups: tuple[Indices, Indices] | None = None,
+    ) -> None:
+        self._X, self._Y, self._groups = X, Y, groups
         self._available = min(k, len(Y) - same)
         self.d2 = np.full((len(X), k), np.inf)
         self.index = np.full((len(X), k), -1, dtype=np.intp)
@@ -33,17 +41,26 @@ class NearestNeighbours:
         k = self._available
         if k == 0:
             return
-        kth = np.partition(block.d2, k - 1, axis=1)[:, k - 1 : k]
+        d2 = block.d2
+        if self._groups is not None:
+            own, theirs = self._groups
+            d2 = np.where(own[block.start : block.stop, None] == theirs, np.inf, d2)
+        kth = np.partition(d2, k - 1, axis=1)[:, k - 1 : k]
         # Whoever is truly among the k nearest lies below this, whatever rounding did to both.
-        flat = np.flatnonzero((block.d2 <= kth + 2 * block.error).ravel())
-        rows, columns = np.divmod(flat, block.d2.shape[1])
-        d2 = exact_d2(self._X, self._Y, rows + block.start, columns)
+        flat = np.flatnonzero(((d2 <= kth + 2 * block.error) & (d2 < np.inf)).ravel())
+        if not len(flat):
+            return
+        rows, columns = np.divmod(flat, d2.shape[1])
+        exact = exact_d2(self._X, self._Y, rows + block.start, columns)
         # Stable on sorted columns: of equally near points the first row of Y counts.
-        order = np.lexsort((d2, rows))
-        first = np.searchsorted(rows, np.arange(block.stop - block.start))
-        chosen = order[first[:, None] + np.arange(k)]
-        self.d2[block.start : block.stop, :k] = d2[chosen]
-        self.index[block.start : block.stop, :k] = columns[chosen]
+        order = np.lexsort((exact, rows))
+        starts = np.searchsorted(rows, np.arange(len(d2) + 1))
+        first, last = starts[:-1], starts[1:]
+        place = first[:, None] + np.arange(k)
+        there = place < last[:, None]
+        chosen = order[np.where(there, place, 0)]
+        self.d2[block.start : block.stop, :k] = np.where(there, exact[chosen], np.inf)
+        self.index[block.start : block.stop, :k] = np.where(there, columns[chosen], -1)
 
 
 def radii_squared(X: Doubles, k: int) -> Doubles:
@@ -80,14 +97,11 @@ def nearest_elsewhere(
     X, Y
         Points `(n, d)` and `(m, d)`.
     groups, groups_of_Y
-        Group of each, `(n,)` and `(m,)`; no group holds all of `Y`.
+        Group of each, `(n,)` and `(m,)`.
     k
         Neighbours; where the other groups have fewer, the rest are infinite and -1.
     """
-    distance = np.full((len(X), k), np.inf)
-    index = np.full((len(X), k), -1, dtype=np.intp)
-    for group in np.unique(groups):
-        own, others = np.flatnonzero(groups == group), np.flatnonzero(groups_of_Y != group)
-        distance[own], found = nearest(X[own], Y[others], k=k)
-        index[own] = np.where(found < 0, -1, others[found])
-    return distance, index
+    code = np.unique(np.concatenate([groups, groups_of_Y]), return_inverse=True)[1]
+    found = NearestNeighbours(X, Y, k, groups=(code[: len(X)], code[len(X) :]))
+    scan(X, Y, [found])
+    return np.sqrt(found.d2), found.index

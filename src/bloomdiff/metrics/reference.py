@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bloomdiff.errors import InputError
+from bloomdiff.metrics.base import OVERALL
 from bloomdiff.metrics.blocks import Doubles, Indices, Singles, scan
 from bloomdiff.metrics.bootstrap import MIN_GROUPS, bootstrap_counts
 from bloomdiff.metrics.frechet import Moments
@@ -87,10 +89,13 @@ class Reference:
         Raises
         ------
         InputError
-            Fewer than two rows, different dimensions, or a value that is not finite.
+            Fewer than two rows, different dimensions, a value that is not finite, or a class of
+            the name of the records over all rows.
         """
         a, b = as_points(train, "training", minimum=2), as_points(test, "test", minimum=2)
         same_dimension(b, a, "test")
+        labels = check_labels(y_test, len(b), "test")
+        check_scopes(labels)
         scale = ZScore.of(a)
         a, b = scale(a), scale(b)
         return cls(
@@ -99,7 +104,7 @@ class Reference:
             scale=scale,
             bandwidth=median_bandwidth(a),
             y_train=check_labels(y_train, len(a), "training"),
-            y_test=check_labels(y_test, len(b), "test"),
+            y_test=labels,
             test_groups=check_labels(test_groups, len(b), "test group"),
             seed=seed,
             n_bootstrap=n_bootstrap,
@@ -145,6 +150,16 @@ class Reference:
         return group_halves(rows if self.test_groups is None else self.test_groups, self.rng(23))
 
     @cached_property
+    def to_population(self) -> tuple[Doubles, Doubles]:
+        """Distances of training rows `(m,)` and of the rows to judge to the population's nearest.
+
+        Of `test_halves`.
+        """
+        population, judged = self.test_halves
+        points = self.test[population]
+        return nearest(self.train, points)[0][:, 0], nearest(self.test[judged], points)[0][:, 0]
+
+    @cached_property
     def test_counts(self) -> Singles:
         """Bootstrap counts of the held-out rows `(t, b)`; NaN with too few groups: no interval."""
         if self.drawn is not None:
@@ -185,6 +200,12 @@ def check_labels(y: Labels | None, n: int, name: str) -> Labels | None:
     if labels.shape != (n,):
         raise ValueError(f"{name} labels must be ({n},), however: {labels.shape}")
     return labels
+
+
+def check_scopes(y: Labels | None) -> None:
+    """Refuse a class whose records would be taken for those over all rows."""
+    if y is not None and (y == OVERALL).any():
+        raise InputError(f"class {OVERALL!r}", "is what records over all rows say", "rename it")
 
 
 def kernel_sums(

@@ -80,10 +80,14 @@ def shot_figure(table: pd.DataFrame, path: str | Path) -> None:
         )
         # Intervals of rare classes reach beyond what a gain in F1 can be.
         axes.set_ylim(-60, 60)
-        axes.set_xscale("log")
         low, high = own["shots"].min() / 1.3, own["shots"].max() * 1.3
+        if low > 0:
+            axes.set_xscale("log")
+        else:  # a class without a training cell
+            axes.set_xscale("symlog", linthresh=1)
+            low, high = -0.3, max(high, 1.3)
         axes.set_xlim(low, high)
-        ticks = [t for t in _TICKS if low <= t <= high]
+        ticks = [t for t in (0, *_TICKS) if low <= t <= high]
         axes.set_xticks(ticks, [str(t) for t in ticks])
         axes.set_xticks([], minor=True)
         axes.set_title(name)

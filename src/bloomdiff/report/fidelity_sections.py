@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from bloomdiff.metrics.base import OVERALL
 from bloomdiff.report.page import Section
 from bloomdiff.report.tables import change
 
@@ -40,8 +41,8 @@ def predictor_section(table: pd.DataFrame, fidelity: pd.DataFrame, ratio: str) -
     title = "Which metric predicts usefulness"
     found = table.dropna(subset=["rho"])
     if found.empty:
-        notes = sorted(set(table["note"]) - {""})
-        return Section(title, f"Nothing can be said: {notes[0] if notes else 'no metric'}.")
+        notes = table.loc[table["note"] != "", "note"].mode()
+        return Section(title, f"Nothing can be said: {notes[0] if len(notes) else 'no metric'}.")
     first = found.iloc[0]
     lead = (
         f"Spearman's correlation of each metric's ranking of the {first['n_generators']} "
@@ -69,7 +70,7 @@ def morphology_section(table: pd.DataFrame) -> Section | None:
     """Errors of the morphological parameters; None where nobody knows the true ones."""
     if table.empty:
         return None
-    overall = table[table["scope"] == "all"].dropna(subset=["error"])
+    overall = table[table["scope"] == OVERALL].dropna(subset=["error"])
     names = list(table["generator"].unique())
     order = overall.groupby("parameter")["r2"].mean().sort_values(ascending=False).index
     rows = []
@@ -79,7 +80,7 @@ def morphology_section(table: pd.DataFrame) -> Section | None:
         floor = f"{own['floor'].mean():.2f}"
         n = int(own["n_folds"].max())
         rows.append([str(parameter), f"{own['r2'].mean():.2f}", str(n), floor, *cells])
-    unread = table.loc[table["scope"] == "all", "parameter"].nunique() - len(order)
+    unread = table.loc[table["scope"] == OVERALL, "parameter"].nunique() - len(order)
     lead = (
         "The phantom's true parameters, read off embeddings by a ridge regression that saw the "
         "training part only. 1-Wasserstein distance between synthetic and held-out cells, in "

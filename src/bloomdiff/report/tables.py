@@ -32,11 +32,12 @@ def ratio_grid(table: pd.DataFrame, confidence: float) -> tuple[list[str], list[
     return ["generator", "ratio 0", *names], rows
 
 
-def interval(row: pd.Series) -> str:
-    """`71.2 [68.0, 74.4]`: mean and interval in points."""
-    if pd.isna(row["low"]):
-        return f"{100 * row['mean']:.1f} [no interval]"
-    return f"{100 * row['mean']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+def interval(row: pd.Series, name: str = "") -> str:
+    """`71.2 [68.0, 74.4]`: mean and interval in points; of `name`, `<name>_low`, `<name>_high`."""
+    mean, low, high = (name, f"{name}_low", f"{name}_high") if name else ("mean", "low", "high")
+    if pd.isna(row[low]):
+        return f"{points(row[mean])} [no interval]"
+    return f"{points(row[mean])} [{points(row[low])}, {points(row[high])}]"
 
 
 def mark(row: pd.Series, confidence: float) -> str:

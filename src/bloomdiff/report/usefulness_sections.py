@@ -10,7 +10,7 @@ import pandas as pd
 
 from bloomdiff.report.classifier_section import classifier_section
 from bloomdiff.report.page import Section
-from bloomdiff.report.tables import at_ratio, change, method_name, number, points, spelled
+from bloomdiff.report.tables import at_ratio, change, interval, method_name, number, points, spelled
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -44,7 +44,7 @@ def domain_section(table: pd.DataFrame, ratio: str) -> Section | None:
             row["tested_on"],
             method_name(row["generator"], row["ratio"]),
             str(int(row["n"])),
-            f"{points(row['pooled'])} [{points(row['pooled_low'])}, {points(row['pooled_high'])}]",
+            interval(row, "pooled"),
             change(row, "boot", scale=100),
         ]
         for _, row in at_ratio(table, ratio).iterrows()
@@ -119,11 +119,13 @@ def comparison_section(
     figures = []
     if len(ranks):
         first = ranks.iloc[0]
+        p = first["friedman_p"]
+        friedman = "" if pd.isna(p) else f"; Friedman's p = {p:.3f}"
         lead += (
             f" Ranks at ratio {ratio}: {first['generator']} leads with a mean rank of "
             f"{first['mean_rank']:.2f}; ranks that differ by less than "
-            f"{first['critical_difference']:.2f} (Nemenyi) cannot be told apart; Friedman's "
-            f"p = {first['friedman_p']:.3f}. Folds share training cells, so these two are lenient."
+            f"{first['critical_difference']:.2f} (Nemenyi) cannot be told apart{friedman}. Folds "
+            "share training cells, so this is lenient."
         )
         figures = [("critical-difference diagram", "critical_difference.png")]
     return Section("Tests", lead, head, rows, figures)

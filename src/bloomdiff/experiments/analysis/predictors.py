@@ -7,6 +7,7 @@ import pandas as pd
 
 from bloomdiff.experiments.summary import REAL_ONLY, fold_values
 from bloomdiff.metrics.agreement import rank_metrics
+from bloomdiff.metrics.base import OVERALL
 
 
 def predictor_table(
@@ -45,7 +46,7 @@ def predictor_table(
     at = scores[(scores["ratio"] == ratio) & (scores["generator"] != REAL_ONLY)]
     means = at.groupby(["fold", "generator"])[metric].mean().unstack()
     gains = means.sub(real, axis=0).dropna(how="any")
-    overall = fidelity[fidelity["scope"] == "all"]
+    overall = fidelity[fidelity["scope"] == OVERALL]
     values = {}
     for name, part in overall.groupby("metric", sort=False):
         table = part.pivot(index="fold", columns="generator", values="value")

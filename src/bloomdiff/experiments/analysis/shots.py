@@ -7,8 +7,8 @@ import pandas as pd
 
 from bloomdiff.experiments.summary import KEYS, estimate_methods
 
-EDGES = (0, 5, 10, 20, 50, 100, np.inf)
-BINS = ("1 to 5", "6 to 10", "11 to 20", "21 to 50", "51 to 100", "over 100")
+EDGES = (-1, 0, 5, 10, 20, 50, 100, np.inf)
+BINS = ("none", "1 to 5", "6 to 10", "11 to 20", "21 to 50", "51 to 100", "over 100")
 
 
 def training_counts(folds: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
@@ -29,7 +29,7 @@ def training_counts(folds: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
 def class_gains(
     per_class: pd.DataFrame, counts: pd.DataFrame, *, test_fraction: float, confidence: float
 ) -> pd.DataFrame:
-    """F1 of each class: `class`, its mean `shots`, and `estimate_methods`.
+    """F1 of each class: `class`, mean `shots` of the folds that test it, and `estimate_methods`.
 
     Parameters
     ----------
@@ -41,13 +41,15 @@ def class_gains(
     test_fraction, confidence
         As in `estimate_methods`.
     """
-    shots = counts.groupby("class")["shots"].mean()
+    shots = counts.set_index(["class", "fold"])["shots"]
     parts = []
     for name, part in per_class.groupby("class"):
-        if part["f1"].notna().any():
+        tested = part.loc[part["f1"].notna(), "fold"].unique()
+        if len(tested):
             found = estimate_methods(part, "f1", test_fraction=test_fraction, confidence=confidence)
             found.insert(0, "class", name)
-            found.insert(1, "shots", float(shots.get(name, 0.0)))
+            # A fold that trains on none of a class has no row there.
+            found.insert(1, "shots", float(np.mean([shots.get((name, f), 0) for f in tested])))
             parts.append(found)
     return pd.concat(parts, ignore_index=True)
 
@@ -60,9 +62,7 @@ def shot_gains(
     The unit is the fold, as everywhere: its classes within a bin are averaged first.
     """
     joined = per_class.merge(counts, on=["fold", "class"], how="left").dropna(subset=["f1"])
-    joined = joined.assign(
-        bin=pd.cut(joined["shots"].fillna(0), EDGES, labels=BINS, include_lowest=True)
-    )
+    joined = joined.assign(bin=pd.cut(joined["shots"].fillna(0), EDGES, labels=BINS))
     parts = []
     for name, part in joined.groupby("bin", observed=True):
         means = part.groupby(KEYS, sort=False)["f1"].mean().reset_index()
