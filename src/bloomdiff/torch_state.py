@@ -31,12 +31,25 @@ def seeded_globally(seed: int, devices: Sequence[int] | None = None) -> Iterator
 
 
 @contextmanager
+def single_precision() -> Iterator[None]:
+    """Within the block layers are made of float32, whatever default the caller has set."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
 def learning() -> Iterator[None]:
-    """Within the block gradients are taken, whatever the caller has switched off.
+    """Within the block gradients are taken, of float32, whatever the caller has set.
 
     Tensors made in `torch.inference_mode` can never be learned, so the block holds all of a fit.
     """
     import torch
 
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad(), single_precision():
         yield

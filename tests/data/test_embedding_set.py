@@ -242,3 +242,19 @@ def test_what_is_no_set_is_one_line_that_names_the_file(tmp_path, content):
 def test_vectors_and_rows_that_disagree_are_refused(X, columns):
     with pytest.raises(ValueError, match=r"float32|rows|columns"):
         EmbeddingSet(X, pd.DataFrame("v", index=range(2), columns=columns))
+
+
+def test_sets_of_one_encoder_used_in_two_ways_cannot_be_stacked():
+    def made(views=None, **used) -> EmbeddingSet:
+        header = {"encoder": "x", "digest": "abc", "preprocessing": {"batch_size": 8} | used}
+        return replace(real(np.eye(3)), header=header, views=views)
+
+    one = made(layers=[11], size=224)
+    with pytest.raises(InputError, match=r'preprocessing \{"layers": .12., "size": 112'):
+        EmbeddingSet.concatenate([one, made(layers=[12], size=112)])
+    assert len(EmbeddingSet.concatenate([one, made(layers=[11], size=224, batch_size=1)])) == 6
+    four, two = (made(np.ones((3, v, 3), np.float32)) for v in (4, 2))
+    with pytest.raises(
+        InputError, match="4 views of each cell: cannot be joined with those with 2"
+    ):
+        EmbeddingSet.concatenate([four, made(), two])

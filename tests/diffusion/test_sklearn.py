@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
+import torch
 from imblearn.pipeline import make_pipeline
 from imblearn.utils.estimator_checks import parametrize_with_checks as parametrize_samplers
 from scipy import sparse
@@ -296,7 +298,9 @@ def test_numbers_of_numpy_are_numbers(data, tmp_path):
     assert EmbeddingDiffusion.load(tmp_path / "m").config == config
 
 
-@pytest.mark.parametrize("interval", [(0.3, float("inf")), (0.1,), (0.1, 1, 9), (2.0, 0.1)])
+@pytest.mark.parametrize(
+    "interval", [(0.3, float("inf")), (0.1,), (0.1, 1, 9), (2.0, 0.1), 0.5, ("a", "b"), "12"]
+)
 def test_a_guidance_interval_is_two_finite_levels(interval):
     with pytest.raises(ValueError, match="two finite noise levels"):
         DiffusionConfig(guidance_interval=interval)
@@ -347,7 +351,7 @@ def test_the_oversampler_does_not_see_in_what_units_rows_are(data, scale, shift,
     np.testing.assert_allclose((other - shift) / scale, plain, atol=1e-3)
 
 
-def test_columns_of_units_of_their_own_keep_their_spread():
+def test_columns_far_from_zero_keep_their_spread():
     """Seconds since 1970, of which single precision keeps every 128th, and a second column."""
     rng = np.random.default_rng(0)
     X = rng.normal([1.7e9, 0.0], [20.0, 10.0], (60, 2))
@@ -435,3 +439,47 @@ def test_no_parent_is_none_after_a_round_trip(tmp_path, missing):
         model.save(tmp_path / "m")
     with pytest.raises(ParameterError, match="parents: class 'rare'"):
         model.fit(X, y)
+
+
+def test_random_oversampling_in_front_teaches_nothing_by_heart():
+    rng = np.random.default_rng(0)
+    y = np.repeat(["a", "b", "c"], [60, 40, 10])
+    centres = {"a": 0.0, "b": 2.0, "c": 4.0}
+    X = (rng.normal(size=(110, 16)) + np.array([centres[c] for c in y])[:, None]).astype(np.float32)
+    once = EmbeddingDiffusion(random_state=0, n_steps=300).fit(X, y)
+    twice = EmbeddingDiffusion(random_state=0, n_steps=300).fit(np.tile(X, (2, 1)), np.tile(y, 2))
+    assert not once.model_.learned
+    assert not twice.model_.learned
+    assert twice.score_samples(X).mean() < once.score_samples(X).mean() + 3
+
+
+def test_the_callers_precision_is_its_own(data):
+    X, y = data
+    plain = EmbeddingDiffusion(n_steps=5, random_state=0).fit(X, y)
+    torch.set_default_dtype(torch.float64)
+    try:
+        double = EmbeddingDiffusion(n_steps=5, random_state=0).fit(X, y)
+        assert (double.sample(["a", "c"], 0) == plain.sample(["a", "c"], 0)).all()
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_a_pool_is_routed_as_metadata(data):
+    X, y = data
+    with sklearn.config_context(enable_metadata_routing=True):
+        sampler = DiffusionOverSampler(n_steps=0, random_state=0)
+        sampler.set_fit_resample_request(X_unlabelled=True)
+        pipe = make_pipeline(sampler, LogisticRegression()).fit(X, y, X_unlabelled=X + 0.01)
+    made = pipe[0].generator_.model_
+    alone = DiffusionOverSampler(n_steps=0, random_state=0)
+    alone.fit_resample(X, y, X_unlabelled=X + 0.01)
+    assert (made.prior.whitening.rows == alone.generator_.model_.prior.whitening.rows).all()
+    assert made.prior.whitening.rows.sum() > len(X)
+
+
+def test_what_is_no_config_is_told(data):
+    with pytest.raises(ValueError, match=r"config: \{'width': 32} is no DiffusionConfig"):
+        EmbeddingDiffusion(config={"width": 32}).fit(*data)
+    with pytest.raises(ValueError, match=r"learning_rate: .*inf.* is not finite"):
+        DiffusionConfig(learning_rate=np.float32("inf"))

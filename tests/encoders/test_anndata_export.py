@@ -1,5 +1,6 @@
 import datetime
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import anndata
@@ -104,3 +105,17 @@ def test_numbers_stay_numbers_where_some_cells_have_none(tmp_path: Path) -> None
     assert obs["age"].astype(str).tolist() == ["60.0", ""]  # a laboratory's own column is text
     write_anndata(made, tmp_path / "x.h5ad", cells=cells.assign(score=["high", 0.5]))
     assert set(anndata.read_h5ad(tmp_path / "x.h5ad").obs["score"]) == {"high", "0.5"}
+
+
+def test_whatever_pandas_made_of_a_manifest_is_written(images, stub, tmp_path: Path) -> None:
+    cells, root = images
+    made = embed_cells(cells, root, stub, cache_dir=tmp_path / "c", jobs=0)
+    given = cells.assign(dose=np.arange(len(cells)) / 4).convert_dtypes()
+    given.loc[0, "dose"] = pd.NA
+    write_anndata(made, tmp_path / "x.h5ad", cells=given)
+    dose = anndata.read_h5ad(tmp_path / "x.h5ad").obs["dose"]
+    assert np.isnan(dose.iloc[0])
+    assert dose.iloc[1:].tolist() == [n / 4 for n in range(1, len(cells))]
+    numbered = replace(made, rows=made.rows.assign(cell_id=range(len(made))))
+    write_anndata(numbered, tmp_path / "n.h5ad")
+    assert anndata.read_h5ad(tmp_path / "n.h5ad").obs_names.tolist()[:2] == ["0", "1"]

@@ -381,3 +381,9 @@ def test_a_damaged_header_is_one_line(tmp_path: Path, told) -> None:
         bag["features"].attrs["bloomdiff"] = told
     with pytest.raises(InputError, match=r"p1\.h5: its attribute 'bloomdiff' is no header"):
         read_bags(tmp_path)
+
+
+def test_a_column_of_numbers_and_texts_is_one_group_each(tmp_path: Path) -> None:
+    made = make_set([7, "7", 8, "7"])
+    assert write_bags(made, tmp_path / "b") == 2
+    assert as_mapping(read_bags(tmp_path / "b")).keys() == as_mapping(made).keys()

@@ -26,10 +26,10 @@ def one_line(error: pytest.ExceptionInfo[BaseException]) -> str:
     return text
 
 
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_both_formats_are_read(state, tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"weights{suffix}"
-    if suffix == ".pth":
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors", "w.SAFETENSORS", "sha256-0af3"])
+def test_both_formats_are_read(state, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "w.pth":
         torch.save(state, path)
     else:
         from safetensors.torch import save_file
@@ -182,3 +182,12 @@ def test_the_digest_sees_names_types_shapes_and_bits() -> None:
     # 0 - 0 is +0 and equals the base; minus zero has another bit.
     assert digests[0] == digests[4]
     assert len(set(digests)) == 5
+
+
+def test_weights_of_eight_bits_are_looked_at_too() -> None:
+    model = torch.nn.Linear(3, 2)
+    state = {k: v.to(torch.float8_e4m3fn) for k, v in model.state_dict().items()}
+    load_strictly(model, state, "here", "linear")
+    state["bias"] = torch.tensor([1.0, float("nan")]).to(torch.float8_e4m3fn)
+    with pytest.raises(InputError, match="not finite"):
+        load_strictly(model, state, "here", "linear")

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import bloomdiff.encoders.embed as embed
 from bloomdiff.data.fingerprint import Fingerprint
+from bloomdiff.data.images import pixel_digest
 from bloomdiff.encoders import embed_cells
 from bloomdiff.errors import InputError
 
@@ -164,3 +166,21 @@ def test_chunks_are_bounded_in_rows(images, stub, tmp_path: Path, monkeypatch) -
     monkeypatch.setattr(embed, "CHUNK_ROWS", 4)
     embed_cells(cells, root, stub, cache_dir=tmp_path / "cache", jobs=0)
     assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 3
+
+
+def test_blank_images_of_two_sizes_are_no_damaged_weights(
+    images, more_images, stub, tmp_path: Path
+) -> None:
+    cells, root = images
+    for number, side in enumerate((20, 30)):
+        pixels = np.full((side, side, 3), 255, np.uint8)
+        Image.fromarray(pixels).save(root / f"blank{number}.png")
+        told = {"cell_id": f"blank{number}", "path": f"blank{number}.png"}
+        told["blake3"] = pixel_digest(pixels)
+        cells = pd.concat([cells, cells.iloc[:1].assign(**told)], ignore_index=True)
+    embed_cells(cells.iloc[:10], root, stub, cache_dir=tmp_path / "cache", jobs=0)
+    X = embed_cells(cells, root, stub, cache_dir=tmp_path / "cache", jobs=0).X
+    assert (X[10] == X[11]).all()
+    stub._forward = Constant()
+    with pytest.raises(InputError, match="gives 9 images the same vector"):
+        embed_cells(cells.iloc[:10], root, stub, cache_dir=tmp_path / "other", jobs=0)

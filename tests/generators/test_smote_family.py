@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE, KMeansSMOTE
+from scipy.spatial import distance
 from scipy.spatial.distance import pdist
 from sklearn.cluster import KMeans
 
 from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.generators import make_generator
 from bloomdiff.generators.interpolation import Segments, nearest_rows
+from bloomdiff.generators.kmeans_smote import MOST_PAIRED
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +158,23 @@ def test_a_class_of_one_is_repeated():
     y = np.asarray([0, 0, 0, 1])
     for name in ("smote", "borderline-smote", "adasyn", "kmeans-smote"):
         assert (ours(name, (X, y)).sample(np.repeat("1", 4), seed=0) == 9).all()
+
+
+def test_kmeans_smote_of_a_large_class_needs_no_square_of_it(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(9000, 4)).astype(np.float32)
+    y = np.repeat(["common", "rare"], [8980, 20])
+    sizes = []
+    monkeypatch.setattr(
+        distance, "pdist", lambda rows: sizes.append(len(rows)) or np.ones(len(rows))
+    )
+    ours("kmeans-smote", (X, y), n_clusters=1, threshold=0.0)
+    assert max(sizes) == MOST_PAIRED
+
+
+def test_a_part_of_the_pairs_tells_their_mean_distance():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2 * MOST_PAIRED, 3)).astype(np.float32)
+    generator = ours("kmeans-smote", (X, np.repeat(["a", "b"], MOST_PAIRED)), n_clusters=1)
+    told = generator._spread(np.arange(len(X)))
+    assert told == pytest.approx(distance.pdist(X).mean(), rel=0.01)

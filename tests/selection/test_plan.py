@@ -423,3 +423,12 @@ def test_a_cap_on_classes_holds_for_what_the_queue_tells(tmp_path):
         kept = first.table["cell_id"][done:].tolist()
         assert then.table["cell_id"][: len(kept)].tolist() == kept
         assert then.table["predicted"].value_counts().max() <= 9
+
+
+def test_a_share_of_classes_that_nobody_can_tell_any_more_is_no_error(world):
+    cells, embeddings = world
+    bare = cells.assign(label="")
+    head = build_queue(cells, embeddings, plan(6, strategy="random"))
+    assert head.table["predicted"].ne("").all()
+    again = build_queue(bare, embeddings, plan(12, strategy="random", per_class=0.2), before=head)
+    assert len(again) == 12

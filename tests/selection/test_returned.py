@@ -266,3 +266,31 @@ def test_sizes_that_no_image_has(width, sent, tmp_path):
     content["images"][0]["width"] = width
     (told,) = lines_of(sent, "coco", json.dumps(content), tmp_path)
     assert told.startswith(": images.0.width: input should be ")
+
+
+def test_another_control_is_not_the_class(tmp_path):
+    """A project may ask for more than the class: how good the picture is, say."""
+    cells, embeddings = make(tmp_path)
+    queue = build_queue(cells, embeddings, Plan(limits=Limits(objects=3)))
+    path = tmp_path / "label-studio"
+    FORMATS["label-studio"]().write(Sheet.of(queue, tmp_path), path)
+    tasks = json.loads((path / "tasks.json").read_text())
+
+    def chosen(control, value):
+        return {
+            "type": "choices",
+            "from_name": control,
+            "to_name": "image",
+            "value": {"choices": [value]},
+        }
+
+    answers = [
+        [chosen("class", "monocyte"), chosen("quality", "good")],
+        [chosen("second look", "monocyte")],
+        [],
+    ]
+    for task, result in zip(tasks, answers, strict=True):
+        task["annotations"] = [{"result": result}]
+    (path / "tasks.json").write_text(json.dumps(tasks))
+    found = read_answers(path, "label-studio", queue)
+    assert found == {tasks[0]["data"]["cells"].popitem()[1]: "monocyte"}

@@ -1,5 +1,6 @@
 """The table that the expert fills in is never emptied by the next queue."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,7 @@ from lab import make, truth_of
 from typer.testing import CliRunner
 
 from bloomdiff.cli import app
-from bloomdiff.errors import InputError
+from bloomdiff.errors import InputError, ParameterError
 from bloomdiff.selection.exchange import FORMATS, Sheet, read_answers
 from bloomdiff.selection.limits import Limits
 from bloomdiff.selection.plan import Plan, build_queue
@@ -94,3 +95,28 @@ def test_commas_behind_the_last_column_are_no_columns(project):
     head, *lines = TABLE.read_text().replace(",,", ",monocyte,", 3).splitlines()
     TABLE.write_text("\n".join([head, *(line + "," for line in lines)]))
     assert "3 labels" in call("import", "selection/table", "--format", "csv").stdout
+
+
+def test_what_is_out_with_an_annotator_comes_back_whatever_is_asked_for_since(project):
+    call("-n", "6")
+    sent = project / "sent"
+    shutil.copytree(TABLE.parent, sent)
+    table = pd.read_csv(sent / TABLE.name, keep_default_na=False)
+    table.assign(label=table["cell_id"].map(truth_of)).to_csv(sent / TABLE.name, index=False)
+    told = call("-n", "3")
+    assert "asked for before, neither labelled nor asked for now: 3" in told.stdout
+    call("-n", "2", "--fresh", "--strategy", "random")
+    queue = Queue.load("selection/queue.parquet")
+    missing = set(table["cell_id"]) - set(queue.table["cell_id"])
+    assert missing <= set(queue.earlier["cell_id"])
+    assert call("import", str(sent), "--format", "csv").stdout.startswith("6 labels: ")
+    assert "asked for before" not in call("-n", "30").stdout
+    assert Queue.load("selection/queue.parquet").earlier.empty
+
+
+def test_limits_that_let_nothing_in_replace_no_queue(project):
+    call("-n", "6")
+    before = Path("selection/queue.parquet").read_bytes()
+    with pytest.raises(ParameterError, match="the limits: let no cell in; raise the budget"):
+        call("-n", "6", "--minutes", "0.2")
+    assert Path("selection/queue.parquet").read_bytes() == before

@@ -116,3 +116,16 @@ def test_an_encoder_of_8_bits_is_not_put_on_a_gpu(tmp_path, monkeypatch, precisi
     )
     assert typer_of(encoder, params).encoder is encoder
     assert asked == [device]
+
+
+def test_weights_in_a_file_called_weights_travel_too(tmp_path):
+    encoder = load_encoder(EncoderParams(image_size=28), device="cpu", cache_dir=tmp_path / "cache")
+    (file,) = (tmp_path / "cache" / "weights").glob("*.safetensors")
+    file = file.rename(tmp_path / "weights")
+    params = EncoderParams(image_size=28, checkpoint=str(file))
+    encoder = load_encoder(params, device="cpu", cache_dir=tmp_path / "cache")
+    (tmp_path / "bundle").mkdir()
+    typer_of(encoder, params).save(tmp_path / "bundle", weights_from=tmp_path / "cache")
+    file.unlink()
+    back = CellTyper.load(tmp_path / "bundle").encoder
+    np.testing.assert_array_equal(back.encode(IMAGES), encoder.encode(IMAGES))

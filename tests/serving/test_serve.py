@@ -165,6 +165,17 @@ def test_bytes_paths_and_base64_are_the_same_image(registered, loaded):
         pd.testing.assert_frame_equal(told[0], other)
 
 
+def test_answers_keep_the_index_of_what_was_asked(registered, loaded):
+    """A part of a table is joined with its answers: by position it would be another cell's type."""
+    project, _ = registered
+    paths, _ = some_cells(project, 3)
+    cells = pd.DataFrame({"image": map(str, paths)})
+    part = loaded.predict(cells.iloc[[2, 1]])
+    assert part.index.tolist() == [2, 1]
+    every = loaded.predict(cells)
+    pd.testing.assert_frame_equal(part, every.loc[[2, 1]], check_exact=False)
+
+
 def test_wrong_columns_and_empty_tables(loaded):
     with pytest.raises(InputError, match=r"has no column image or embedding"):
         loaded.predict(pd.DataFrame({"picture": ["cell.png"]}))

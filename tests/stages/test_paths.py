@@ -85,8 +85,9 @@ def test_studies_are_kept_in_the_project(project, elsewhere):
         ("a/b.db", "sqlite:////root/a/b.db"),
         ("sqlite:////a/b.db", "sqlite:////a/b.db"),
         *((same, same) for same in ("sqlite://", "sqlite:///", "sqlite:///:memory:")),
+        ("journal:///a/b.log", "journal:////root/a/b.log"),
         *((same, same) for same in ("journal:////a/b.log", "postgresql+psycopg://u@h/d")),
     ],
 )
-def test_only_the_path_of_an_sqlite_file_is_changed(tmp_path, written, taken):
+def test_only_the_path_of_a_file_is_changed(tmp_path, written, taken):
     assert storage_from(tmp_path, written) == taken.replace("/root", str(tmp_path))

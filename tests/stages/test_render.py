@@ -14,6 +14,8 @@ from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
 from bloomdiff.data.images import pixel_digest
 from bloomdiff.encoders import load_encoder
 from bloomdiff.errors import InputError, LeakageError
+from bloomdiff.files import read_json
+from bloomdiff.imaging import ImageDiffusion
 from bloomdiff.report.render_section import render_section
 from bloomdiff.stages import explorer, render, run_stage
 from bloomdiff.stages.inputs import fold_names, load_fold
@@ -157,9 +159,13 @@ def test_only_what_the_decoder_depends_on_trains_it_anew(pictured, monkeypatch):
     fit_decoder = render.fit_decoder
     monkeypatch.setattr(render, "fit_decoder", counted)
     run_stage("render", pictured.root)
-    set_params(pictured, render={"n_cells": 4})
+    before = pictured.render_report.read_bytes()
+    set_params(pictured, render={"n_cells": 4, "guidance": 3.0, "sampling_steps": 4})
     run_stage("render", pictured.root)
     assert trained == [3]
+    assert pictured.render_report.read_bytes() != before
+    kept = ImageDiffusion.load(pictured.renders / "decoder").config
+    assert (kept.guidance, kept.sampling_steps) == (3.0, 4)
     set_params(pictured, render={"n_steps": 2})
     run_stage("render", pictured.root)
     assert trained == [3, 2]
@@ -178,3 +184,16 @@ def test_a_decoder_that_saw_test_cells_is_refused(pictured, tmp_path, monkeypatc
     with pytest.raises(LeakageError, match="the decoder of"):
         run_stage("render", pictured.root)
     assert not pictured.render_report.exists()
+
+
+def test_no_more_held_out_cells_are_drawn_than_asked_for(pictured, monkeypatch):
+    drawn = []
+    sample = ImageDiffusion.sample
+    monkeypatch.setattr(
+        ImageDiffusion, "sample", lambda self, X, **k: drawn.append(len(X)) or sample(self, X, **k)
+    )
+    set_params(pictured, render={"n_cells": 2})
+    run_stage("render", pictured.root)
+    assert max(drawn) == 2
+    scores = read_json(pictured.render_report)["scores"]
+    assert max(row["n"] for row in scores if row["cells"] == "held_out_rendered") == 2

@@ -81,6 +81,7 @@ def queue(
     from bloomdiff.cli.data import _values
     from bloomdiff.data.embedding_set import EmbeddingSet
     from bloomdiff.data.manifest import read_manifest
+    from bloomdiff.errors import ParameterError
     from bloomdiff.selection.exchange import FORMATS, Sheet, write_formats
     from bloomdiff.selection.limits import Limits
     from bloomdiff.selection.plan import Plan, build_queue
@@ -123,9 +124,14 @@ def queue(
         before=before,
         jobs=jobs,
     )
+    if not len(made) and "over a limit" in made.header["kept_out"]:
+        raise ParameterError("the limits", "let no cell in", "raise the budget or the caps")
     # What an earlier queue took for a detector's label is no answer to it.
     doubted = {*made.unverified, *(earlier.unverified if earlier else ())}
-    done = cells[~is_open(cells, doubted)]
+    waits = is_open(cells, doubted)
+    done = cells[~waits]
+    if earlier is not None:
+        made = made.after(earlier, set(cells.loc[waits, "cell_id"]))
     settled = dict(zip(done["cell_id"], done["label"], strict=True))
     sheet = Sheet.of(made, data, fields, settled)
     # The queue last: what it asks for is in every format.
@@ -225,6 +231,8 @@ def _summarise(made: Any, file: Path) -> None:
         typer.echo(f"{row.rank:4d}  {row.cell_id}  {row.reason}")
     if len(made) > 10:
         typer.echo(f"   … {len(made) - 10} more")
+    if len(made.earlier):
+        typer.echo(f"asked for before, neither labelled nor asked for now: {len(made.earlier)}")
     for reason, count in made.header["kept_out"].items():
         typer.echo(f"kept out, {reason}: {count}")
     if len(made.review):

@@ -20,6 +20,7 @@ import pandas as pd
 
 from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.data.rows import class_names
+from bloomdiff.data.space import check_joinable
 from bloomdiff.errors import InputError, IntegrityError, LeakageError
 from bloomdiff.vector_file import read_vectors, write_vectors
 
@@ -181,17 +182,12 @@ class EmbeddingSet(_Set):
         Raises
         ------
         InputError
-            The sets' headers name two encoders, or two files of weights.
+            The sets' headers name two encoders, two files of weights or two ways to use them, or
+            the sets have different numbers of views.
         """
-        for key in ("encoder", "digest"):
-            # A set that was made by hand need not say it.
-            names = list(dict.fromkeys(s.header[key] for s in sets if s.header.get(key)))
-            if len(names) > 1:
-                raise InputError(
-                    f"embeddings of the {key} {names[1]!r}",
-                    f"cannot be joined with those of {names[0]!r}",
-                    "embed all cells with one encoder",
-                )
+        check_joinable(
+            [s.header for s in sets], [0 if s.views is None else s.views.shape[1] for s in sets]
+        )
         views = [s.views for s in sets if s.views is not None]
         header = sets[0].header
         if len(views) < len(sets):

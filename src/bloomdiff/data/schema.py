@@ -43,6 +43,9 @@ _MENDS = {
     VERIFIED: "write yes or nothing",
 }
 
+UNLABELLED = "unlabelled"
+"""Class of a cell that nobody has labelled yet, in formats where each box needs one."""
+
 # The row's position in the table, or None for what belongs to no row; and what is wrong.
 Problem = tuple[int | None, BloomDiffError]
 
@@ -161,9 +164,18 @@ def _schema(columns: Iterable[str]) -> Any:
 def label_problems(
     label: pd.Series, manifest: Path, classes: Sequence[str] | None = None
 ) -> list[Problem]:
-    """Classes that are not among `classes`, or that differ in spelling alone where it is None."""
+    """Labels that are no class.
+
+    Those that are not among `classes`, or where it is None that differ in spelling alone; and what
+    says that a cell has no label.
+    """
     present = [name for name in label.unique().tolist() if name]
     first = {name: int((label == name).argmax()) for name in present}
+    for name in present:
+        if spelling(name) == UNLABELLED:
+            mend = f"leave it empty, on import with --map {name}="
+            told = f"label {name!r} is no class"
+            return [(first[name], InputError(where(manifest, first[name]), told, mend))]
     if classes is not None:
         return [
             (

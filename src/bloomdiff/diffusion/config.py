@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 Objective = Literal["edm", "rectified-flow"]
 Prediction = Literal["preconditioned", "data", "noise"]
@@ -164,7 +163,7 @@ class DiffusionConfig:
                 raise ValueError(f"{name}: {getattr(self, name)!r} is not {wanted}")
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, float) and not math.isfinite(value):
+            if isinstance(value, Real) and not math.isfinite(value):
                 raise ValueError(f"{field.name}: {value!r} is not finite")
         if self.sigma_max is not None and self.sigma_max <= self.sigma_min:
             raise ValueError(f"sigma_max: {self.sigma_max} is not above sigma_min {self.sigma_min}")
@@ -189,9 +188,15 @@ class DiffusionConfig:
 INTERVAL = "two finite noise levels, the lower first and not below zero"
 
 
-def is_interval(interval: Sequence[float]) -> bool:
+def is_interval(interval: Any) -> bool:
     """Whether a `guidance_interval` is one."""
-    return len(interval) == 2 and bool(0 <= interval[0] < interval[1] < math.inf)
+    try:
+        low, high = interval
+    except (TypeError, ValueError):
+        return False
+    if not (isinstance(low, Real) and isinstance(high, Real)):
+        return False
+    return 0 <= float(low) < float(high) < math.inf
 
 
 def out_of_range(name: str, value: float | None) -> str:

@@ -270,7 +270,9 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _model(self) -> ClassDiffusion:
         own = {name: getattr(self, name) for name in PARAMETERS}
-        config = self.config or _DEFAULT
+        config = _DEFAULT if self.config is None else self.config
+        if not isinstance(config, DiffusionConfig):
+            raise ValueError(f"config: {config!r} is no DiffusionConfig")
         for name, value in own.items():
             told = getattr(config, name)
             if told not in (value, getattr(_DEFAULT, name)):

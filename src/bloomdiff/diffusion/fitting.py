@@ -26,10 +26,14 @@ def make_trainer(
     y: Index,
     weight: Doubles,
     rows_of: Doubles,
+    alike: Index,
     config: DiffusionConfig,
     rng: np.random.Generator,
 ) -> Trainer | None:
     """The trainer, or None where too few rows are left to learn more than the Gaussian.
+
+    Copies of a row are held out together: training would not stop while copies of what it has
+    learned by heart are what it is judged on.
 
     Parameters
     ----------
@@ -39,18 +43,25 @@ def make_trainer(
         Residuals `(n, k)`, their class indices and what each row counts for, `(n,)`.
     rows_of
         Rows of each class, `(c,)`.
+    alike
+        Of each row the position of its first copy, `(n,)`.
     config
         Hyper-parameters.
     rng
         Splits the rows and seeds the training.
     """
-    usable = rng.permutation(np.flatnonzero(rows_of[y] >= 2))
-    if len(usable) < MIN_ROWS or Z.shape[1] == 0:
+    usable = np.flatnonzero(rows_of[y] >= 2)
+    distinct = rng.permutation(np.unique(alike[usable]))
+    if len(distinct) < MIN_ROWS or Z.shape[1] == 0:
         return None
-    cut = min(round(HELD_OUT * len(usable)), MAX_HELD_OUT)
+    place = np.empty(len(y), dtype=np.intp)
+    place[distinct] = np.arange(len(distinct))
+    place = place[alike[usable]]
+    usable = usable[np.argsort(place, kind="stable")]
+    cut = int((place < min(round(HELD_OUT * len(distinct)), MAX_HELD_OUT)).sum())
     weight = weight * rows_of[y] ** (config.balance - 1)
     # A prior on the weights counts for as many rows as it ever did, so for less among more rows.
-    decay = config.weight_decay * min(1.0, FEW_ROWS / len(usable))
+    decay = config.weight_decay * min(1.0, FEW_ROWS / len(distinct))
     device = network.places.device
 
     def rows(index: Index) -> Rows:

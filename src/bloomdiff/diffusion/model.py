@@ -10,6 +10,7 @@ import numpy as np
 
 from bloomdiff.diffusion.centres import Centres
 from bloomdiff.diffusion.config import DiffusionConfig, Divergence
+from bloomdiff.diffusion.copies import first_alike
 from bloomdiff.diffusion.domains import on_either_side
 from bloomdiff.diffusion.judge import Judge, undisputed
 from bloomdiff.diffusion.noise import balanced_noise
@@ -17,7 +18,7 @@ from bloomdiff.diffusion.pool import NEGLIGIBLE, Learned, prior_with_pool
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.state import Arrays, pack, pack_network, part, restore_network
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index, Whitening
-from bloomdiff.torch_state import learning, seeded_globally
+from bloomdiff.torch_state import learning, seeded_globally, single_precision
 
 if TYPE_CHECKING:
     from bloomdiff.diffusion.likelihood import GainKind
@@ -92,7 +93,8 @@ class ClassDiffusion:
         self._build(seed=int(rng.integers(2**62)))
         whitening, rows_of = self.prior.whitening, self.prior.whitening.rows
         Z = whitening.residuals(X, y, weight=weight, squares=squares)[:, : self.n_diffused]
-        trainer = make_trainer(self.network, Z, y, weight, rows_of, config, rng)
+        alike = first_alike(X)
+        trainer = make_trainer(self.network, Z, y, weight, rows_of, alike, config, rng)
         self.losses = np.ones(2)
         if trainer is not None:
             if resume is not None:
@@ -220,7 +222,7 @@ class ClassDiffusion:
         self.n_diffused = min(varying, config.n_components or varying)
         auto = "cuda" if torch.cuda.is_available() else "cpu"
         device = torch.device(auto if self.device == "auto" else self.device)
-        with seeded_globally(seed, devices=[]):
+        with seeded_globally(seed, devices=[]), single_precision():
             network = Denoiser(
                 max(self.n_diffused, 1),
                 torch.as_tensor(self.prior.centres.places, dtype=torch.float32),

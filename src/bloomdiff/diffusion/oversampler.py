@@ -24,6 +24,9 @@ _FORWARDED = (*PARAMETERS, "config", "parents")
 class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
     """Fills up the classes with rows from `EmbeddingDiffusion`.
 
+    The columns are taken to be in one unit, as those of an embedding are: where some are hundreds
+    of times larger than others, put a `StandardScaler` in front.
+
     Parameters
     ----------
     sampling_strategy
@@ -83,15 +86,19 @@ class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
         self.random_state = random_state
         self.device = device
 
-    def fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
+    def fit_resample(
+        self, X: Any, y: Any, *, X_unlabelled: Any = None, **params: Any
+    ) -> tuple[Any, Any]:
         """Fill up the classes; a frame's columns keep their types, as those of an array do.
 
         Parameters
         ----------
         X, y
             Rows `(n, d)` and their classes `(n,)`.
+        X_unlabelled
+            Rows without labels `(m, d)`, of the same columns.
         **params
-            `X_unlabelled`: rows without labels `(m, d)`, of the same columns.
+            None are known.
 
         Returns
         -------
@@ -105,7 +112,9 @@ class DiffusionOverSampler(BaseOverSampler):  # type: ignore[misc]
         InputError
             A frame's column of something else than numbers.
         """
-        check_numbers(X, params.get("X_unlabelled"))
+        check_numbers(X, X_unlabelled)
+        if X_unlabelled is not None:
+            params = {**params, "X_unlabelled": X_unlabelled}
         # A frame of several types comes to `_fit_resample` as one array.
         self._dtypes = list(X.dtypes) if hasattr(X, "columns") else None
         try:

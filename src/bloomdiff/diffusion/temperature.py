@@ -8,13 +8,13 @@ mends most of that (Guo et al. 2017, arXiv:1706.04599).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 from scipy.special import log_softmax
 
+from bloomdiff.diffusion.copies import first_alike
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index
 
@@ -57,7 +57,7 @@ def held_out_temperature(
     count = np.bincount(y)
     if len(count) == 1:
         return 1.0
-    alike = _first_alike(X)
+    alike = first_alike(X)
     held_out = np.full(len(y), -1)
     for c in range(len(count)):
         _, rank = np.unique(alike[y == c], return_inverse=True)
@@ -76,10 +76,3 @@ def held_out_temperature(
     own = np.arange(len(label)), label
     loss = [-(weight * log_softmax(score / t, axis=1)[own]).sum() for t in TEMPERATURES]
     return float(TEMPERATURES[np.argmin(loss)]) if np.ptp(loss) > 0 else 1.0
-
-
-def _first_alike(X: Floats) -> Index:
-    """Of each row the position of the first that is the same, `(n,)`."""
-    first: dict[bytes, int] = {}
-    digests = (hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in X)
-    return np.array([first.setdefault(digest, i) for i, digest in enumerate(digests)])

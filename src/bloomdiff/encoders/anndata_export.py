@@ -6,6 +6,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet
@@ -61,7 +62,7 @@ def write_anndata(
         raise InputError(f"column {name!r}", "has a name that .h5ad files cannot hold", "rename it")
     for name in obs.columns:
         obs[name] = _writable(obs[name])
-    obs.index = obs.index.astype(object)
+    obs.index = obs.index.astype(str).astype(object)
     names = pd.Index([f"x{i}" for i in range(embeddings.dim)], dtype=object)
     data = anndata.AnnData(X=embeddings.X, obs=obs, var=pd.DataFrame(index=names))
     header = {name: told for name, told in embeddings.header.items() if name != "views"}
@@ -73,7 +74,9 @@ def write_anndata(
 def _writable(column: pd.Series) -> pd.Series:
     """The column as it is where it holds numbers or plain booleans, else as texts."""
     if pd.api.types.is_numeric_dtype(column) and not isinstance(column.dtype, pd.ArrowDtype):
-        return column
+        # Whole numbers may have missing ones in the format, others say it by NaN.
+        extended = isinstance(column.dtype, (pd.Float32Dtype, pd.Float64Dtype))
+        return column.astype(np.float64) if extended else column
     if is_number(str(column.name)):
         # A manifest in CSV comes with texts where some cells have no number.
         with suppress(ValueError, TypeError):

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
@@ -75,7 +76,7 @@ def read_bag(path: Path, labels: dict[str, str]) -> Bag:
             cells = bag.get("cells")
             cells = cells if isinstance(cells, h5py.Group) else None
             told = None if cells is None else cells.attrs.get("group")
-            group = path.stem if told is None else str(told)
+            group = unquote(path.stem) if told is None else str(told)
             table = _identity(path, len(X), cells, group)
             _fill_labels(table, labels.get(group, ""), path)
             coords = bag.get("coords")

@@ -61,7 +61,8 @@ def write_bags(embeddings: EmbeddingSet, folder: str | Path, *, layout: Layout =
     header = {name: told for name, told in embeddings.header.items() if name != "views"}
     if header.keys() != embeddings.header.keys():
         logger.warning("%s: bags hold no views; the cells' own vectors are written", folder)
-    groups = embeddings.rows.groupby("group", sort=True).indices
+    # As texts: a column of 7 and "7" is one group.
+    groups = embeddings.rows.groupby(pd.Series(embeddings.group), sort=True).indices
     stems = {str(name): _stem(str(name)) for name in groups}
     text = h5py.string_dtype()
     with atomic_dir(folder) as temporary:

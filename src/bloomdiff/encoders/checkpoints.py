@@ -59,8 +59,16 @@ def read_state(path: Path, *, keep: Collection[str] = ()) -> State:
     """
     if not path.is_file():
         raise InputError(str(path), "no such checkpoint", "fetch it, or mend the path")
-    raw = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    raw = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
     return _plain(raw, path, keep)
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By its name, or by how it begins: a cache names files by their digests."""
+    if path.suffix.lower() == ".safetensors":
+        return True
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
 
 
 def _read_safetensors(path: Path) -> Any:
@@ -162,7 +170,9 @@ def load_strictly(model: torch.nn.Module, state: State, where: str, architecture
     if surplus:
         raise InputError(where, f"has {len(surplus)} unknown keys, the first {surplus[0]!r}", mend)
     for key in sorted(state):
-        if not bool(state[key].isfinite().all()):
+        # Types of eight bits have no test of their own.
+        value = state[key]
+        if not bool((value.float() if value.is_floating_point() else value).isfinite().all()):
             raise InputError(where, f"has weights that are not finite ({key})", "fetch it again")
     model.load_state_dict(state, strict=True)
 

@@ -95,7 +95,7 @@ def embed_cells(
     """
     digests = fill_cache(cells, root, encoder, cache_dir=cache_dir, jobs=jobs)
     X = EmbeddingCache(cache_dir, encoder).gather(digests)
-    check_not_constant(X, digests, encoder)
+    check_not_constant(X, int((digests != digests[:1]).sum()), encoder)
     return EmbeddingSet(X, row_table(cells), encoder.header)
 
 
@@ -168,8 +168,6 @@ def embed_todo(
     label = f"embed {encoder.name}"
     with tqdm(total=len(todo), desc=label, unit="cell", disable=whole) as bar:
         for X in _encoded(todo, encoder, jobs, streams or encoder.streams):
-            if done == 0:
-                check_not_constant(X, as_digests(todo.part(0, len(X)).blake3), encoder)
             parts.append(X)
             done += len(X)
             bar.update(len(X))
@@ -180,15 +178,21 @@ def embed_todo(
 
 
 def _encoded(todo: Todo, encoder: Encoder, jobs: int, streams: int) -> Iterator[Floats]:
+    """Vectors of each batch, in order; what tells no two images of the first apart is refused."""
     size = encoder.batch_size
     batches = (todo.part(start, start + size) for start in range(0, len(todo), size))
     with encoder.session(), ThreadPoolExecutor(streams) as pool:
         running: deque[Future[Floats]] = deque()
+        different = -1
         try:
             for images in decoded_batches(
                 ((part.paths, part.blake3) for part in batches), encoder.transform, jobs
             ):
                 running.append(pool.submit(encoder.encode_transformed, images))
+                if different < 0:
+                    # As the network sees them: blank crops of two sizes are one image to it.
+                    different = sum(not np.array_equal(image, images[0]) for image in images)
+                    check_not_constant(running[0].result(), different, encoder)
                 if len(running) > streams:
                     yield running.popleft().result()
             while running:
@@ -197,9 +201,8 @@ def _encoded(todo: Todo, encoder: Encoder, jobs: int, streams: int) -> Iterator[
             pool.shutdown(cancel_futures=True)
 
 
-def check_not_constant(X: Floats, digests: Digests, encoder: Encoder) -> None:
-    """Raise `InputError` where a network tells no two different images apart."""
-    different = int((digests != digests[:1]).sum())
+def check_not_constant(X: Floats, different: int, encoder: Encoder) -> None:
+    """Raise `InputError` where a network tells the first image from none of `different` others."""
     if not encoder.learned or different == 0:
         return
     spread = float(np.ptp(X, axis=0).max())

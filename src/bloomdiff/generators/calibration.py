@@ -31,9 +31,9 @@ class CalibrationGenerator(RowsGenerator):
 
     Each row x of a rare class gets the Gaussian whose mean is the average of x and the means of
     the `k_bases` common classes nearest to it, and whose covariance is the average of theirs plus
-    `alpha` on every entry's diagonal. A common class is sampled from its own mean and covariance.
-    Where no class is common, all are taken to be. The power transform of the paper is left out: it
-    needs features that are never negative.
+    `alpha`, in units of the mean variance, on its diagonal. A common class is sampled from its own
+    mean and covariance, with the same on the diagonal. Where no class is common, all are taken to
+    be. The power transform of the paper is left out: it needs features that are never negative.
     """
 
     name = "distribution-calibration"

@@ -13,13 +13,11 @@ import pandas as pd
 from bloomdiff.data.embedding_set import Floats, Labels
 from bloomdiff.data.fingerprint import Fingerprint, hash_group
 from bloomdiff.data.images import Pixels
+from bloomdiff.data.space import space_of
 from bloomdiff.encoders.base import Encoder
 from bloomdiff.encoders.decode import decode_batch
 from bloomdiff.encoders.transform import Transform
 from bloomdiff.errors import InputError, LeakageError
-
-# Where the encoder runs changes a vector's last bits, not the space that it lies in.
-_WHERE = ("batch_size", "dtype", "runtime")
 
 
 @dataclass(frozen=True)
@@ -100,15 +98,9 @@ def check_encoder(encoder: Encoder, header: dict[str, Any], where: str) -> None:
 
     Sampled images would else be embedded into a space in which no real cell lies.
     """
-    if _identity(encoder.header) != _identity(header):
+    if space_of(encoder.header) != space_of(header):
         raise InputError(
             where,
             f"was not made by encoder {encoder.name!r} as it is set now",
             "run `dvc repro embed`",
         )
-
-
-def _identity(header: dict[str, Any]) -> dict[str, Any]:
-    used = header.get("preprocessing", {})
-    kept = {key: value for key, value in used.items() if key not in _WHERE}
-    return {**{key: header.get(key) for key in ("encoder", "digest")}, "preprocessing": kept}

@@ -13,6 +13,9 @@ from bloomdiff.generators.base import GENERATORS
 from bloomdiff.generators.interpolation import InterpolationGenerator, Segments, nearest_rows
 from bloomdiff.generators.smote import SmoteParams
 
+MOST_PAIRED = 4_000
+"""Rows of a cluster all of whose distances are taken: memory grows with their square."""
+
 
 class KMeansSmoteParams(SmoteParams):
     """Hyper-parameters of k-means SMOTE."""
@@ -62,8 +65,6 @@ class KMeansSmoteGenerator(InterpolationGenerator):
         super()._prepare()
 
     def _segments_of(self, index: int) -> Segments:
-        from scipy.spatial.distance import pdist
-
         rows, k = self._rows_of(index), self.params.k_neighbors
         found: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], float]] = []
         for cluster in np.unique(self._cluster[rows]):
@@ -73,7 +74,7 @@ class KMeansSmoteGenerator(InterpolationGenerator):
             near = nearest_rows(self._X, own, own, k)
             padded = np.pad(near, ((0, 0), (0, k - near.shape[1])), constant_values=-1)
             # Copies of one row have no distance; they must not make the only cluster impossible.
-            distance = max(float(pdist(self._X[own]).mean()), 1e-12)
+            distance = max(self._spread(own), 1e-12)
             log_sparsity = self._exponent(len(own)) * math.log(distance) - math.log(len(own))
             found.append((own, padded, log_sparsity))
         if not found:
@@ -83,6 +84,14 @@ class KMeansSmoteGenerator(InterpolationGenerator):
         sparsity = np.exp(np.asarray(log_sparsities) - max(log_sparsities))
         weights = [np.full(len(own), s / len(own)) for own, s in zip(bases, sparsity, strict=True)]
         return Segments(np.concatenate(bases), np.concatenate(weights), np.concatenate(neighbours))
+
+    def _spread(self, rows: npt.NDArray[np.intp]) -> float:
+        """Mean distance between rows, of `MOST_PAIRED` drawn at random where there are more."""
+        from scipy.spatial.distance import pdist
+
+        if len(rows) > MOST_PAIRED:
+            rows = np.random.default_rng(0).choice(rows, MOST_PAIRED, replace=False)
+        return float(pdist(self._X[rows]).mean())
 
     def _exponent(self, rows: int) -> float:
         given = self.params.density_exponent

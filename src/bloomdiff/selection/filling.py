@@ -148,6 +148,8 @@ class _Shut:
         everything = np.arange(len(self._pool.cells))
         X, known = _known(self._pool, everything)
         situation = situation_of(X, seed=self._seed, X_pending=None, **known)
+        if not situation.can_classify:  # classes of an earlier call, whose labels are gone
+            return pd.Series("", index=self._pool.place.index, dtype=str)
         names = np.asarray(situation.classes)[situation.proba.argmax(axis=1)]
         return pd.Series(names, index=self._pool.place.index, dtype=str)
 

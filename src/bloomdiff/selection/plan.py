@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 
 from bloomdiff.data.embedding_set import EmbeddingSet
-from bloomdiff.data.schema import table_problems
+from bloomdiff.data.schema import UNLABELLED, table_problems
 from bloomdiff.errors import ParameterError, raise_all
 from bloomdiff.selection.filling import Filled, fill
 from bloomdiff.selection.label_errors import contradictions
 from bloomdiff.selection.limits import Limits
 from bloomdiff.selection.pool import PLACES, Pool, id_digest
 from bloomdiff.selection.quality import judge
-from bloomdiff.selection.queue import UNLABELLED, Queue
+from bloomdiff.selection.queue import Queue
 from bloomdiff.selection.scores import Scores
 from bloomdiff.selection.twins import TwinFilter, repeats_of
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from bloomdiff.errors import InputError
 from bloomdiff.files import atomic_file
 
 QUEUE_COLUMNS = ("rank", "cell_id", "path", "group", "predicted", "confidence", "code", "reason")
-UNLABELLED = "unlabelled"
-"""Class of a cell that nobody has labelled yet, in formats where each box needs one."""
+BOX = ("box_x", "box_y", "box_width", "box_height")
+PLACE = ("cell_id", "path", "source", "field", *BOX)
+"""Where a cell is: on its crop, or in a box of a field of view."""
 _METADATA_KEY = b"bloomdiff.queue"
 
 
@@ -32,11 +34,15 @@ class Queue:
         Labels to look at again: `cell_id, label, rather, confidence, reason`.
     header
         Fingerprints of pool and labelled cells, strategy, seed, limits, counts; plain data.
+    earlier
+        `PLACE` of the cells that earlier queues asked for, that have no label yet and that this
+        one does not ask for: an annotator may still have them.
     """
 
     table: pd.DataFrame
     review: pd.DataFrame
     header: dict[str, Any]
+    earlier: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(PLACE)))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -51,13 +57,22 @@ class Queue:
         """Sources whose labels counted as a detector's."""
         return list(self.header.get("unverified", ()))
 
+    def after(self, before: Queue, still_open: Collection[str]) -> Queue:
+        """The same, knowing what the one `before` it had asked for and is `still_open`."""
+        asked = pd.concat([before.table.reindex(columns=list(PLACE)), before.earlier])
+        asked = asked[asked["cell_id"].isin(still_open)]
+        asked = asked[~asked["cell_id"].isin(self.table["cell_id"])]
+        return replace(self, earlier=asked.astype(object).reset_index(drop=True))
+
     def save(self, path: str | Path) -> None:
         """Write one Parquet file, atomically; equal queues give equal bytes."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         table = pa.Table.from_pandas(self.table, preserve_index=False)
+        earlier = self.earlier.where(self.earlier.notna(), None)
         meta = {"header": self.header, "review": self.review.to_dict(orient="list")}
+        meta["earlier"] = earlier.to_dict(orient="list")
         content = json.dumps(meta, sort_keys=True)
         table = table.replace_schema_metadata(
             {**(table.schema.metadata or {}), _METADATA_KEY: content}
@@ -81,4 +96,5 @@ class Queue:
             raise InputError(
                 str(path), f"is no queue ({reason})", "run `bloomdiff select --fresh`"
             ) from None
-        return cls(table.to_pandas(), pd.DataFrame(meta["review"]), meta["header"])
+        earlier = pd.DataFrame(meta.get("earlier", {}), columns=list(PLACE), dtype=object)
+        return cls(table.to_pandas(), pd.DataFrame(meta["review"]), meta["header"], earlier)

@@ -187,8 +187,9 @@ def _with_weights(encoder: dict[str, Any], folder: Path, cache: Path) -> dict[st
             path = Path(value.removeprefix(prefix))
             if not path.is_file():
                 raise InputError(str(path), "is no file", "put the encoder's weights there")
-            shutil.copyfile(path, folder / path.name)
-            params[key] = f"{prefix}{WEIGHTS}/{path.name}"
+            copy = path.name if path.name != "weights" else f"{key}-weights"  # there is a folder
+            shutil.copyfile(path, folder / copy)
+            params[key] = f"{prefix}{WEIGHTS}/{copy}"
             copied = True
     for path in sorted((cache / "weights").glob("*")):
         if path.name.lower().startswith(params["name"].lower()):

@@ -23,8 +23,11 @@ class ServedCellTyper(PythonModel):
         """Name the cell type of each row."""
         images = images_of(model_input)
         if images is not None:
-            return self.typer.predict_images(images)
-        return self.typer.predict(embeddings_of(model_input, self.typer.dim))
+            told = self.typer.predict_images(images)
+        else:
+            told = self.typer.predict(embeddings_of(model_input, self.typer.dim))
+        # A part of a table is joined with its answers by its own index.
+        return told.set_axis(model_input.index)
 
 
 set_model(ServedCellTyper())

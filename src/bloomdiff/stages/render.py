@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from bloomdiff.imaging.decoder import fit_decoder
 from bloomdiff.metrics.neighbours import nearest
 from bloomdiff.metrics.rendering import Drawn, judge_drawn
 from bloomdiff.report.contact_sheet import contact_sheet
+from bloomdiff.report.explorer.scene import shown
 from bloomdiff.stages.explorer import classifier_of_real_cells, drawn
 from bloomdiff.stages.inputs import FoldRows, cell_images, fold_names, load_fold
 from bloomdiff.stages.project import Project
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 Arrays = dict[str, npt.NDArray[Any]]
 SHRUNK, TRAIN_SHRUNK = "held_out_shrunk", "training_shrunk"
 NEAREST, RENDERED = "held_out_nearest", "held_out_rendered"
+SAMPLING = ("guidance", "sampling_steps")
+"""Knobs that a trained decoder may be used with otherwise than it was trained with."""
 
 
 def run(project: Project, run: StageRun) -> None:
@@ -62,7 +66,7 @@ def run(project: Project, run: StageRun) -> None:
     units = [("real", fold), *[("synthetic", fold, name) for name in names]]
     render = partial(render_one, project, decoder)
     done = run_all(render, units, describe="render")
-    rows = load_fold(project, fold)
+    rows = load_rows(project, fold)
     real = load_file(done(("real", fold)) / "real.safetensors")
     sets = {
         name: SyntheticSet.load(done(("synthetic", fold, name)) / "set.parquet") for name in names
@@ -72,7 +76,7 @@ def run(project: Project, run: StageRun) -> None:
         for name in names:
             shutil.copy(done(("synthetic", fold, name)) / "set.parquet", folder / f"{name}.parquet")
         (folder / "contact_sheet.png").write_bytes(sheet(project, rows, real, sets))
-        shutil.copytree(decoder, folder / "decoder")
+        decoder_of(project, decoder).save(folder / "decoder")
     told = {"enabled": True, "fold": fold, "image_size": params.render.image_size}
     write_json(project.render_report, {**told, "scores": scores})
     run.log_metrics(
@@ -87,13 +91,29 @@ def run(project: Project, run: StageRun) -> None:
     finish(working)
 
 
+def load_rows(project: Project, fold: str) -> FoldRows:
+    """The fold with at most `n_cells` of its held-out cells, drawn at random."""
+    rows, most = load_fold(project, fold), project.params.render.n_cells
+    order = np.random.default_rng(project.params.seed).permutation(len(rows.test))
+    return replace(rows, test=rows.test.take(np.sort(order[:most])))
+
+
+def decoder_of(project: Project, folder: Path) -> ImageDiffusion:
+    """The decoder that was trained, sampling as the parameters say now."""
+    from bloomdiff.imaging import ImageDiffusion
+
+    model = ImageDiffusion.load(folder, device=project.params.device)
+    model.config = project.params.render.config
+    return model
+
+
 def fitted(project: Project, fold: str) -> Path:
-    """Folder of the fold's decoder, which is kept: other knobs need not train it again."""
+    """Folder of the fold's decoder, which is kept: knobs of sampling need not train it again."""
     params = project.params
     working = project.working / "decoder"
     key = key_of(
         params.seed,
-        params.render.model_dump(mode="json", exclude={"enabled", "n_cells"}),
+        params.render.model_dump(mode="json", exclude={"enabled", "n_cells", *SAMPLING}),
         *map(sha256_file, (project.cells, project.embeddings, project.folds)),
     )
     fit = partial(fit_one, project, working / key / "checkpoints")
@@ -125,10 +145,8 @@ def render_one(
     project: Project, decoder: Path, folder: Path, kind: str, fold: str, *name: str
 ) -> None:
     """Draw and embed again: real cells, for floor and control, or one generator's cells."""
-    from bloomdiff.imaging import ImageDiffusion
-
-    params, rows = project.params, load_fold(project, fold)
-    model = ImageDiffusion.load(decoder, device=params.device)
+    params, rows = project.params, load_rows(project, fold)
+    model = decoder_of(project, decoder)
     assert_disjoint(rows.test.group, model, what=f"the decoder of {fold}")
     pictures = cell_images(project)
     if kind == "real":
@@ -136,8 +154,8 @@ def render_one(
         return
     own = drawn(project, rows, *name)
     n_generators = len(params.generators) - ("none" in params.generators)
-    order = np.random.default_rng(params.seed).permutation(len(own))
-    cells = np.sort(order[: max(1, params.render.n_cells // n_generators)]).tolist()
+    most = max(1, params.render.n_cells // n_generators)
+    cells = shown(len(own), most, name[0], params.seed).tolist()
     images = model.sample(own.X[cells], seed=params.seed)
     seen = pictures.embed(images)
     rendered_set(own, cells, images, seen, decoder=model.fingerprint).save(folder / "set.parquet")

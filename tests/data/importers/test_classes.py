@@ -23,6 +23,24 @@ def test_dropped_classes_are_not_even_read(lab: Path, load) -> None:
     assert cells["label"].tolist() == ["band", "segmented"]
 
 
+def test_cells_without_a_label_stay_whatever_is_kept(tmp_path: Path, paint, load) -> None:
+    for name in ("a", "b", "c"):
+        paint(tmp_path / f"{name}.png")
+    rows = ["path,label", "a.png,band", "b.png,segmented", "c.png,"]
+    (tmp_path / "cells.csv").write_text("\n".join(rows) + "\n")
+    for rules in (ClassRules(keep=("band",)), ClassRules(drop=("segmented",))):
+        cells = load("csv", tmp_path / "cells.csv", classes=rules)
+        assert sorted(cells["label"]) == ["", "band"]
+
+
+def test_a_folder_of_unlabelled_cells_is_no_class(lab: Path, load) -> None:
+    (lab / "band").rename(lab / "Unlabelled")
+    with pytest.raises(InputError, match=r"label 'Unlabelled' is no class.* --map Unlabelled="):
+        load("folder", lab)
+    cells = load("folder", lab, classes=ClassRules(rename={"Unlabelled": ""}))
+    assert sorted(cells["label"]) == ["", "segmented", "smudge"]
+
+
 def test_kept_and_renamed(lab: Path, load) -> None:
     rules = ClassRules(
         keep=("band", "segmented"), rename={"band": "neutrophil", "segmented": "neutrophil"}

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bloomdiff.data.images import pixel_digest, read_rgb
-from bloomdiff.data.manifest import read_manifest
+from bloomdiff.data.manifest import read_manifest, write_manifest
 from bloomdiff.data.phantom import PhantomParams, write_phantom
 from bloomdiff.data.phantom.cell_types import TYPES
 from bloomdiff.data.phantom.write import class_counts
@@ -154,3 +154,17 @@ def test_a_killed_run_leaves_no_manifest_and_the_next_one_mends_it(phantom, smal
     assert not (tmp_path / "images" / "phantom").exists()
     write_phantom(tmp_path, small, seed=0, jobs=1)
     assert content(tmp_path) == content(phantom)
+
+
+def test_measurements_and_labels_of_others_are_refused(phantom, small, tmp_path):
+    own = tmp_path / "own" / "morphology.parquet"
+    own.parent.mkdir()
+    own.write_bytes(b"my own measurements")
+    with pytest.raises(InputError, match=r"morphology\.parquet: is not a phantom's; choose"):
+        write_phantom(own.parent, small, seed=0, jobs=1)
+    assert content(own.parent) == {"morphology.parquet": b"my own measurements"}
+    cells = read_manifest(phantom / "manifest.csv").assign(verified="")
+    cells.loc[3, "verified"] = "yes"
+    write_manifest(cells, tmp_path / "manifest.csv")
+    with pytest.raises(InputError, match=r"manifest\.csv: holds an expert's labels of 1 cells"):
+        write_phantom(tmp_path, small, seed=0, jobs=1)

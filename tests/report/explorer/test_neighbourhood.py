@@ -62,3 +62,11 @@ def test_copies_are_too_near_and_fresh_cells_are_not():
     fresh = Neighbourhood.of(RNG.normal(size=(400, 5)), TRAIN, TEST)
     assert share_too_near(copies, usual()) == 1.0
     assert share_too_near(fresh, usual()) < 0.2
+
+
+def test_copies_are_too_near_where_held_out_cells_have_copies_too():
+    """A mirrored image has the histogram of the image: some held-out cells lie on training ones."""
+    test = np.concatenate([TRAIN[: len(TEST) // 5], TEST[len(TEST) // 5 :]])
+    copies = Neighbourhood.of(TRAIN, TRAIN, test)
+    everything = np.arange(len(TRAIN)), np.arange(len(test))
+    assert share_too_near(copies, Usual.of(TRAIN, test, *everything)) == 1.0

@@ -9,7 +9,7 @@ from PIL import Image
 from bloomdiff.errors import InputError
 from bloomdiff.report.explorer import build_scene
 from bloomdiff.report.explorer import scene as module
-from bloomdiff.report.explorer.scene import full_name
+from bloomdiff.report.explorer.scene import full_name, shown
 from bloomdiff.report.explorer.thumbnails import LIMIT, SIDE, thumbnail, thumbnails
 
 
@@ -97,3 +97,13 @@ def test_a_missing_image_is_named(tmp_path):
 def test_classes_are_named_in_full():
     assert full_name("my_own_class") == "my own class"
     assert full_name("neutrophil_band") != "neutrophil_band"
+
+
+def test_what_is_rendered_of_many_is_on_the_map():
+    for few in (1, 100, 1000):
+        rendered = shown(3000, few, "smote", 0)
+        assert len(rendered) == few
+        assert np.isin(rendered, shown(3000, 1000, "smote", 0)).all()
+    assert (np.diff(shown(3000, 1000, "smote", 0)) > 0).all()
+    assert (shown(3000, 1000, "smote", 0) != shown(3000, 1000, "mixup", 0)).any()
+    assert shown(7, 1000, "smote", 0).tolist() == list(range(7))

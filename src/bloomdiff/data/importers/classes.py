@@ -25,7 +25,7 @@ class ClassRules:
     Attributes
     ----------
     keep
-        Only these classes; all where empty.
+        Only these classes, and the cells without a label; all where empty.
     drop
         Not these.
     rename
@@ -53,7 +53,9 @@ class ClassRules:
         for record in records:
             seen.add(record.label)
             told.update(record.proba or ())
-            if record.label in self.drop or (self.keep and record.label not in self.keep):
+            # Cells without a label belong to the pool, whatever classes are kept.
+            unwanted = self.keep and record.label not in ("", *self.keep)
+            if unwanted or record.label in self.drop:
                 continue
             if self.rename:
                 label, proba = self._name(record.label), self._merged(record.proba)

@@ -14,6 +14,7 @@ from bloomdiff.data.phantom.cell_types import TYPES
 from bloomdiff.data.phantom.params import PhantomParams
 from bloomdiff.data.phantom.render import render_cell
 from bloomdiff.data.phantom.smear import slide_name, slide_of_cells
+from bloomdiff.data.schema import VERIFIED
 from bloomdiff.errors import InputError, ParameterError
 from bloomdiff.files import atomic_dir, atomic_file
 
@@ -109,13 +110,30 @@ def _refuse_foreign(out: Path) -> None:
     if manifest.exists():
         from bloomdiff.data.manifest import read_manifest
 
-        foreign = read_manifest(manifest).query("source != @SOURCE")
+        cells = read_manifest(manifest)
+        foreign = cells.query("source != @SOURCE")
         if len(foreign):
             raise InputError(
                 f"{manifest}:{foreign.index[0] + 2}",
                 f"lists {len(foreign)} cells that are not the phantom's",
                 mend,
             )
+        if VERIFIED in cells and (n := int((cells[VERIFIED] == "yes").sum())):
+            raise InputError(str(manifest), f"holds an expert's labels of {n} cells", mend)
+    truth = out / MORPHOLOGY
+    if truth.exists() and not _is_truth(truth):
+        raise InputError(str(truth), "is not a phantom's", mend)
+
+
+def _is_truth(path: Path) -> bool:
+    """Whether a file is a phantom's table of traits."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return {"cell_id", "nucleus_area", "defocus"} <= set(pq.read_schema(path).names)
+    except (OSError, pa.ArrowInvalid):
+        return False
 
 
 def write_phantom(out: str | Path, params: PhantomParams, *, seed: int, jobs: int = 2) -> None:
@@ -141,7 +159,7 @@ def write_phantom(out: str | Path, params: PhantomParams, *, seed: int, jobs: in
     Raises
     ------
     InputError
-        `out` holds images or a manifest that are not the phantom's.
+        `out` holds images, a manifest or traits that are not the phantom's, or an expert's labels.
     ParameterError
         Fewer cells than the classes' floors.
     """

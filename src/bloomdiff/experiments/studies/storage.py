@@ -26,12 +26,13 @@ MAX_RETRIES = 3
 
 
 def storage_from(root: Path, storage: str) -> str:
-    """The same storage with an SQLite file's relative path begun at `root`."""
-    path = storage.removeprefix(SQLITE)
-    # Another URL is a server's, a journal's (whose path is absolute), or one that is refused.
+    """The same storage with a file's relative path begun at `root`."""
+    prefix = JOURNAL if storage.startswith(JOURNAL) else SQLITE
+    path = storage.removeprefix(prefix)
+    # Another URL is a server's, or one that is refused.
     if "://" in path or path in ("", ":memory:") or path.startswith("file:"):
         return storage
-    return f"{SQLITE}{root.absolute() / path}"
+    return f"{prefix}{root.absolute() / path}"
 
 
 def open_storage(
@@ -69,7 +70,7 @@ def _open_file(url: str, prefix: str) -> Any:
     from filelock import FileLock
     from optuna.storages.journal import JournalFileBackend
 
-    path = Path(url.removeprefix(prefix if prefix == SQLITE else prefix.rstrip("/")))
+    path = Path(url.removeprefix(prefix))
     # Without a file, SQLite would keep the studies in memory and forget them.
     if not url.startswith(prefix) or path.name in ("", ":memory:"):
         raise InputError(

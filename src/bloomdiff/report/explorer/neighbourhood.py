@@ -99,6 +99,9 @@ def suspects(near: Neighbourhood, believed: Doubles) -> dict[str, list[int]]:
 
 
 def share_too_near(near: Neighbourhood, usual: Usual) -> float:
-    """Share nearer to a training cell than all but `NEAR_SHARE` of the held-out cells are."""
+    """Share as near to a training cell as `NEAR_SHARE` of the held-out cells are.
+
+    Copies count where that share of the held-out cells have copies in training, too.
+    """
     limit = np.quantile(usual.to_train, NEAR_SHARE)
-    return float((near.train_distance[:, 0] < limit).mean())
+    return float((near.train_distance[:, 0] <= limit).mean())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +78,7 @@ def build_scene(
     quota = MOST_SYNTHETIC // max(len(synthetic), 1)
     some_train = _some(len(train), MOST_TRAIN, rng)
     some_test = _some(len(test), MOST_TEST, rng)
-    chosen = {name: _some(len(rows), quota, rng) for name, rows in synthetic.items()}
+    chosen = {name: shown(len(rows), quota, name, seed) for name, rows in synthetic.items()}
     real = {"train": train.X.astype(np.float64), "test": test.X.astype(np.float64)}
     usual = Usual.of(real["train"], real["test"], some_train, some_test)
     places = project_all(
@@ -124,6 +125,14 @@ def build_scene(
             for name, rows in chosen.items()
         },
     }
+
+
+def shown(n: int, most: int, name: str, seed: int) -> npt.NDArray[np.intp]:
+    """At most so many of the `n` synthetic cells of generator `name`, ascending.
+
+    Those of a smaller number are among those of a larger one: what is rendered is on the map.
+    """
+    return _some(n, most, np.random.default_rng([seed, crc32(name.encode())]))
 
 
 def _some(n: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from bloomdiff.data.schema import UNLABELLED
 from bloomdiff.errors import InputError
 from bloomdiff.files import atomic_dir, atomic_file
 from bloomdiff.registry import Registry
 from bloomdiff.selection.exchange.sheet import BoxEdges, Sheet
-from bloomdiff.selection.queue import UNLABELLED
 
 
 @dataclass(frozen=True)

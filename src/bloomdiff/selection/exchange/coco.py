@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
+from bloomdiff.data.schema import UNLABELLED
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.files import to_json
 from bloomdiff.selection.exchange.base import FORMATS, Answer, Format, is_empty, read_text
 from bloomdiff.selection.exchange.sheet import Sheet, check_box
-from bloomdiff.selection.queue import UNLABELLED
 
 
 class _Image(BaseModel):

@@ -6,10 +6,10 @@ import math
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+from bloomdiff.data.schema import UNLABELLED
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.selection.exchange.base import FORMATS, Answer, Format, is_empty, read_text
 from bloomdiff.selection.exchange.sheet import Sheet, check_box
-from bloomdiff.selection.queue import UNLABELLED
 
 ATTRIBUTES = ("cell_id", "predicted", "reason")
 

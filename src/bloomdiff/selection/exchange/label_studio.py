@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from bloomdiff.data.schema import UNLABELLED
 from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.files import to_json
 from bloomdiff.selection.exchange.base import FORMATS, Answer, Format, is_empty, read_text
 from bloomdiff.selection.exchange.sheet import BoxEdges, Sheet, Shown, check_box
-from bloomdiff.selection.queue import UNLABELLED
 
 LOCAL_FILES = "/data/local-files/?d="
 """Label Studio serves its local storage under this address."""
 TASKS, CONFIG = "tasks.json", "label_config.xml"
+CONTROL = "class"
+"""The control that asks for the class; a project may have others, which are none of it."""
 
 
 @FORMATS.register("label-studio")
@@ -79,7 +81,7 @@ def label_config(sheet: Sheet) -> str:
     ET.SubElement(view, "Header", value="$reason")
     ET.SubElement(view, "Image", name="image", value="$image", zoom="true")
     kind, item = ("Choices", "Choice") if sheet.whole else ("RectangleLabels", "Label")
-    control = ET.SubElement(view, kind, name="class", toName="image")
+    control = ET.SubElement(view, kind, name=CONTROL, toName="image")
     names = sheet.classes if sheet.whole else [UNLABELLED, *sheet.classes]
     for name in names:
         ET.SubElement(control, item, value=name)
@@ -111,7 +113,7 @@ def _region(sheet: Sheet, cell: Shown) -> dict[str, Any]:
     width, height = cell.size
     region: dict[str, Any] = {
         "id": region_id(cell.cell_id),
-        "from_name": "class",
+        "from_name": CONTROL,
         "to_name": "image",
         "original_width": width,
         "original_height": height,
@@ -147,6 +149,8 @@ def _answers(where: str, task: dict[str, Any]) -> list[Answer]:
         newest[str(one.get("completed_by"))] = one
     for region in (region for one in newest.values() for region in one["result"]):
         kind = region["type"]
+        if region.get("from_name", CONTROL) != CONTROL:
+            continue
         if kind not in ("choices", "rectanglelabels"):
             if kind.endswith("labels"):
                 named = region["value"].get(kind)

@@ -14,11 +14,10 @@ from bloomdiff.errors import BloomDiffError, InputError, raise_all
 from bloomdiff.registry import nearest
 from bloomdiff.selection.exchange.base import FORMATS, Answer
 from bloomdiff.selection.pool import class_key, is_open
-from bloomdiff.selection.queue import Queue
+from bloomdiff.selection.queue import BOX, PLACE, Queue
 from bloomdiff.selection.twins import iou
 
 SAME_BOX = 0.5  # intersection over union at which a box that came back is the one that was sent
-BOX = ["box_x", "box_y", "box_width", "box_height"]
 
 
 def read_answers(
@@ -30,8 +29,9 @@ def read_answers(
 ) -> dict[str, str]:
     """Labels by cell, from a file of format `kind`.
 
-    A tool's project may hold the cells of earlier queues: of `settled`, the manifest's cells that
-    have an expert's label, those that come back with it once more are passed over.
+    A tool's project may hold the cells of earlier queues: those that the queue knows of are
+    labels like its own, and of `settled`, the manifest's cells that have an expert's label, those
+    that come back with it once more are passed over.
 
     Classes are those of the queue, or names or codes of the vocabulary, which are brought to the
     queue's name of the same class, or where it has none to the vocabulary's; and all of them to
@@ -43,16 +43,17 @@ def read_answers(
         A file of another format, a cell that was never asked for, one with two labels or on
         another cell's place, an unknown class; all of them are told, each with its place.
     """
-    sent = _places(queue.table)
-    asked, old = set(sent["cell_id"]), dict[str, str]()
+    places = pd.concat([_places(queue.table), _places(queue.earlier)])
+    asked, old = set(places["cell_id"]), dict[str, str]()
     if settled is not None:
         old = dict(zip(settled["cell_id"], settled["label"], strict=True))
-        sent = pd.concat(
-            [sent, _elsewhere(_places(settled[~settled["cell_id"].isin(asked)]), sent)]
+        places = pd.concat(
+            [places, _elsewhere(_places(settled[~settled["cell_id"].isin(asked)]), places)]
         )
+    sent = _Sent(places)
     now = _by_key(present)
     labels: dict[str, str] = {}
-    places: dict[str, str] = {}
+    told: dict[str, str] = {}
     problems: list[BloomDiffError] = []
     for answer in FORMATS[kind]().read(path):
         try:
@@ -67,10 +68,10 @@ def read_answers(
             if labels.get(cell, label) != label:
                 raise InputError(
                     answer.where,
-                    f"cell {cell!r} is labelled {label}, and {labels[cell]} at {places[cell]}",
+                    f"cell {cell!r} is labelled {label}, and {labels[cell]} at {told[cell]}",
                     "keep one of them",
                 )
-            labels[cell], places[cell] = label, answer.where
+            labels[cell], told[cell] = label, answer.where
         except InputError as error:
             problems.append(error)
     raise_all(problems)
@@ -79,9 +80,9 @@ def read_answers(
 
 def _places(table: pd.DataFrame) -> pd.DataFrame:
     """Where cells of a queue or a manifest are: crop, field and box, NaN where there is none."""
-    places = table.reindex(columns=["cell_id", "path", "source", "field", *BOX])
-    places[BOX] = places[BOX].apply(pd.to_numeric, errors="coerce")
-    return places
+    places = table.reindex(columns=list(PLACE))
+    boxes = places[list(BOX)].apply(pd.to_numeric, errors="coerce")
+    return places.assign(**boxes)
 
 
 def _elsewhere(settled: pd.DataFrame, sent: pd.DataFrame) -> pd.DataFrame:
@@ -100,31 +101,43 @@ def _by_key(labels: Iterable[str]) -> dict[str, str]:
     return dict(zip(keys[alone], names[alone], strict=True))
 
 
-def _refuse_moved(answer: Answer, sent: pd.DataFrame) -> None:
+class _Sent:
+    """Cells that may come back, by the image that they are on: an export holds thousands."""
+
+    def __init__(self, places: pd.DataFrame) -> None:
+        self._crops = places.groupby("path")["cell_id"].agg(list).to_dict()
+        boxed = places[places[list(BOX)].notna().all(axis=1)]
+        self._fields = {
+            field: (cells["cell_id"].to_numpy(), cells[list(BOX)].to_numpy(dtype=np.float64))
+            for field, cells in boxed.groupby("field")
+        }
+
+    def on_crop(self, image: str) -> list[str]:
+        """Cells whose crop is this image."""
+        return self._crops.get(PurePosixPath(image).as_posix(), [])
+
+    def overlaps(self, answer: Answer) -> pd.Series[float]:
+        """How far its box is that of each cell of the same field, by cell; empty for no box."""
+        there = self._fields.get(PurePosixPath(answer.image).as_posix())
+        if answer.box is None or there is None:
+            return pd.Series(dtype=np.float64)
+        return pd.Series(iou(np.asarray(answer.box), there[1]), index=there[0])
+
+
+def _refuse_moved(answer: Answer, sent: _Sent) -> None:
     """Refuse an answer that names one cell and lies on another one, as a copied box may."""
-    overlap = _overlaps(answer, sent)
+    overlap = sent.overlaps(answer)
     if overlap.get(answer.cell_id, SAME_BOX) < SAME_BOX <= overlap.max():
         told = f"is called {answer.cell_id!r} but lies on {overlap.idxmax()!r}"
         raise InputError(answer.where, told, "put the box back, or drop it")
 
 
-def _overlaps(answer: Answer, table: pd.DataFrame) -> pd.Series[float]:
-    """How far an answer's box is that of each cell of the same field, by cell; empty for no box."""
-    if answer.box is None:
-        return pd.Series(dtype=np.float64)
-    inside = table[table["field"] == PurePosixPath(answer.image).as_posix()]
-    inside = inside[inside[BOX].notna().all(axis=1)]
-    overlap = iou(np.asarray(answer.box), inside[BOX].to_numpy(dtype=np.float64))
-    return pd.Series(overlap, index=inside["cell_id"])
-
-
-def _find(answer: Answer, table: pd.DataFrame) -> str:
+def _find(answer: Answer, sent: _Sent) -> str:
     """The cell that an answer without an id was put on: by crop, or by field and box."""
-    name = PurePosixPath(answer.image).as_posix()
-    whole = table[table["path"] == name]
+    whole = sent.on_crop(answer.image)
     if len(whole) == 1 and _is_whole(answer):
-        return str(whole["cell_id"].iloc[0])
-    overlap = _overlaps(answer, table)
+        return whole[0]
+    overlap = sent.overlaps(answer)
     if len(overlap) and overlap.max() >= SAME_BOX:
         return str(overlap.idxmax())
     raise InputError(
@@ -184,10 +197,9 @@ def apply_answers(
     """
     raise_all([problem for _, problem in table_problems(cells, manifest)])
     waits = is_open(cells, unverified)
-    where = pd.Index(cells["cell_id"])
+    where = pd.Index(cells["cell_id"]).get_indexer(pd.Index(list(labels), dtype=object))
     problems: list[BloomDiffError] = []
-    for cell, label in labels.items():
-        at = where.get_indexer(pd.Index([cell]))[0]
+    for (cell, label), at in zip(labels.items(), where, strict=True):
         old = "" if at < 0 else cells["label"].iloc[at]
         if at < 0:
             problems.append(InputError(f"{manifest}: cell {cell!r}", "is missing", "restore it"))
