@@ -2,9 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 from scipy.stats import multivariate_normal
 
-from bloomdiff.diffusion.domains import common_offset, on_either_side, told_apart
+from bloomdiff.diffusion.domains import (
+    classes_on_either_side,
+    common_offset,
+    on_either_side,
+    told_apart,
+)
 
 
 def rows(n, seed, move=0.0):
@@ -84,3 +90,30 @@ def test_the_density_is_that_of_both_sides():
     both = (normal.pdf(X) + multivariate_normal(offset).pdf(X)) / 2
     np.testing.assert_allclose(on_either_side(score, X, offset)[:, 0], np.log(both), rtol=1e-5)
     np.testing.assert_array_equal(on_either_side(score, X, 0 * offset), score(X))
+
+
+def test_what_tells_the_sides_apart_has_a_say_in_the_class():
+    """Two classes a step apart, and a pool moved by that step and by ten across it."""
+    centres = np.array([[0.0, 0.0], [3.0, 0.0]])
+    offset = np.array([3.0, 10.0], dtype=np.float32)
+
+    def density(Z):
+        return np.stack([multivariate_normal(c).logpdf(Z) for c in centres], axis=1)
+
+    def score(Z):  # along the classes alone, less what is the row's own
+        return -((Z[:, :1] - centres[:, 0]) ** 2) / 2 + Z[:, :1] ** 2 / 2
+
+    noise = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    here, there = noise + centres[1], noise + offset  # second class, and where the pool is first
+    true = np.logaddexp(density(np.r_[here, there]), density(np.r_[here, there] - offset))
+    told = classes_on_either_side(score, density, np.r_[here, there], offset)
+    np.testing.assert_allclose(
+        log_softmax(told, axis=1), log_softmax(true, axis=1), rtol=1e-4, atol=1e-4
+    )
+    assert (told.argmax(axis=1)[:200] == 1).mean() > 0.9
+    assert (told.argmax(axis=1)[200:] == 0).mean() > 0.9
+    forgetful = on_either_side(score, np.r_[here, there], offset)
+    assert (forgetful.argmax(axis=1) == true.argmax(axis=1)).mean() < 0.8
+    np.testing.assert_array_equal(
+        classes_on_either_side(score, density, here, 0 * offset), score(here)
+    )

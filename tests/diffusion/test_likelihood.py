@@ -44,6 +44,8 @@ def test_without_the_network_it_is_the_predictive_gaussian():
             multivariate_normal(centre, covariance).logpdf(test),
             rtol=1e-4,
         )
+        own = model.score_samples(test, [name] * len(test))
+        np.testing.assert_allclose(prior.log_densities(test)[:, i], own, rtol=1e-6)
 
 
 def test_it_is_the_density_of_the_samples_that_are_drawn():

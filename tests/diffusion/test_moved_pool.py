@@ -85,3 +85,17 @@ def test_densities_are_as_high_in_either_place():
     between = model.score_samples(here.X + MOVE / 2)
     assert abs(density[0].mean() - density[1].mean()) < 0.5
     assert between.mean() < density[0].mean() - 5
+
+
+def test_the_side_is_told_where_the_pool_moved_as_one_class_from_another():
+    """By as much as two classes lie apart, and farther in directions in which none differ."""
+    move = np.r_[6.0, -6.0, np.zeros(6), 8.0, 8.0, 0.0, 0.0].astype(np.float32)
+    few, pool = cells(25, 0), cells(80, 1, move)
+    model, classifier = EmbeddingDiffusion(n_steps=0, random_state=0), make_classifier("diffusion")
+    with pytest.warns(UserWarning, match=TOLD):
+        model.fit(few.X, few.label, pool.X)
+    with pytest.warns(UserWarning, match=TOLD):
+        classifier.fit(few.X, few.label, fingerprint=few.fingerprint, pool=pool)
+    for test in (cells(200, 2), cells(200, 3, move)):
+        for told in (model, classifier):
+            assert (told.predict(test.X) == test.label).mean() > 0.97

@@ -182,5 +182,5 @@ def test_blank_images_of_two_sizes_are_no_damaged_weights(
     X = embed_cells(cells, root, stub, cache_dir=tmp_path / "cache", jobs=0).X
     assert (X[10] == X[11]).all()
     stub._forward = Constant()
-    with pytest.raises(InputError, match="gives 9 images the same vector"):
+    with pytest.raises(InputError, match="gives 3 images the same vector"):
         embed_cells(cells.iloc[:10], root, stub, cache_dir=tmp_path / "other", jobs=0)

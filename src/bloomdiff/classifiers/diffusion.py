@@ -19,7 +19,7 @@ from bloomdiff.classifiers.base import (
 from bloomdiff.data.embedding_set import Floats
 from bloomdiff.diffusion.centres import Centres
 from bloomdiff.diffusion.config import DiffusionConfig
-from bloomdiff.diffusion.domains import on_either_side
+from bloomdiff.diffusion.domains import classes_on_either_side
 from bloomdiff.diffusion.pool import Learned, prior_with_pool
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.state import pack, part
@@ -96,7 +96,8 @@ class DiffusionClassifier(Classifier):
         self._restore({name: np.ascontiguousarray(array) for name, array in state.items()})
 
     def _proba(self, Z: Floats) -> Probabilities:
-        scores = on_either_side(self._prior.scores, Z, self._offset)
+        prior = self._prior
+        scores = classes_on_either_side(prior.scores, prior.log_densities, Z, self._offset)
         return np.asarray(softmax(scores / self._temperature, axis=1))
 
     def _state(self) -> Arrays:

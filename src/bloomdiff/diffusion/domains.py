@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from scipy.special import log_softmax, logsumexp
 
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index
 
@@ -95,11 +96,37 @@ def common_offset(X: Floats, y: Index, pool: Floats, counts_for: Doubles) -> Flo
     return np.asarray(weight @ difference / weight.sum(), dtype=np.float32)
 
 
-def on_either_side(score: Callable[[Floats], Doubles], X: Floats, offset: Floats) -> Doubles:
-    """Log-likelihoods of rows `(n, d)` that may come from here or from where the pool does.
+Score = Callable[[Floats], Doubles]
 
-    Both are taken as equally likely. Where nothing was moved, `score(X)` itself.
+
+def on_either_side(density: Score, X: Floats, offset: Floats) -> Doubles:
+    """Log densities of rows `(n, d)` that may come from here or from where the pool does.
+
+    Both are taken as equally likely. Where nothing was moved, `density(X)` itself.
+    """
+    if not offset.any():
+        return density(X)
+    return np.logaddexp(density(X), density(X - offset)) - np.log(2)
+
+
+def classes_on_either_side(score: Score, density: Score, X: Floats, offset: Floats) -> Doubles:
+    """Log-likelihoods of the classes up to a constant of each row `(n, c)`, from either side.
+
+    Parameters
+    ----------
+    score
+        Those of rows from here. Its constant is another one for a row taken back: that has to be
+        made up for, or what tells the sides apart has no say in which of them a row is from.
+    density
+        Log densities of rows from here in each class, `(n, c)`.
+    X, offset
+        As for `on_either_side`; where nothing was moved, the result is `score(X)` itself.
     """
     if not offset.any():
         return score(X)
-    return np.logaddexp(score(X), score(X - offset)) - np.log(2)
+
+    def told(X: Floats) -> Doubles:
+        whole = logsumexp(density(X), axis=1, keepdims=True)
+        return np.asarray(log_softmax(score(X), axis=1) + whole)
+
+    return on_either_side(told, X, offset)

@@ -11,7 +11,7 @@ import numpy as np
 from bloomdiff.diffusion.centres import Centres
 from bloomdiff.diffusion.config import DiffusionConfig, Divergence
 from bloomdiff.diffusion.copies import first_alike
-from bloomdiff.diffusion.domains import on_either_side
+from bloomdiff.diffusion.domains import classes_on_either_side, on_either_side
 from bloomdiff.diffusion.judge import Judge, undisputed
 from bloomdiff.diffusion.noise import balanced_noise
 from bloomdiff.diffusion.pool import NEGLIGIBLE, Learned, prior_with_pool
@@ -203,7 +203,7 @@ class ClassDiffusion:
                 scores[:, i] += self._gain(Z, i, classifier, "auto")
             return scores
 
-        return on_either_side(here, X, self.offset)
+        return classes_on_either_side(here, self.prior.log_densities, X, self.offset)
 
     def _gain(self, Z: Doubles, index: int, by: GainKind, divergence: Divergence) -> Doubles:
         if not self.learned:

@@ -24,7 +24,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bloomdiff.diffusion.domains import TOLD_APART, common_offset, on_either_side, told_apart
+from bloomdiff.diffusion.domains import (
+    TOLD_APART,
+    classes_on_either_side,
+    common_offset,
+    told_apart,
+)
 from bloomdiff.diffusion.prior import ClassPrior
 from bloomdiff.diffusion.shares import evened, own_shares
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index
@@ -76,7 +81,8 @@ class Learned(NamedTuple):
 
     def scores(self, X: Floats) -> Doubles:
         """Log-likelihoods of the classes, of rows from either side, as `ClassPrior.scores`."""
-        return on_either_side(self.prior.scores, X, self.offset)
+        prior = self.prior
+        return classes_on_either_side(prior.scores, prior.log_densities, X, self.offset)
 
 
 def prior_with_pool(

@@ -103,6 +103,18 @@ class ClassPrior:
         volume = np.log(scale).sum() + np.log(along).sum() + beyond * np.log(across)
         return Z, float(-volume - len(scale) * np.log(2 * np.pi) / 2)
 
+    def log_densities(self, X: Floats) -> Doubles:
+        """Log density of rows `(n, d)` under the predictive Gaussian of each class, `(n, c)`.
+
+        In all directions in which the rows of the training vary, those that the classes share too.
+        """
+        whitened = self.whitening.whiten(X)
+        found = np.empty((len(X), len(self.centres.mean)))
+        for index in range(found.shape[1]):
+            Z, log_det = self.standardize(whitened, index)
+            found[:, index] = log_det - (Z**2).sum(axis=1) / 2
+        return found
+
     def place(self, Z: Floats, index: int, noise: Floats, *, nuisance_scale: float = 1.0) -> Floats:
         """Rows of class `index`, float32 `(n, d)`.
 

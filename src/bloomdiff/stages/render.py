@@ -23,7 +23,7 @@ from bloomdiff.imaging.decoder import fit_decoder
 from bloomdiff.metrics.neighbours import nearest
 from bloomdiff.metrics.rendering import Drawn, judge_drawn
 from bloomdiff.report.contact_sheet import contact_sheet
-from bloomdiff.report.explorer.scene import shown
+from bloomdiff.report.explorer.shown import shown
 from bloomdiff.stages.explorer import classifier_of_real_cells, drawn
 from bloomdiff.stages.inputs import FoldRows, cell_images, fold_names, load_fold
 from bloomdiff.stages.project import Project

@@ -9,7 +9,8 @@ from PIL import Image
 from bloomdiff.errors import InputError
 from bloomdiff.report.explorer import build_scene
 from bloomdiff.report.explorer import scene as module
-from bloomdiff.report.explorer.scene import full_name, shown
+from bloomdiff.report.explorer.scene import full_name
+from bloomdiff.report.explorer.shown import shown
 from bloomdiff.report.explorer.thumbnails import LIMIT, SIDE, thumbnail, thumbnails
 
 

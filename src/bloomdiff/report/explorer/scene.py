@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ from bloomdiff.report.explorer.neighbourhood import (
 )
 from bloomdiff.report.explorer.pictures import Picture, pictures
 from bloomdiff.report.explorer.projection import project_all
+from bloomdiff.report.explorer.shown import shown, some
 from bloomdiff.report.explorer.thumbnails import thumbnails
 
 Doubles = npt.NDArray[np.float64]
@@ -76,8 +76,8 @@ def build_scene(
     """
     rng = np.random.default_rng(seed)
     quota = MOST_SYNTHETIC // max(len(synthetic), 1)
-    some_train = _some(len(train), MOST_TRAIN, rng)
-    some_test = _some(len(test), MOST_TEST, rng)
+    some_train = some(len(train), MOST_TRAIN, rng)
+    some_test = some(len(test), MOST_TEST, rng)
     chosen = {name: shown(len(rows), quota, name, seed) for name, rows in synthetic.items()}
     real = {"train": train.X.astype(np.float64), "test": test.X.astype(np.float64)}
     usual = Usual.of(real["train"], real["test"], some_train, some_test)
@@ -125,19 +125,6 @@ def build_scene(
             for name, rows in chosen.items()
         },
     }
-
-
-def shown(n: int, most: int, name: str, seed: int) -> npt.NDArray[np.intp]:
-    """At most so many of the `n` synthetic cells of generator `name`, ascending.
-
-    Those of a smaller number are among those of a larger one: what is rendered is on the map.
-    """
-    return _some(n, most, np.random.default_rng([seed, crc32(name.encode())]))
-
-
-def _some(n: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    """All rows, or `most` of them at random, ascending."""
-    return np.arange(n) if n <= most else np.sort(rng.permutation(n)[:most])
 
 
 def _median(values: Doubles) -> float:
