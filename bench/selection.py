@@ -5,7 +5,8 @@
 Cells are imported and embedded once, under `--build`, by the augmenters' benchmark where it has
 them too. Every replay is kept there as it ends, so that a second call takes up where a first one
 stopped, and published ones are put back where the folder lacks them; one whose cells, encoder,
-division, budgets or strategy's module have changed since is thrown away.
+division, budgets or strategy's module have changed since is thrown away (`selection_renew.py` keeps
+those that a change of code has left as they were).
 `--jobs 2` replays two at a time. `--judge diffusion` scores the diffusion's Bayes classifier, which
 learns from the unlabelled rest of the pool too, instead of the linear probe, and `--judge
 "diffusion, own shares"` the same with `pool_shares: 1`. Figures go to
@@ -132,7 +133,7 @@ def restore(build: Path) -> None:
         return
     for row in pd.read_parquet(path).to_dict("records"):
         told = {str(key): value for key, value in row.items()}
-        kept = _file(build, told["set"], told["seed"], told["strategy"], told["judge"])
+        kept = file_of(build, told["set"], told["seed"], told["strategy"], told["judge"])
         if not kept.exists():
             # A figure that its set does not have is NaN, a budget that was never enough infinite.
             given = {k: v for k, v in told.items() if not (isinstance(v, float) and np.isnan(v))}
@@ -143,7 +144,7 @@ def drop_stale(name: str, build: Path, real: Path) -> int:
     """Throw away the replays of a set that were made of other cells or by another strategy."""
     dropped = 0
     for judge in JUDGES:
-        for path in _file(build, name, 0, BASELINE, judge).parent.glob("*.json"):
+        for path in file_of(build, name, 0, BASELINE, judge).parent.glob("*.json"):
             made = read_json(path)
             who = made["strategy"]
             known = who in peers() or who in STRATEGIES.names()
@@ -184,10 +185,11 @@ def play(units: list[Unit], *, build: Path, real: Path, judge: str = PROBE) -> N
         told |= {"seconds": seconds, "version": made}
         told |= {"order": hashlib.sha256(played.order.astype("<i8").tobytes()).hexdigest()[:16]}
         finite = {k: v if np.isfinite(v) else None for k, v in figures.items()}
-        write_json(_file(build, name, seed, who, judge), told | finite)
+        write_json(file_of(build, name, seed, who, judge), told | finite)
 
 
-def _file(build: Path, name: str, seed: int, who: str, judge: str = PROBE) -> Path:
+def file_of(build: Path, name: str, seed: int, who: str, judge: str = PROBE) -> Path:
+    """Where a replay is kept."""
     kept = "replays" if judge == PROBE else f"replays-{judge}".replace(",", "").replace(" ", "-")
     folder = build / kept / name.replace(" ", "_")
     folder.mkdir(parents=True, exist_ok=True)
@@ -266,7 +268,7 @@ def main() -> None:
             (name, seed, who)
             for seed in range(options.seeds)
             for who in options.strategies
-            if not _file(options.build, name, seed, who, options.judge).exists()
+            if not file_of(options.build, name, seed, who, options.judge).exists()
         ]
         work = partial(play, build=options.build, real=real, judge=options.judge)
         for _ in map_chunks(work, units, jobs=options.jobs, chunk=1, describe=name, unit="replay"):

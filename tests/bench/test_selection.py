@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 import selection
+import selection_renew
 from bloomdiff.data.embedding_set import EmbeddingSet
-from bloomdiff.files import read_json
+from bloomdiff.files import read_json, write_json
 from selection_goals import _other_queues, goals, with_pool, with_views
 
 HERE = Path()
@@ -57,7 +58,7 @@ def test_a_replay_is_kept_until_its_cells_or_their_encoder_change(
         selection.division.cache_clear()
 
     selection.play([("phantom", 0, "random"), ("phantom", 1, "margin")], build=tmp_path, real=HERE)
-    kept = read_json(selection._file(tmp_path, "phantom", 0, "random"))
+    kept = read_json(selection.file_of(tmp_path, "phantom", 0, "random"))
     assert kept["classes"] == 3
     assert selection.drop_stale("phantom", tmp_path, HERE) == 0
     same = cloud(60, seed=0)
@@ -110,7 +111,7 @@ def test_a_replay_is_kept_until_its_strategy_changes(
     for ending in ("k_center", "diffusion.prior"):  # the latter is asked what is strange
         edit_source(monkeypatch, ending)
         assert selection.drop_stale("phantom", tmp_path, HERE) == 1
-    assert selection._file(tmp_path, "phantom", 0, "random").exists()
+    assert selection.file_of(tmp_path, "phantom", 0, "random").exists()
 
 
 def test_goals_say_where_a_third_of_randoms_budget_is_too_little_for_anybody() -> None:
@@ -156,7 +157,7 @@ def test_replays_of_a_judge_that_changed_are_dropped(
         selection.play(units, build=tmp_path, real=HERE, judge=judge)
     edit_source(monkeypatch, "classifiers.diffusion")
     assert selection.drop_stale("phantom", tmp_path, HERE) == 2  # of the classifier's two judges
-    assert selection._file(tmp_path, "phantom", 0, "random").exists()
+    assert selection.file_of(tmp_path, "phantom", 0, "random").exists()
 
 
 def test_views_are_held_against_the_same_pools_without_them() -> None:
@@ -189,3 +190,40 @@ def test_queues_that_judges_did_not_share_are_counted():
     assert _other_queues(judged, judged.assign(order=["a", "x", "c"])) == 1  # one had none yet
     assert _other_queues(judged, judged.assign(all_found_5=[8.0, 9.0, 9.0])) == 2
     assert _other_queues(judged.drop(columns="order"), judged.drop(columns="order")) == 0
+
+
+def test_a_change_that_leaves_replays_alone_renews_them(
+    sets: dict[str, EmbeddingSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "BUDGETS", (6, 12))
+    monkeypatch.setattr(selection, "ALL_SETS", ("phantom",))
+    units = [("phantom", seed, who) for seed in (0, 1) for who in ("random", "expected-gain")]
+    selection.play(units, build=tmp_path, real=HERE)
+    paths = [selection.file_of(tmp_path, *unit) for unit in units]
+    before = [read_json(path) for path in paths]
+    assert not selection_renew.stale(tmp_path, HERE)
+    edit_source(monkeypatch, "diffusion.prior")
+    groups = selection_renew.stale(tmp_path, HERE)
+    assert {key[2]: len(found) for key, found in groups.items()} == {"expected-gain": 2}
+    assert selection_renew.renew(list(groups.items()), build=tmp_path, real=HERE) == [2]
+    assert selection.drop_stale("phantom", tmp_path, HERE) == 0
+    for path, old in zip(paths, before, strict=True):
+        assert selection_renew._told(read_json(path)) == selection_renew._told(old)
+
+
+def test_a_change_that_shows_renews_nothing(
+    sets: dict[str, EmbeddingSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "BUDGETS", (6, 12))
+    monkeypatch.setattr(selection, "ALL_SETS", ("phantom",))
+    units = [("phantom", seed, "expected-gain") for seed in (0, 1)]
+    selection.play(units, build=tmp_path, real=HERE)
+    paths = [selection.file_of(tmp_path, *unit) for unit in units]
+    for path in paths:  # the later version chooses otherwise
+        write_json(path, read_json(path) | {"score_6": 0.123})
+    edit_source(monkeypatch, "diffusion.prior")
+    kept = [path.read_bytes() for path in paths]
+    groups = selection_renew.stale(tmp_path, HERE)
+    assert selection_renew.renew(list(groups.items()), build=tmp_path, real=HERE) == [0]
+    assert [path.read_bytes() for path in paths] == kept
+    assert selection.drop_stale("phantom", tmp_path, HERE) == 2
