@@ -23,14 +23,15 @@ def test_dropped_classes_are_not_even_read(lab: Path, load) -> None:
     assert cells["label"].tolist() == ["band", "segmented"]
 
 
-def test_cells_without_a_label_stay_whatever_is_kept(tmp_path: Path, paint, load) -> None:
+@pytest.mark.parametrize("rules", [ClassRules(keep=("band",)), ClassRules(drop=("segmented",))])
+def test_cells_without_a_label_stay_whatever_is_kept(
+    tmp_path: Path, paint, load, rules: ClassRules
+) -> None:
     for name in ("a", "b", "c"):
         paint(tmp_path / f"{name}.png")
     rows = ["path,label", "a.png,band", "b.png,segmented", "c.png,"]
     (tmp_path / "cells.csv").write_text("\n".join(rows) + "\n")
-    for rules in (ClassRules(keep=("band",)), ClassRules(drop=("segmented",))):
-        cells = load("csv", tmp_path / "cells.csv", classes=rules)
-        assert sorted(cells["label"]) == ["", "band"]
+    assert sorted(load("csv", tmp_path / "cells.csv", classes=rules)["label"]) == ["", "band"]
 
 
 def test_a_folder_of_unlabelled_cells_is_no_class(lab: Path, load) -> None:
