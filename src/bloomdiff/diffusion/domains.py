@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
 
 from bloomdiff.diffusion.whitening import Doubles, Floats, Index
 
@@ -122,6 +121,8 @@ def classes_on_either_side(score: Score, density: Score, X: Floats, offset: Floa
     X, offset
         As for `on_either_side`; where nothing was moved, the result is `score(X)` itself.
     """
+    from scipy.special import log_softmax, logsumexp
+
     if not offset.any():
         return score(X)
 
