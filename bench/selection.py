@@ -140,19 +140,25 @@ def restore(build: Path) -> None:
             write_json(kept, {k: None if v == np.inf else v for k, v in given.items()})
 
 
+def stale(name: str, build: Path, real: Path, judge: str) -> dict[Path, str | None]:
+    """A set's kept replays of other cells or another version, with their strategy if it exists."""
+    found: dict[Path, str | None] = {}
+    for path in sorted(file_of(build, name, 0, BASELINE, judge).parent.glob("*.json")):
+        made = read_json(path)
+        who = made["strategy"]
+        known = who in peers() or who in STRATEGIES.names()
+        unit = (name, made["seed"], who)
+        if not known or made.get("version") != version(unit, build, real, judge):
+            found[path] = who if known else None
+    return found
+
+
 def drop_stale(name: str, build: Path, real: Path) -> int:
     """Throw away the replays of a set that were made of other cells or by another strategy."""
-    dropped = 0
-    for judge in JUDGES:
-        for path in file_of(build, name, 0, BASELINE, judge).parent.glob("*.json"):
-            made = read_json(path)
-            who = made["strategy"]
-            known = who in peers() or who in STRATEGIES.names()
-            unit = (name, made["seed"], who)
-            if not known or made.get("version") != version(unit, build, real, judge):
-                path.unlink()
-                dropped += 1
-    return dropped
+    paths = [path for judge in JUDGES for path in stale(name, build, real, judge)]
+    for path in paths:
+        path.unlink()
+    return len(paths)
 
 
 def play(units: list[Unit], *, build: Path, real: Path, judge: str = PROBE) -> None:

@@ -19,7 +19,6 @@ from typing import Any
 import selection
 from bloomdiff.files import read_json, write_json
 from bloomdiff.parallel import map_chunks
-from selection_goals import BASELINE
 
 Group = tuple[str, str, str]  # judge, set, strategy
 ASIDE = ("version", "seconds")
@@ -30,12 +29,9 @@ def stale(build: Path, real: Path) -> dict[Group, list[Path]]:
     found: dict[Group, list[Path]] = defaultdict(list)
     for judge in selection.JUDGES:
         for name in selection.ALL_SETS:
-            folder = selection.file_of(build, name, 0, BASELINE, judge).parent
-            for path in sorted(folder.glob("*.json")):
-                made = read_json(path)
-                unit = (name, made["seed"], made["strategy"])
-                if made["version"] != selection.version(unit, build, real, judge):
-                    found[judge, name, made["strategy"]].append(path)
+            for path, who in selection.stale(name, build, real, judge).items():
+                if who is not None:  # one that is no more cannot be replayed
+                    found[judge, name, who].append(path)
     return found
 
 

@@ -130,6 +130,14 @@ def test_a_parent_of_no_class_is_told(data):
         EmbeddingDiffusion(n_steps=0, parents={"aa": "x", "b": "x"}).fit(*data)
 
 
+def test_parents_may_name_classes_that_a_fold_lacks(data):
+    X, y = data
+    known = {"a": "x", "b": "x", "c": None}
+    model = EmbeddingDiffusion(n_steps=0, parents=known, random_state=0)
+    more = clone(model).set_params(parents=known | {"rare": "x"})
+    np.testing.assert_array_equal(more.fit(X, y).sample(y, 1), model.fit(X, y).sample(y, 1))
+
+
 def test_siblings_draw_a_rare_class_towards_them():
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(12), [30] * 11 + [1])

@@ -38,7 +38,8 @@ def parents_of(classes: npt.NDArray[Any], given: Mapping[Any, Any] | None) -> In
     Raises
     ------
     ValueError
-        The parent of a class that there is none of.
+        The parent of a class that there is none of, while a class that there is has no entry: a
+        name misspelt. Where every class has one, the others are those that a fold lacks.
     ParameterError
         A parent that is neither text nor missing.
     """
@@ -46,6 +47,7 @@ def parents_of(classes: npt.NDArray[Any], given: Mapping[Any, Any] | None) -> In
         return None
     names = [str(c) for c in classes]
     parents = {str(c): parent for c, parent in given.items()}
-    if unknown := sorted(set(parents) - set(names)):
+    unknown = sorted(set(parents) - set(names))
+    if unknown and not parents.keys() >= set(names):
         raise ValueError(f"parents: class {unknown[0]!r} is none of {', '.join(names)}")
     return parent_indices(names, parents)

@@ -50,7 +50,7 @@ class EmbeddingDiffusion(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     parents
         Parent of each class, by class: where siblings are seen to lie together, a rare class is
         drawn towards its own. None for no parents; a class whose own is None, '' or a missing value
-        has none.
+        has none. May name classes that a fold lacks, where it names all that the fold has.
     classifier
         What `predict_proba` applies Bayes' rule to. "prior": the predictive Gaussians of the model
         before the network, in the directions in which the classes differ. "flow": the same times
