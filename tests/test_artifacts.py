@@ -54,6 +54,17 @@ def test_damage_and_loss_are_told(tmp_path):
         read_artifact(tmp_path / "x", "thing", "lamp")
 
 
+def test_a_card_that_lacks_a_part_is_told(tmp_path):
+    write_artifact(tmp_path / "x", "thing", {"thing": "lamp", "seed": 3}, STATE)
+    card, _ = read_artifact(tmp_path / "x", "thing", "lamp")
+    with pytest.raises(IntegrityError, match=r"x/thing\.json: lacks 'classes'; delete the folder"):
+        card["classes"]
+    path = tmp_path / "x" / "thing.json"
+    path.write_text(path.read_text().replace("sha256", "sha1"))
+    with pytest.raises(IntegrityError, match=r"thing\.json: lacks 'sha256'"):
+        read_artifact(tmp_path / "x", "thing", "lamp")
+
+
 def test_another_layout_is_told(tmp_path):
     write_artifact(tmp_path / "old", "thing", {"thing": "lamp"}, STATE)
     write_artifact(tmp_path / "new", "thing", {"thing": "lamp", "layout": 2}, STATE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ import pytest
 from dvc.utils.serialize import loads_yaml
 
 from bloomdiff.errors import InputError
-from bloomdiff.files import atomic_dir, atomic_file, read_yaml, sha256_file, write_yaml
+from bloomdiff.files import atomic_dir, atomic_file, read_json, read_yaml, sha256_file, write_yaml
 
 CHANGES = ("rename", "unlink", "rmdir", "mkdir")
 
@@ -188,6 +189,39 @@ def test_what_is_no_folder_to_write_to_is_one_line(tmp_path: Path, below: str) -
     with pytest.raises(InputError, match="is a folder; name a file"), atomic_file(tmp_path):
         raise AssertionError
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("write", [atomic_file, atomic_dir])
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, write: Any) -> None:
+    with (
+        pytest.raises(InputError, match=r"x: cannot be written \(No space left.*make room"),
+        write(tmp_path / "x"),
+    ):
+        raise OSError(errno.ENOSPC, "while writing")
+    with pytest.raises(FileNotFoundError), write(tmp_path / "x"):
+        raise FileNotFoundError(errno.ENOENT, "of what was to be read")
+    assert not any(tmp_path.iterdir())
+
+
+def test_places_that_no_system_has_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(InputError, match="a: leads nowhere"), atomic_dir(tmp_path / "a"):
+        pass
+    with (
+        pytest.raises(InputError, match="no folder to write to"),
+        atomic_file(tmp_path / ("n" * 300)),
+    ):
+        pass
+
+
+def test_a_folder_in_place_of_a_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("{}")
+    for read in (read_json, sha256_file):
+        with pytest.raises(InputError, match="cannot be read"):
+            read(tmp_path)
+        with pytest.raises(InputError, match="cannot be read"):
+            read(tmp_path / "file" / "card.json")
 
 
 @pytest.mark.parametrize("text", ["1e-3", "2e0", "-2E1", "1.5e3", "1.e3", "1_0e2", "1e", "e1"])

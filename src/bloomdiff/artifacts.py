@@ -18,6 +18,17 @@ AnyPath = str | Path
 _STATE = "state.safetensors"
 
 
+class _Card(dict[str, Any]):
+    """A card, of which a part that is not there is an `IntegrityError`."""
+
+    def __init__(self, card: dict[str, Any], path: Path) -> None:
+        super().__init__(card)
+        self.path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise IntegrityError(str(self.path), f"lacks {key!r}", "delete the folder and fit anew")
+
+
 def write_artifact(path: str | Path, noun: str, card: dict[str, Any], state: Arrays) -> None:
     """Write the folder `path`, atomically; equal content gives equal bytes.
 
@@ -58,7 +69,7 @@ def read_artifact(
     InputError
         No such folder, it holds something other than the `noun` called `name`, or another layout.
     IntegrityError
-        The state is missing or not what was written.
+        The state is missing or not what was written, or the card lacks a part.
     """
     from safetensors.numpy import load_file
 
@@ -73,6 +84,7 @@ def read_artifact(
             f"is of layout {found}, and this version reads layout {layout}",
             "delete the folder and fit anew",
         )
+    card = _Card(card, folder / f"{noun}.json")
     if not (folder / _STATE).exists() or sha256_file(folder / _STATE) != card["sha256"]:
         raise IntegrityError(
             str(folder / _STATE), "is missing or damaged", "delete the folder and run its stage"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import json
@@ -28,7 +29,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     The temporary keeps the suffix, since writers choose their format by it.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):  # no error of a name that is too long
         raise InputError(str(path), "is a folder", "name a file")
     with writable(path.parent):
         handle, name = tempfile.mkstemp(
@@ -37,12 +38,13 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        # mkstemp makes private files; artefacts follow the user's umask like any other file.
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        with _room(path):
+            yield temporary
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+            # mkstemp makes private files; artefacts follow the user's umask like any other file.
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -53,9 +55,27 @@ def writable(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise InputError(
             str(folder), f"is no folder to write to ({error.strerror})", "name another place"
+        ) from None
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+
+
+@contextmanager
+def _room(path: str | Path) -> Iterator[None]:
+    """A disk that takes no more of what is being written to `path` is an `InputError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise InputError(
+            str(path),
+            f"cannot be written ({os.strerror(error.errno)})",
+            "make room or name another place",
         ) from None
 
 
@@ -79,7 +99,10 @@ def atomic_dir(path: str | Path, *, stale: str = "") -> Iterator[Path]:
     InputError
         `path` is a file, is or holds the working directory, or has a file that would be lost.
     """
-    target = Path(path).resolve()
+    try:
+        target = Path(path).resolve()
+    except (OSError, RuntimeError) as error:  # links that lead to each other
+        raise InputError(str(path), f"leads nowhere ({error})", "name another folder") from None
     if target.exists() and not target.is_dir():
         raise InputError(str(path), "is not a folder", "name a new or empty folder")
     if Path.cwd().is_relative_to(target):
@@ -90,7 +113,7 @@ def atomic_dir(path: str | Path, *, stale: str = "") -> Iterator[Path]:
         _clear_up(target)
         aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-", suffix=_ASIDE))
     try:
-        with _locked(aside):
+        with _room(path), _locked(aside):
             (aside / _NEW).mkdir()
             yield aside / _NEW
             if target.exists():
@@ -161,6 +184,12 @@ def sha256_file(path: str | Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except FileNotFoundError:
         raise InputError(str(path), "no such file", "run the stage that writes it") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: str | Path, error: OSError) -> InputError:
+    return InputError(str(path), f"cannot be read ({error.strerror})", "mend it or name another")
 
 
 def to_json(value: Any) -> str:
@@ -180,6 +209,8 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(str(path), "no such file", "run the stage that writes it") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(
             str(path), f"not valid JSON ({error})", "delete it and run the stage again"
@@ -229,9 +260,7 @@ def read_yaml(path: str | Path, *, exponents: bool = True) -> Any:
     except UnicodeDecodeError as error:
         raise InputError(str(path), f"is not UTF-8 ({error})", "save it as UTF-8") from None
     except OSError as error:
-        raise InputError(
-            str(path), f"cannot be read ({error.strerror})", "mend it or name another"
-        ) from None
+        raise _unreadable(path, error) from None
     except ValueError as error:  # a date that no calendar has, say
         raise InputError(str(path), f"is not valid YAML ({error})", "mend that value") from None
     except yaml.YAMLError as error:

@@ -16,6 +16,7 @@ from bloomdiff.files import atomic_file
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 Floats = npt.NDArray[np.float32]
 METADATA_KEY = b"bloomdiff"
@@ -23,8 +24,40 @@ READ_BYTES = 1 << 25
 """Of vectors that are read together."""
 
 
+def to_table(path: str | Path, rows: pd.DataFrame, reserved: Sequence[str]) -> pa.Table:
+    """Rows as the file `path` will hold them.
+
+    Raises
+    ------
+    InputError
+        A column of values of two kinds, one name twice, or a name that the vectors have.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    names = [str(name) for name in rows.columns]
+    for at, name in enumerate(names):
+        if name in reserved or name in names[:at]:
+            what = "is the vectors' own" if name in reserved else "is there twice"
+            raise InputError(f"{path} column {name!r}", what, "rename the column")
+    # Categories that are numbers are read back as numbers.
+    numbers = {
+        name: object
+        for name, of in rows.dtypes.items()
+        if isinstance(of, pd.CategoricalDtype) and of.categories.dtype.kind not in "OTU"
+    }
+    rows = rows.astype(numbers)
+    try:
+        return pa.Table.from_pandas(rows, preserve_index=False)
+    except (pa.ArrowException, ValueError) as error:
+        reason = "; ".join(str(part) for part in error.args)[:200]
+        raise InputError(
+            str(path), f"would hold what no table can ({reason})", "write that column as text"
+        ) from None
+
+
 def write_vectors(
-    path: str | Path, rows: pd.DataFrame, vectors: Mapping[str, Floats], meta: dict[str, Any]
+    path: str | Path, rows: pa.Table, vectors: Mapping[str, Floats], meta: dict[str, Any]
 ) -> None:
     """Write the file, atomically; equal content gives equal bytes.
 
@@ -33,7 +66,7 @@ def write_vectors(
     path
         Target.
     rows
-        Row-aligned table.
+        Row-aligned table, as `to_table` makes it.
     vectors
         Float32 `(n, ...)` by column, each written as a list of fixed length a row.
     meta
@@ -42,7 +75,7 @@ def write_vectors(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pandas(rows, preserve_index=False)
+    table = rows
     for key, values in vectors.items():
         flat = pa.array(values.reshape(-1), type=pa.float32())
         width = math.prod(values.shape[1:])
@@ -50,7 +83,8 @@ def write_vectors(
     table = table.replace_schema_metadata(
         {**(table.schema.metadata or {}), METADATA_KEY: json.dumps(meta, sort_keys=True)}
     )
-    text = [str(name) for name in rows.select_dtypes(exclude=["number", "bool"])]
+    plain = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
+    text = [of.name for of in rows.schema if not any(is_one(of.type) for is_one in plain)]
     with atomic_file(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", use_dictionary=text)
 
@@ -87,7 +121,12 @@ def read_vectors(
 
 def _vectors(file: Any, names: Sequence[str]) -> dict[str, Floats]:
     """Those columns of lists that a Parquet file has, each as float32 `(n, size)`."""
+    import pyarrow as pa
+
     n, schema = file.metadata.num_rows, file.schema_arrow
+    for name in names:
+        if name in schema.names and not pa.types.is_fixed_size_list(schema.field(name).type):
+            raise TypeError(f"column {name!r} is {schema.field(name).type}, no vectors")
     sizes = {name: schema.field(name).type.list_size for name in names if name in schema.names}
     found = {name: np.empty((n, size), dtype=np.float32) for name, size in sizes.items()}
     at, step = 0, max(1, READ_BYTES // (4 * max(sum(sizes.values()), 1)))

@@ -87,6 +87,10 @@ def test_damaged_state_is_told(name, fitted, tmp_path):
 def test_forged_fingerprint_is_told(name, fitted, tmp_path):
     fitted[name].save(tmp_path / "model")
     card = json.loads((tmp_path / "model" / "classifier.json").read_text())
+    more = {**card, "params": {**card["params"], "colour": "red"}}
+    (tmp_path / "model" / "classifier.json").write_text(json.dumps(more))
+    with pytest.raises(ParameterError, match=r"model: params.*colour"):
+        load_classifier(tmp_path / "model")
     card["fingerprint"]["groups"] = []
     (tmp_path / "model" / "classifier.json").write_text(json.dumps(card))
     with pytest.raises(IntegrityError, match="fingerprint"):

@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.semi_supervised import SelfTrainingClassifier
 
-from bloomdiff.classifiers import CLASSIFIERS, load_classifier, make_classifier
+from bloomdiff.classifiers import CLASSIFIERS, label_spreading, load_classifier, make_classifier
 from bloomdiff.classifiers.projection import principal_axes
 from bloomdiff.classifiers.self_training import _most_certain
 from bloomdiff.errors import InputError, LeakageError
@@ -189,6 +189,14 @@ def test_label_spreading_reaches_the_closed_form(parts):
     np.testing.assert_allclose(model.predict_proba(test.X), proba, atol=5e-3)
     other = fit("label-spreading", parts, {**params, "alpha": 0.1})
     assert np.abs(other.predict_proba(test.X) - proba).max() > 0.05
+
+
+def test_rows_are_judged_a_part_at_a_time(parts, monkeypatch):
+    model = fit("label-spreading", parts, {})
+    whole = model.predict_proba(parts[2].X)
+    monkeypatch.setattr(label_spreading, "WEIGHTS", 7 * len(model._fitted.X_))
+    np.testing.assert_allclose(model.predict_proba(parts[2].X), whole, atol=1e-12)
+    assert model.predict_proba(parts[2].X[:0]).shape == (0, whole.shape[1])
 
 
 def test_votes_weigh_as_their_class_does(parts):

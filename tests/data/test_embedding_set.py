@@ -205,6 +205,74 @@ def test_rows_are_taken_by_position_mask_and_name():
     assert len(cells.take([])) == 0
     with pytest.raises(InputError, match="'c9': are missing"):
         cells.select(["c1", "c9"])
+    with pytest.raises(InputError, match="'c1': are asked for twice"):
+        cells.select(["c1", "c1"])
+    numbered = replace(cells, rows=cells.rows.assign(cell_id=[4, 3, 2, 1]))
+    assert numbered.select(numbered.cell_id[1:3]).X.tolist() == np.eye(4)[1:3].tolist()
+
+
+@pytest.mark.parametrize("gap", [None, np.nan])
+def test_a_gap_makes_no_other_classes_of_numbers(gap, tmp_path):
+    cells = real(np.eye(4))
+    whole = replace(cells, rows=cells.rows.assign(label=[1, 2, 1, 2]))
+    gaps = replace(cells, rows=cells.rows.assign(label=[1, 2, 1, gap]))
+    assert whole.label.tolist() == ["1", "2", "1", "2"]
+    assert gaps.label.tolist() == ["1", "2", "1", ""]
+    gaps.save(tmp_path / "x.parquet")
+    assert EmbeddingSet.load(tmp_path / "x.parquet").label.tolist() == gaps.label.tolist()
+    halves = replace(cells, rows=cells.rows.assign(label=[1.5, 2.0, 1.5, 2.0]))
+    assert halves.label.tolist() == ["1.5", "2", "1.5", "2"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Series([61, None, 5, 6], dtype=object),
+        pd.Categorical([61, None, 5, 61]),
+        [[1, 2], [3], [], [4]],
+        [{"stain": "MGG"}, None, {}, {"stain": "x"}],
+        pd.to_datetime(["2020-01-01"] * 4),
+    ],
+)
+def test_what_a_table_reads_otherwise_than_it_was_is_loaded_again(values, tmp_path):
+    cells = real(np.eye(4))
+    cells = replace(cells, rows=cells.rows.assign(age=values))
+    cells.save(tmp_path / "x.parquet")
+    assert len(EmbeddingSet.load(tmp_path / "x.parquet")) == 4
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"x": 0.0}, r"column 'x': is the vectors' own; rename the column"),
+        ({"views": 1}, r"column 'views': is the vectors' own"),
+        ({"label": [1, "a", 2, "b"]}, r"would hold what no table can \(.*label.*as text"),
+    ],
+)
+def test_what_no_file_can_hold_is_not_written(columns, told, tmp_path):
+    cells = real(np.eye(4))
+    with pytest.raises(InputError, match=told) as caught:
+        replace(cells, rows=cells.rows.assign(**columns)).save(tmp_path / "x.parquet")
+    assert "\n" not in str(caught.value)
+    twice = pd.concat([cells.rows, cells.rows[["label"]]], axis=1)
+    with pytest.raises(InputError, match="column 'label': is there twice"):
+        replace(cells, rows=twice).save(tmp_path / "x.parquet")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_file_that_others_have_written_anew_is_one_line(tmp_path):
+    path = tmp_path / "x.parquet"
+    real(np.eye(4)).save(path)
+    table = pq.read_table(path)
+    lists = table.column("x").cast(pa.list_(pa.float32()))
+    for changed, told in (
+        (table.set_column(table.schema.get_field_index("x"), "x", lists), "not a set of"),
+        (table.drop_columns("x"), "lacks the column 'x'"),
+        (table.drop_columns("group"), "lacks the column 'group'"),
+    ):
+        pq.write_table(changed, path)
+        with pytest.raises(InputError, match=rf"x\.parquet: {told}"):
+            EmbeddingSet.load(path)
 
 
 def test_what_is_not_finite_is_not_written(tmp_path):

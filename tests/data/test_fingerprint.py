@@ -63,6 +63,13 @@ def test_cells_without_a_group_have_no_fingerprint():
         Fingerprint.of(["a", ""])
 
 
+def test_one_name_in_place_of_several_is_refused():
+    with pytest.raises(TypeError, match="several names, however: 'patient1'"):
+        Fingerprint.of("patient1")
+    with pytest.raises(TypeError, match="several names"):
+        assert_disjoint("patient1", Fingerprint.of(["patient1"]))
+
+
 def test_the_error_names_what_and_how_many_and_which():
     @dataclass
     class Artefact:

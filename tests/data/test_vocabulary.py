@@ -150,6 +150,15 @@ def test_coarsen() -> None:
     assert coarsen("own class", ["neutrophil", "own class"]) == "own class"
 
 
+def test_signs_tell_classes_apart() -> None:
+    names = ["blast", "lymphocyte"]
+    assert coarsen(" Blast_", names) == coarsen("(BLAST)", names) == "blast"
+    assert known_name("band - neutrophil") == known_name("Band_Neutrophil")
+    for other in ("blast+", "blast-", "blast -", "blast?", "-blast", "非blast", "lymphocyte?"):
+        assert known_name(other) is None, other
+        assert coarsen(other, names) is None, other
+
+
 @pytest.mark.parametrize(
     ("source", "code", "hint"),
     [("matek-2019", "NGX", "did you mean 'NGS'"), ("matek", "NGS", "did you mean 'matek-2019'")],

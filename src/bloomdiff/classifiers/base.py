@@ -26,6 +26,7 @@ from bloomdiff.errors import LeakageError, ParameterError
 from bloomdiff.learner import Learner, LearnerParams
 from bloomdiff.registry import Registry
 from bloomdiff.threads import one_thread
+from bloomdiff.validation import validated
 
 Indices = npt.NDArray[np.intp]
 Probabilities = npt.NDArray[np.float64]
@@ -232,7 +233,11 @@ class Classifier(Learner[ClassifierParams]):
     def load(cls, path: str | Path, *, device: str = "cpu") -> Self:
         """Read a folder written by `save`; a damaged state is an `IntegrityError`."""
         card, state = read_artifact(path, "classifier", cls.name, layout=cls.layout)
-        self = cls(cls.Params(**card["params"]), seed=card["seed"], device=device)
+        self = cls(
+            validated(cls.Params, card["params"], f"{path}: params"),
+            seed=card["seed"],
+            device=device,
+        )
         self.classes_ = np.asarray(card["classes"], dtype=str)
         self.fingerprint = Fingerprint.from_dict(card["fingerprint"], where=str(path))
         self._mean, self._scale = state.pop("mean"), state.pop("scale")

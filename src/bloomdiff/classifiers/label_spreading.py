@@ -19,6 +19,8 @@ from bloomdiff.classifiers.projection import principal_axes
 from bloomdiff.data.embedding_set import Floats
 
 _NO_LABEL = -1
+WEIGHTS = 1 << 24
+"""Of rows against rows of the graph that are held together."""
 
 
 class LabelSpreadingParams(ClassifierParams):
@@ -88,8 +90,11 @@ class LabelSpreading(Classifier):
         return normalize(P) if self.params.metric == "cosine" else P
 
     def _proba(self, Z: Floats) -> Probabilities:
+        # A part at a time: each row is weighed against every one of the graph.
+        P, step = self._place(Z), max(1, WEIGHTS // len(self._fitted.X_))
+        parts = [P[at : at + step] for at in range(0, len(P), step)]
         with np.errstate(invalid="ignore"):
-            proba = self._fitted.predict_proba(self._place(Z))
+            proba = np.concatenate([self._fitted.predict_proba(part) for part in parts])
         # A row so far off that no kernel reaches it could be of any class.
         return np.where(np.isnan(proba), 1 / proba.shape[1], proba)
 

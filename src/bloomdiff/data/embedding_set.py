@@ -22,7 +22,7 @@ from bloomdiff.data.fingerprint import Fingerprint
 from bloomdiff.data.rows import class_names
 from bloomdiff.data.space import check_joinable
 from bloomdiff.errors import InputError, IntegrityError, LeakageError
-from bloomdiff.vector_file import read_vectors, write_vectors
+from bloomdiff.vector_file import read_vectors, to_table, write_vectors
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.str_]
@@ -86,7 +86,7 @@ class _Set:
         Raises
         ------
         InputError
-            A vector that is not finite.
+            A vector that is not finite, or a column that no table can hold.
         """
         for key, values in {"the embedding": self.X, **self._more()}.items():
             finite = np.isfinite(values)
@@ -94,8 +94,10 @@ class _Set:
                 row = int(np.flatnonzero(~finite.reshape(len(values), -1).all(axis=1))[0])
                 what = f"one of the {key}" if key in self.others else key
                 raise InputError(f"{path} row {row}", f"{what} is not finite", "embed it again")
-        meta = {"synthetic": self.synthetic, "sha256": self._digest(), "header": self.header}
-        write_vectors(path, self.rows, {"x": self.X, **self._more()}, meta)
+        table = to_table(path, self.rows, ["x", *self.others])
+        read = replace(self, rows=table.to_pandas())  # integers with a gap come back as floats, say
+        meta = {"synthetic": self.synthetic, "sha256": read._digest(), "header": self.header}
+        write_vectors(path, table, {"x": self.X, **self._more()}, meta)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -117,6 +119,10 @@ class _Set:
             )
         if cls.synthetic and not meta["synthetic"]:
             raise InputError(str(path), "holds real cells, not synthetic rows", "name another set")
+        if missing := [name for name in ("x", *cls.required) if name not in {*rows, *more}]:
+            raise InputError(
+                str(path), f"lacks the column {missing[0]!r}", "run the stage that writes it"
+            )
         n, d = (X := more.pop("x")).shape
         # The number of views is counted, since no rows tell none.
         others: dict[str, Any] = {
@@ -227,15 +233,14 @@ class EmbeddingSet(_Set):
 
     def select(self, cell_ids: Sequence[str] | Labels) -> EmbeddingSet:
         """The rows with these ids, in that order; one unknown or twice is an `InputError`."""
-        index = pd.Index(self.rows["cell_id"])
-        if not index.is_unique:
-            twice = str(index[index.duplicated()][0])
-            raise InputError(
-                f"embeddings of cell {twice!r}", "are there twice", "keep one row of each cell"
-            )
-        positions = index.get_indexer(pd.Index(cell_ids))
+        index, wanted = pd.Index(self.cell_id), pd.Index(np.asarray(cell_ids, dtype=str))
+        for ids, what in ((index, "are there twice"), (wanted, "are asked for twice")):
+            if not ids.is_unique:
+                twice = str(ids[ids.duplicated()][0])
+                raise InputError(f"embeddings of cell {twice!r}", what, "keep one row of each cell")
+        positions = index.get_indexer(wanted)
         if (positions < 0).any():
-            missing = str(np.asarray(cell_ids)[int(np.flatnonzero(positions < 0)[0])])
+            missing = str(wanted[positions < 0][0])
             raise InputError(
                 f"embeddings of cell {missing!r}", "are missing", "run `dvc repro embed`"
             )

@@ -22,6 +22,13 @@ def hash_group(group: str) -> str:
     return hashlib.blake2b(group.encode("utf-8"), digest_size=8).hexdigest()
 
 
+def _names(groups: Iterable[str]) -> set[str]:
+    """Different names; a single one in place of several would be taken letter by letter."""
+    if isinstance(groups, str):
+        raise TypeError(f"groups must be several names, however: {groups!r}")
+    return set(groups)
+
+
 @dataclass(frozen=True)
 class Fingerprint:
     """The set of cell groups that something was fitted on.
@@ -37,7 +44,7 @@ class Fingerprint:
     @classmethod
     def of(cls, groups: Iterable[str]) -> Fingerprint:
         """Fingerprint of the groups with these names (repeats count once)."""
-        names = set(groups)
+        names = _names(groups)
         if "" in names:
             raise ValueError("a cell without a group cannot be fingerprinted")
         return cls(frozenset(hash_group(str(name)) for name in names))
@@ -57,7 +64,7 @@ class Fingerprint:
 
     def overlap(self, groups: Iterable[str]) -> list[str]:
         """Names among `groups` that this fingerprint contains, sorted."""
-        return sorted(name for name in set(groups) if hash_group(str(name)) in self.hashes)
+        return sorted(name for name in _names(groups) if hash_group(str(name)) in self.hashes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: the digest, and the sorted hashes."""
@@ -99,7 +106,7 @@ def assert_disjoint(
     what
         What the artefacts are, for the message.
     """
-    names = set(test_groups)
+    names = _names(test_groups)
     if "" in names:
         raise LeakageError(
             what,

@@ -30,9 +30,16 @@ __all__ = [
 ]
 
 
+_BETWEEN = re.compile(r"(?<=[^\W_])(?:[^\w+?]|_)+(?=[^\W_])")
+_AROUND = re.compile(r"^(?:[^\w+?-]|_)+|(?:[^\w+?-]|_)+$")
+
+
 def _plain(text: str) -> str:
-    """Lower case, with every run of other signs as one underscore."""
-    return re.sub(r"[^a-z0-9]+", "_", text.casefold()).strip("_")
+    """Lower case, with whatever only separates words as one underscore.
+
+    What tells classes apart stays: blast+, blast- and "blast?" are three names, none of them blast.
+    """
+    return _AROUND.sub("", _BETWEEN.sub("_", text.casefold()))
 
 
 @cache

@@ -24,6 +24,7 @@ from bloomdiff.errors import InputError, ParameterError
 from bloomdiff.learner import Learner, LearnerParams
 from bloomdiff.registry import Registry
 from bloomdiff.threads import one_thread
+from bloomdiff.validation import validated
 
 if TYPE_CHECKING:
     from bloomdiff.generators.cell_images import CellImages
@@ -245,7 +246,11 @@ class Generator(Learner[GeneratorParams]):
     def load(cls, path: str | Path, *, device: str = "cpu") -> Self:
         """Read a folder written by `save`; a damaged state is an `IntegrityError`."""
         card, state = read_artifact(path, "generator", cls.name, layout=cls.layout)
-        self = cls(cls.Params(**card["params"]), seed=card["seed"], device=device)
+        self = cls(
+            validated(cls.Params, card["params"], f"{path}: params"),
+            seed=card["seed"],
+            device=device,
+        )
         self.classes_ = np.asarray(card["classes"], dtype=str)
         self.dim_ = int(card["dim"])
         self.fingerprint = Fingerprint.from_dict(card["fingerprint"], where=str(path))
