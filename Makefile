@@ -41,7 +41,7 @@ demo: $(STAMP)
 	.ci/demo
 
 # Every way of making up for few labels, side by side; hours, and it may be interrupted. Real cells
-# are taken from CELLS where it is given: make bench CELLS=../shared/data
+# are taken from CELLS where it is given: make bench CELLS=FOLDER
 bench: $(STAMP)
 	python bench/augmenters.py $(if $(CELLS),--cells $(CELLS))
 

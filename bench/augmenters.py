@@ -1,7 +1,7 @@
 """Every way of making up for few labelled cells, side by side, tested on real cells alone.
 
-    python bench/augmenters.py --cells ../shared/data            # everything, hours
-    python bench/augmenters.py --cells ../shared/data --quick    # a part of it in ten minutes
+    python bench/augmenters.py --cells CELLS            # everything, hours
+    python bench/augmenters.py --cells CELLS --quick    # a part of it in ten minutes
     python bench/augmenters.py --imported lab=../lab/data        # cells of your own, see below
     python bench/augmenters.py --summary                         # tables of what was scored so far,
                                                                  # those of README and docs

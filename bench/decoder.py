@@ -1,8 +1,8 @@
 """Does the decoder draw cells that are recognised, and in how many minutes?
 
     python bench/decoder.py phantom --minutes 16
-    python bench/decoder.py blood --cells ../shared/data --minutes 16
-    python bench/decoder.py blood --cells ../shared/data --steps 3000 --width 64
+    python bench/decoder.py blood --cells CELLS --minutes 16
+    python bench/decoder.py blood --cells CELLS --steps 3000 --width 64
 
 Runs the stages up to `render` in a copy of the project under build/decoder/, with one generator,
 its defaults, and the first of five folds. `--minutes` is the time of the decoder's training: the

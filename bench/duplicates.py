@@ -1,6 +1,6 @@
 """Are copies of cells found, is nothing else joined, and what does a random split claim?
 
-    python bench/duplicates.py ../shared/data
+    python bench/duplicates.py CELLS
 
 Writes bench/results/duplicates.json and .md. Which field each copy of `bccd-augmented` was made
 from is not published: bench/duplicates_truth.py finds it out by an exhaustive search and keeps it
@@ -187,7 +187,7 @@ def markdown(result: Result) -> str:
     lines = [
         "# Duplicates: what is found, what is joined wrongly, what a random split claims",
         "",
-        "Made by `python bench/duplicates.py ../shared/data`. CPU seconds are of one process.",
+        "Made by `python bench/duplicates.py CELLS`. CPU seconds are of one process.",
         "",
         "| set | cells | found | unrelated cells joined | CPU s per 1,000 |",
         "|---|---|---|---|---|",

@@ -1,6 +1,6 @@
 """Images per second of our `embed` beside its peers, in one run, interleaved.
 
-    python bench/embedding.py [--images FOLDER] [--n 64] [--rounds 5] [--device auto]
+    python bench/embedding.py --images FOLDER [--n 64] [--rounds 5] [--device auto]
 
 Every contender turns the same JPEG files into class tokens of the same ViT-S/14 at 224 px:
 
@@ -193,7 +193,7 @@ def measure(run: Callable[[], None], n: float) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, default=ROOT.parent / "shared/data/pbc-five")
+    parser.add_argument("--images", type=Path, required=True, help="a folder of JPEG files")
     parser.add_argument("--n", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="auto")

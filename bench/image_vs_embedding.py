@@ -1,8 +1,8 @@
 """Diffusing images or diffusing their embeddings: what each brings and costs, at equal real cells.
 
-    python bench/image_vs_embedding.py --cells ../shared/data --quick   # twenty minutes, two cores
-    python bench/image_vs_embedding.py --cells ../shared/data           # many hours
-    python bench/image_vs_embedding.py --cells ../shared/data --weights FOLDER   # Stable Diffusion
+    python bench/image_vs_embedding.py --cells CELLS --quick   # twenty minutes, two cores
+    python bench/image_vs_embedding.py --cells CELLS           # many hours
+    python bench/image_vs_embedding.py --cells CELLS --weights FOLDER   # Stable Diffusion
     python bench/image_vs_embedding.py --summary                        # the table again
 
 A unit is a data set, a regime (how many labelled cells) and a seed, which divides the cells into

@@ -1,6 +1,6 @@
 """Run the whole pipeline on real cells, one data set after the other, and keep what it printed.
 
-    python bench/real_cells.py ../shared/data --sets blood bone_marrow bccd
+    python bench/real_cells.py CELLS --sets blood bone_marrow bccd
 
 Each set gets a copy of the project under build/real/, where `dvc repro` runs on its cells; a second
 call takes up where a first one stopped. The report's table goes to bench/results/real_cells/.

@@ -1,6 +1,6 @@
 """Replay annotation by our strategies and their peers.
 
-    python bench/selection.py ../shared/data --seeds 10
+    python bench/selection.py CELLS --seeds 10
 
 Cells are imported and embedded once, under `--build`, by the augmenters' benchmark where it has
 them too. Every replay is kept there as it ends, so that a second call takes up where a first one
@@ -255,7 +255,7 @@ def gather(build: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("cells", type=Path, nargs="?", default=ROOT.parent / "shared" / "data")
+    parser.add_argument("cells", type=Path, help="folder of the real cells")
     parser.add_argument("--sets", nargs="+", choices=ALL_SETS, default=list(SETS))
     parser.add_argument("--strategies", nargs="+", default=[*STRATEGIES.names(), *peers()])
     parser.add_argument("--judge", choices=list(JUDGES), default=PROBE)

@@ -1,6 +1,6 @@
 """Keep replays of an earlier version of a module where the change has left them as they were.
 
-    python bench/selection_renew.py ../shared/data --jobs 2
+    python bench/selection_renew.py CELLS --jobs 2
 
 `selection.py` throws away a replay when the text of a module that it hangs on has changed, whatever
 the change was. For one that should leave replays alone, this makes one of each set, judge and
@@ -62,7 +62,7 @@ def _told(made: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     root = selection.ROOT
-    parser.add_argument("cells", type=Path, nargs="?", default=root.parent / "shared" / "data")
+    parser.add_argument("cells", type=Path, help="folder of the real cells")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--build", type=Path, default=root / "build" / "augmenters")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """Is it the views? Whitening by the right views, by those of strangers, and by mixed-up ones.
 
-    python bench/views_controls.py --cells ../shared/data
+    python bench/views_controls.py --cells CELLS
 
 A gain as large as that of `bloomdiff.data.view_whitening` calls for a search for leaks. So real
 cells only, five a class, are classified in the units of
@@ -76,7 +76,7 @@ def score(name: str, seed: int, build: Path, real: Path) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--cells", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--cells", type=Path, required=True, help="folder of the real cells")
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "augmenters")
     parser.add_argument("--seeds", type=int, default=10)
     options = parser.parse_args()
