@@ -133,6 +133,11 @@ def set_at(path, value):
         ("sweep.classifiers.logistic", {"C": float("inf")}, "should be a finite number"),
         (1, 2, "1: is 1; keys should be strings"),
         ("generators", {"none": {}, 1: {}}, "generators.1"),
+        (
+            "generators.oversample",
+            {"k": 3},
+            "is not a known key; nothing can be set here: write {}",
+        ),
     ],
 )
 def test_each_mistake_is_one_line(edited, key, value, says):

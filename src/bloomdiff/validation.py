@@ -46,6 +46,7 @@ def _explain(where: str, model: type[BaseModel], mistake: Any) -> BloomDiffError
         known = _known_keys(model, keys)
         near = difflib.get_close_matches(keys[-1], known, n=1)
         mend = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+        mend = mend if known else "nothing can be set here: write {}"
         return ParameterError(place, "is not a known key", mend)
     if mistake["type"] == "missing":
         return ParameterError(place, "is missing", "add it")

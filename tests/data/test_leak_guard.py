@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import optuna
@@ -207,6 +207,22 @@ def test_tuning_leaves_the_pool_of_validated_slides_out(cells):
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(0))
     study.optimize(objective, n_trials=1)
     assert 0 < study.best_value <= 1
+
+
+def test_an_inner_part_of_one_cell_has_no_distance(cells):
+    """A patient with a single cell, held out alone: its macro-F1 counts, no covariance is asked."""
+    group = np.where(np.arange(len(cells)) % 2, "a", "b").astype(object)
+    group[7] = "c"
+    folds = InnerFolds(
+        replace(cells, rows=cells.rows.assign(group=group)), cells.take([]), n_splits=3, seed=0
+    )
+    assert sorted(len(fold.held_out) for fold in folds)[0] == 1
+    given = {"ratio": 1.0, "allocation": "balance", "seed": 0, "device": "cpu"}
+    given |= {"classifier": ("logistic", {}), "max_frechet": 3.0}
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(0))
+    study.optimize(generator_objective("jitter", {}, folds, **given), n_trials=1)
+    assert 0 < study.best_value <= 1
+    assert study.best_trial.user_attrs["frechet"] > 0
 
 
 # ------------------------------------------------------------- statistics of a scaler from all

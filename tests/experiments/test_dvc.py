@@ -6,11 +6,13 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from dvc_project import ENVIRONMENT, SCRIPTS, dvc
 
 from bloomdiff.errors import InputError
+from bloomdiff.experiments.processes import this_process
 from bloomdiff.experiments.tracking import ChildRun
 from bloomdiff.experiments.tracking_restored import log_restored
 
@@ -89,7 +91,15 @@ def test_restored_stages_are_told_once_with_their_lineage(built, made):
     assert tags["out.embeddings"] == tags["dvc.embeddings"]
     (child,) = client.search_runs([parent.info.experiment_id], "tags.stage = 'classify'")[:1]
     assert child.data.tags["restored"] == "true"
+    assert child.data.tags["process"] == this_process()  # by which it is closed where that dies
     assert log_restored(made, "test", children) == []
+
+
+def test_two_at_once_tell_it_once(built):
+    with ThreadPoolExecutor(2) as both:
+        told = list(both.map(lambda _: log_restored(built, "test", lambda stage: []), range(2)))
+    assert sorted(told) == [[], ["embed", "classify"]]
+    assert len(parents_of(built)[1]) == 1
 
 
 def test_an_output_that_is_not_here_leaves_no_open_run(built):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bloomdiff.data.embedding_set import EmbeddingSet
-from bloomdiff.errors import ParameterError
+from bloomdiff.errors import IntegrityError, ParameterError
 from bloomdiff.experiments.ratios import class_counts
 from bloomdiff.experiments.sweep import draw
 from bloomdiff.generators import make_generator
@@ -37,6 +37,13 @@ def taken(cells, synthetic, ratio):
 @pytest.mark.parametrize(("ratio", "rows"), [(0.1, 4), (2.0, 80), (float("inf"), 80)])
 def test_a_ratio_is_of_the_real_rows(cells, synthetic, ratio, rows):
     assert len(taken(cells, synthetic, ratio)) == rows
+
+
+def test_a_set_of_other_seeds_or_ratios_is_refused(cells, synthetic):
+    counts = class_counts(cells.label)
+    for ratio, seed, told in ((20.0, 0, "80 rows of 'blast' with seed 0, not"), (1.0, 7, "0 rows")):
+        with pytest.raises(IntegrityError, match=rf"has {told}.*run `dvc repro synthesize`"):
+            draw(synthetic, counts, ratio, "uniform", seed=seed, ratios=RATIOS)
 
 
 def test_a_ratio_of_less_than_a_row_is_refused(cells, synthetic):

@@ -5,6 +5,7 @@ import pytest
 
 from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.errors import InputError, IntegrityError
+from bloomdiff.experiments.ratios import ratio_name
 from bloomdiff.files import read_table
 from bloomdiff.stages import report
 from bloomdiff.stages.inputs import load_fold
@@ -20,11 +21,48 @@ def write(project, **classifiers):
         told = {"fold": ["r0f0"], "classifier": classifiers.get(name, ["logistic"])}
         table = pd.DataFrame({key: value for key, value in told.items() if value})
         table.to_parquet(project.scores / f"{name}.parquet")
+    scores_of(project).to_parquet(project.scores / "scores.parquet")
+
+
+def scores_of(project):
+    params = project.params
+    ratios = {"none": [0.0]} | dict.fromkeys(("jitter", "smote"), params.sweep.ratios[1:])
+    return pd.DataFrame(
+        [
+            (name, ratio_name(ratio), seed, classifier)
+            for name in params.generators
+            for ratio in ratios[name]
+            for seed in params.seeds
+            for classifier in params.sweep.classifiers
+        ],
+        columns=["generator", "ratio", "seed", "classifier"],
+    )
 
 
 def test_tables_of_the_primary_classifier_are_read(project):
-    write(project, scores=["knn"])  # which has all classifiers, whatever their names
+    write(project)
     assert list(read_sweep(project, *NAMES)) == list(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("classifier", "knn", "lacks classifier knn"),
+        ("generator", "smote", "lacks generator smote"),
+        ("ratio", "1", "lacks ratio 1"),
+        ("seed", 0, "lacks seed 0"),
+    ],
+)
+def test_scores_of_another_sweep_are_refused(project, column, value, says):
+    write(project)
+    path, scores = project.scores / "scores.parquet", scores_of(project)
+    scores[scores[column] != value].to_parquet(path)
+    with pytest.raises(IntegrityError, match=rf"{says}, unlike params.yaml; run `dvc repro class"):
+        read_sweep(project, "scores")
+    strange = scores.iloc[:1].assign(**{column: type(value)(99)})
+    pd.concat([scores, strange]).to_parquet(path)
+    with pytest.raises(IntegrityError, match=rf"has {column} 99, unlike params.yaml"):
+        read_sweep(project, "scores")
 
 
 @pytest.mark.parametrize("name", ["predictions", "calibration"])

@@ -11,6 +11,7 @@ from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.fingerprint import assert_disjoint
 from bloomdiff.data.folds import FoldParams, make_folds, write_folds
 from bloomdiff.errors import LeakageError, ParameterError
+from bloomdiff.experiments import tracking
 from bloomdiff.experiments.objectives import search_spaces
 from bloomdiff.experiments.studies import run_study
 from bloomdiff.experiments.tracking_client import client_of
@@ -131,6 +132,21 @@ def test_trial_and_run_name_each_other(project):
             assert run.info.status == "FINISHED"
     assert seen == set(runs)
     assert len(runs) == 2 * 2 * project.params.tune_classifier.n_trials
+
+
+def test_runs_of_the_command_have_the_lineage_of_the_stage(project, monkeypatch):
+    asked = []
+
+    def inputs(root, stage):
+        asked.append(stage)
+        return {"embeddings": "abc"}
+
+    monkeypatch.setattr(tracking, "dvc_inputs", inputs)
+    tune_now(project, "classifier", names=["knn"], folds=["r0f0"])
+    assert set(asked) == {"tune_classifier"}
+    runs = runs_of(project)
+    assert runs
+    assert {run.data.tags["dvc.embeddings"] for run in runs} == {"abc"}
 
 
 @pytest.mark.slow

@@ -102,20 +102,27 @@ def generator_objective(
                 )
             synthetic = generator.synthesize(wanted, seed=seed)
             told["seconds"].append(time.perf_counter() - begun)
-            if measures:
+            if measures and len(fold.held_out) > 1:  # one cell has no covariance
                 # As many of each class as the real rows: the distance depends on the numbers.
                 alike = generator.synthesize(np.sort(fold.train.label), seed=seed)
                 if step not in nearness:
                     nearness[step] = _Nearness(fold.train.X, fold.held_out.X)
                 told["frechet"].append(nearness[step].of(alike.X))
             told["macro_f1"].append(_validate(classifier, fold, synthetic, seed, device))
-            if max_frechet is None or np.mean(told["frechet"]) <= max_frechet:
+            near = told["frechet"]
+            if max_frechet is None or not near or np.mean(near) <= max_frechet:
                 report(trial, float(np.mean(told["macro_f1"])), step)
         means = {key: float(np.mean(values)) for key, values in told.items() if values}
         for key in ("frechet", "seconds"):
             if key in means:
                 trial.set_user_attr(key, means[key])
-        if max_frechet is not None:
+        if "frechet" in objectives and "frechet" not in means:
+            raise ParameterError(
+                "tune_generator.objectives",
+                "name frechet, but no inner fold holds out two cells",
+                "take frechet out, or lower inner_folds",
+            )
+        if max_frechet is not None and "frechet" in means:
             trial.set_constraint("frechet", means["frechet"] - max_frechet)
         found = [means[key] for key in objectives]
         return found if len(found) > 1 else found[0]

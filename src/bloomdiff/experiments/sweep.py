@@ -14,7 +14,7 @@ from bloomdiff.classifiers import Classifier, make_classifier
 from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
 from bloomdiff.data.fingerprint import assert_disjoint
 from bloomdiff.data.view_whitening import ViewWhitening
-from bloomdiff.errors import LeakageError, ParameterError
+from bloomdiff.errors import IntegrityError, LeakageError, ParameterError
 from bloomdiff.experiments.ratios import Allocation, allocate, class_counts, largest_finite
 from bloomdiff.metrics.classification import (
     class_indices,
@@ -67,6 +67,8 @@ def draw(
     ------
     ParameterError
         The ratio comes to no row: its scores would be those of real cells only by another name.
+    IntegrityError
+        The set holds too few rows of a class with this seed.
     """
     finite = ratio if math.isfinite(ratio) else largest_finite(ratios)
     shares = allocate(real_counts, finite, allocation)
@@ -83,7 +85,12 @@ def draw(
     for name, n in shares.items():
         rows = np.flatnonzero(of_seed & (label == name))[:n]
         if len(rows) < n:
-            raise ValueError(f"{n} rows of {name!r} asked for, {len(rows)} in the synthetic set")
+            raise IntegrityError(
+                "the synthetic set",
+                f"has {len(rows)} rows of {name!r} with seed {seed}, not {n}: it was made with "
+                "other seeds, ratios or shares",
+                "run `dvc repro synthesize`",
+            )
         picks.append(rows)
     return synthetic.take(np.concatenate(picks))
 

@@ -28,7 +28,12 @@ from bloomdiff.files import atomic_file, writable
 
 @contextmanager
 def pipeline_run(
-    root: Path, *, stage: str, experiment: str, tags: Mapping[str, str] | None = None
+    root: Path,
+    *,
+    stage: str,
+    experiment: str,
+    tags: Mapping[str, str] | None = None,
+    lineage_of: str | None = None,
 ) -> Iterator[StageRun]:
     """Open the parent run of this pipeline execution for one stage; close it however it ends.
 
@@ -45,6 +50,8 @@ def pipeline_run(
         Name of the MLflow experiment.
     tags
         Tags of the parent, beside git's, DVC's and the stage's.
+    lineage_of
+        The stage of `dvc.yaml` whose inputs are read, where it has another name.
 
     Raises
     ------
@@ -59,7 +66,7 @@ def pipeline_run(
     with writable(folder), FileLock(folder / ".lock"):
         client, experiment_id = open_store(root, experiment)
         close_orphans(client, experiment_id)
-        inputs = dvc_inputs(root, stage)
+        inputs = dvc_inputs(root, lineage_of or stage)
         hashes = {f"dvc.{path}": md5 for path, md5 in inputs.items()}
         lineage = {"stage": stage, WRITER: this_process(), **git_tags(root), **hashes}
         run_id = parent_of_execution(client, experiment_id, folder, stage)
@@ -67,7 +74,7 @@ def pipeline_run(
         run.set_tags({**lineage, **(tags or {})})
     for path, md5 in inputs.items():
         run.log_input(path, md5, path, context=stage)
-    run.mark(f"inputs.{stage}", inputs_digest(root, stage))
+    run.mark(f"inputs.{stage}", inputs_digest(root, lineage_of or stage))
     outcome = "failed"
     try:
         yield run

@@ -12,7 +12,7 @@ from bloomdiff.experiments.lineage import (
     inputs_digest,
     outputs_of,
 )
-from bloomdiff.experiments.parents import RESTORED, WRITER
+from bloomdiff.experiments.parents import RESTORED, WRITER, close_orphans
 from bloomdiff.experiments.processes import this_process
 from bloomdiff.experiments.runs_table import behind
 from bloomdiff.experiments.tracking import ChildRun, StageRun
@@ -44,6 +44,7 @@ def log_restored(
     root = Path(root).resolve()
     with writable(root / "mlruns"), FileLock(root / "mlruns" / ".lock"):
         client, experiment_id = open_store(root, experiment)
+        close_orphans(client, experiment_id)
         stages = current_stages(root)
         missing = [s for s in stages if behind(client, experiment_id, root, s) is None]
         if not missing:
@@ -52,14 +53,15 @@ def log_restored(
         # Read before there is a run: an output that is not here would leave it open.
         told = {stage: list(children(stage)) for stage in missing}
         run_id = client.create_run(experiment_id, run_name=RESTORED, tags=tags).info.run_id
-    for stage in missing:
-        run = StageRun(client, experiment_id, run_id, stage, root)
-        inputs = {f"dvc.{path}": md5 for path, md5 in dvc_inputs(root, stage).items()}
-        run.set_tags({"stage": stage, RESTORED: "true", **git_tags(root), **inputs})
-        run.log_children(told[stage])
-        for path, md5 in outputs_of(root, stage).items():
-            run.mark(f"out.{path}", md5)
-        run.mark(f"inputs.{stage}", inputs_digest(root, stage))
-        run.mark(f"stage.{stage}", RESTORED)
-    client.set_terminated(run_id)
+        # Under the lock to the end: another one would not see yet what is told here.
+        for stage in missing:
+            run = StageRun(client, experiment_id, run_id, stage, root)
+            inputs = {f"dvc.{path}": md5 for path, md5 in dvc_inputs(root, stage).items()}
+            run.set_tags({"stage": stage, **tags, **git_tags(root), **inputs})
+            run.log_children(told[stage])
+            for path, md5 in outputs_of(root, stage).items():
+                run.mark(f"out.{path}", md5)
+            run.mark(f"inputs.{stage}", inputs_digest(root, stage))
+            run.mark(f"stage.{stage}", RESTORED)
+        client.set_terminated(run_id)
     return missing

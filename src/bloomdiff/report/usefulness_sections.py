@@ -240,7 +240,9 @@ def nested_section(table: pd.DataFrame) -> Section:
         "Macro-F1 in points: the best trial's mean over the inner folds, and the outer folds' "
         "score of what it chose (classifiers on real cells only; generators at the ratio that "
         "their studies used). The best of many trials flatters itself; fewer training cells in "
-        "the inner folds pull the other way. Only the outer score is reported anywhere else."
+        "the inner folds pull the other way, and a generator's outer score is of the tuned "
+        "classifier, its inner one of the classifier before tuning. Only the outer score is "
+        "reported anywhere else."
     )
     head = ["kind", "tuned", "inner", "outer", "inner less outer"]
     return Section(title, lead, head, rows)

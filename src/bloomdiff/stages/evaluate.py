@@ -11,6 +11,7 @@ import pandas as pd
 
 from bloomdiff.data.embedding_set import SyntheticSet
 from bloomdiff.data.fingerprint import assert_disjoint
+from bloomdiff.errors import IntegrityError
 from bloomdiff.experiments.fidelity import fidelity_runs
 from bloomdiff.experiments.tracking import StageRun
 from bloomdiff.files import atomic_file, read_table, sha256_file
@@ -82,6 +83,12 @@ def evaluate_one(project: Project, folder: Path, fold: str) -> None:
         synthetic = SyntheticSet.load(project.synthetic_set(fold, name))
         assert_disjoint(rows.test.group, synthetic, what=f"generator {name!r} of {fold}")
         first = synthetic.take(np.flatnonzero(synthetic.rows["seed"] == params.seeds[0]))
+        if not len(first):
+            raise IntegrityError(
+                str(project.synthetic_set(fold, name)),
+                f"has no rows with seed {params.seeds[0]}",
+                "run `dvc repro synthesize`",
+            )
         records, controls = judge(reference, first.X, first.label, controls)
         parts.append(pd.DataFrame(records).assign(fold=fold, generator=name))
         if traits is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bloomdiff.errors import IntegrityError
+from bloomdiff.experiments.ratios import ratio_name
 from bloomdiff.files import read_table
 from bloomdiff.stages.project import Project
 
@@ -22,7 +23,8 @@ def read_sweep(project: Project, *names: str) -> dict[str, pd.DataFrame]:
     InputError
         A table is missing or damaged.
     IntegrityError
-        A table is about another classifier than the primary one.
+        A table is about another classifier than the primary one, or the scores are of other
+        classifiers, generators, ratios or seeds than those of `params.yaml`.
     """
     tables = {}
     for name in names:
@@ -37,5 +39,26 @@ def read_sweep(project: Project, *names: str) -> dict[str, pd.DataFrame]:
                     f"not {project.params.primary} (sweep.primary of params.yaml)",
                     _MEND,
                 )
+        if name == "scores":
+            _check_scores(project, table)
         tables[name] = table
     return tables
+
+
+def _check_scores(project: Project, table: pd.DataFrame) -> None:
+    sweep = project.params.sweep
+    wanted = {
+        "classifier": set(sweep.classifiers),
+        "generator": {"none", *project.params.generators},
+        "ratio": {"0", *map(ratio_name, sweep.ratios)},
+        "seed": set(map(str, project.params.seeds)),
+    }
+    for column, names in wanted.items():
+        found = set(table[column].astype(str)) if column in table else set()
+        if other := sorted(found ^ names):
+            here = "has" if other[0] in found else "lacks"
+            raise IntegrityError(
+                str(project.scores / "scores.parquet"),
+                f"{here} {column} {other[0]}, unlike params.yaml",
+                _MEND,
+            )

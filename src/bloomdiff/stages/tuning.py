@@ -198,7 +198,10 @@ def tune_now(
                 raise ParameterError(f"{what} {one!r}", "is not in this project", mend)
     found = []
     with pipeline_run(
-        project.root, stage=f"tune {kind}", experiment=project.params.tracking.experiment
+        project.root,
+        stage=f"tune {kind}",
+        experiment=project.params.tracking.experiment,
+        lineage_of=f"tune_{kind}",
     ) as run:
         for fold in folds or known_folds:
             for name in names or known_names:

@@ -30,6 +30,10 @@ COLUMNS = ["cell_a", "cell_b", "kind", "same_cell", "correlation", "overlap", "i
 _SAME_CELL_OFFSET = 0.15
 
 
+MIN_COSINE = 0.9
+"""Of two embeddings that are compared."""
+
+
 class DuplicateParams(BaseModel):
     """Which duplicates are looked for, besides equal pixels; an unknown key is an error.
 
@@ -44,8 +48,6 @@ class DuplicateParams(BaseModel):
         Least correlation of the fine detail of two copies laid over one another.
     min_overlap
         Least area that two copies share, as a part of the smaller image.
-    min_cosine
-        Least cosine similarity of embeddings, where they are given, to be compared.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,7 +56,6 @@ class DuplicateParams(BaseModel):
     n_candidates: int = Field(default=6, ge=1)
     min_correlation: float = Field(default=0.5, gt=0, le=1)
     min_overlap: float = Field(default=0.25, gt=0, le=1)
-    min_cosine: float = Field(default=0.9, gt=0, le=1)
 
 
 def group_duplicates(
@@ -64,9 +65,12 @@ def group_duplicates(
     *,
     jobs: int = 2,
     embeddings: EmbeddingSet | None = None,
+    min_cosine: float = MIN_COSINE,
 ) -> pd.DataFrame:
     """Put duplicates into one group; see `find_duplicates` and `join_families`."""
-    pairs = find_duplicates(cells, root, params, jobs=jobs, embeddings=embeddings)
+    pairs = find_duplicates(
+        cells, root, params, jobs=jobs, embeddings=embeddings, min_cosine=min_cosine
+    )
     return join_families(cells, pairs)
 
 
@@ -77,6 +81,7 @@ def find_duplicates(
     *,
     jobs: int = 2,
     embeddings: EmbeddingSet | None = None,
+    min_cosine: float = MIN_COSINE,
 ) -> pd.DataFrame:
     """Find pairs of cells that are copies of one another.
 
@@ -91,7 +96,10 @@ def find_duplicates(
     jobs
         Worker processes.
     embeddings
-        Embeddings of these cells, whose near pairs are compared besides.
+        Embeddings of these cells, whose near pairs are compared besides. (The stage `prepare` has
+        none yet.)
+    min_cosine
+        Least cosine similarity of two of the embeddings to be compared, in (0, 1].
 
     Returns
     -------
@@ -111,7 +119,7 @@ def find_duplicates(
         raise InputError(f"manifest cell {cell!r}", "has no blake3", "validate the manifest first")
     pairs = _exact(cells)
     if params.near:
-        near = _near(cells, Path(root), params, jobs, embeddings)
+        near = _near(cells, Path(root), params, jobs, embeddings, min_cosine)
         pairs = pd.concat([pairs, near]) if len(near) else pairs
     return pairs.sort_values(["cell_a", "cell_b"], ignore_index=True)
 
@@ -131,6 +139,7 @@ def _near(
     params: DuplicateParams,
     jobs: int,
     embeddings: EmbeddingSet | None,
+    min_cosine: float,
 ) -> pd.DataFrame:
     cells = cells.drop_duplicates("blake3", ignore_index=True)
     ids = cells["cell_id"].to_numpy(dtype=str)
@@ -139,7 +148,9 @@ def _near(
         records = extract_features([root / p for p in cells["path"]], store, jobs=jobs)
         bags = visual_words(records)
         family, rows = np.arange(len(ids)), np.arange(len(ids))
-        candidates = set() if embeddings is None else _by_embedding(ids, embeddings, params)
+        candidates: set[Pair] = set()
+        if embeddings is not None:
+            candidates = _by_embedding(ids, embeddings, min_cosine, params.n_candidates)
         compared: set[Pair] = set()
         fits: dict[Pair, Registration] = {}
         # The nearest of a cell with many copies are all copies, and hide those of a second
@@ -172,11 +183,11 @@ def _near(
     return pd.DataFrame(table, columns=COLUMNS).drop_duplicates(["cell_a", "cell_b"])
 
 
-def _by_embedding(ids: Labels, embeddings: EmbeddingSet, params: DuplicateParams) -> set[Pair]:
+def _by_embedding(
+    ids: Labels, embeddings: EmbeddingSet, min_cosine: float, n_candidates: int
+) -> set[Pair]:
     """Candidates from embeddings, to be compared as they are and mirrored."""
-    alike = near_by_embedding(
-        embeddings.select(ids), params.min_cosine, n_candidates=params.n_candidates
-    )
+    alike = near_by_embedding(embeddings.select(ids), min_cosine, n_candidates=n_candidates)
     a, b = np.searchsorted(ids, alike["cell_a"]), np.searchsorted(ids, alike["cell_b"])
     return {(int(i), int(j), flip) for i, j in zip(a, b, strict=True) for flip in (False, True)}
 

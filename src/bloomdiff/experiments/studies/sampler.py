@@ -1,5 +1,7 @@
 """A TPE sampler whose k-th trial depends on the seed, k and the trials before it, and on no clock.
 
+(Unless an objective is one: `seconds` of the generators' studies.)
+
 A seeded sampler that is built anew for a resumed study would draw its first points again, and
 workers that share a study would draw the same points at once.
 """
