@@ -231,3 +231,13 @@ def test_numbers_with_an_exponent_are_read_as_by_dvc(tmp_path: Path, text: str) 
     assert read_yaml(tmp_path / "params.yaml", exponents=False) == {"k": text}
     write_yaml(tmp_path / "text.yaml", {"k": text})  # text stays text
     assert read_yaml(tmp_path / "text.yaml") == {"k": text}
+
+
+def test_who_reads_the_older_file_reads_it_whole(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("older")
+    with path.open() as reader:
+        with atomic_file(path) as temporary:
+            temporary.write_text("newer")
+        assert reader.read() == "older"
+    assert path.read_text() == "newer"

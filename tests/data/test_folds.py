@@ -361,3 +361,20 @@ def test_the_report_tells_how_often_a_class_of_few_sources_is_trained_on() -> No
     assert notes["z"].startswith("trained on in 2 of 3 folds, and in none in which its cells could")
     assert notes["y"].startswith("2 groups: tested in 1 of 3 folds, trained on in 2; ")
     assert notes["x"] == ""
+
+
+def test_shots_are_drawn_anew_in_each_repeat_and_under_each_seed():
+    cells = manifest(["a", "b"] * 40, split=["train"] * 60 + ["test"] * 20)
+    params = FoldParams(scheme="official", n_repeats=3, shots_per_class=5)
+    drawn = set()
+    for seed in (0, 1):
+        folds = make_folds(cells, params, seed=seed)
+        train = folds[folds["role"] == "train"]
+        drawn |= set(train.groupby("fold")["cell_id"].apply(frozenset))
+    assert len(drawn) == 2 * 3
+
+
+def test_another_seed_validates_on_other_groups():
+    train = embeddings(["a", "b"] * 30, [f"g{i // 3}" for i in range(60)])
+    held = [frozenset(train.group[inner_folds(train, 4, seed)[0][1]]) for seed in range(5)]
+    assert len(set(held)) > 1

@@ -5,7 +5,7 @@ from sklearn.metrics import log_loss
 
 from bloomdiff.diffusion.estimator import EmbeddingDiffusion
 from bloomdiff.diffusion.prior import ClassPrior
-from bloomdiff.diffusion.temperature import UNTESTED, held_out_temperature
+from bloomdiff.diffusion.temperature import TEMPERATURES, UNTESTED, held_out_temperature
 
 
 def cells(per_class, seed, *, d=60, classes=5, gap=2.0):
@@ -82,3 +82,20 @@ def test_it_tempers_probabilities_and_leaves_predictions():
     scores = model.model_.prior.scores(X)
     np.testing.assert_allclose(model.predict_proba(X), softmax(scores / model.temperature_, axis=1))
     np.testing.assert_array_equal(model.predict(X), scores.argmax(axis=1))
+
+
+def test_rare_classes_weigh_as_much_as_common_ones():
+    """What is learned gives the rows themselves as log-likelihoods: scikit-learn is the oracle."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], [300, 12, 12])
+    X = rng.normal(size=(len(y), 3)) + np.where(y == 0, 6, 0.3)[:, None] * np.eye(3)[y]
+
+    class Rows:
+        def scores(self, X):
+            return X
+
+    weight = 1 / np.bincount(y)[y]
+    loss = [log_loss(y, softmax(X / t, axis=1), sample_weight=weight) for t in TEMPERATURES]
+    plain = [log_loss(y, softmax(X / t, axis=1)) for t in TEMPERATURES]
+    assert np.argmin(loss) != np.argmin(plain)
+    assert held_out_temperature(X, y, lambda X, y: Rows()) == TEMPERATURES[np.argmin(loss)]

@@ -1,6 +1,7 @@
 """The report's tables from planted results, checked by hand or by another library."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,9 @@ from bloomdiff.experiments.analysis.reliability import calibration_table, reject
 from bloomdiff.experiments.analysis.traits import trait_table
 from bloomdiff.experiments.summary import estimate_methods
 from bloomdiff.metrics.calibration import scale_temperature
+from bloomdiff.metrics.classification import macro_f1
 from bloomdiff.metrics.costs import CostParams
+from bloomdiff.metrics.resampling import paired_bootstrap
 from bloomdiff.report.fidelity_sections import morphology_section
 
 CLASSES = ["lymphocyte", "myeloblast", "neutrophil_band", "neutrophil_segmented"]
@@ -364,3 +367,45 @@ def test_slides_of_repeated_folds_count_once(judged):
     again = [replace(one, key={**one.key, "fold": "r1" + one.key["fold"][2:]}) for one in judged]
     summary, _ = clinic.differential_tables([*judged, *again], CLASSES, minimum=20, **ABOUT)
     assert summary["n_slides"].unique().tolist() == [30]
+
+
+def test_the_bootstrap_is_that_of_slides_in_one_order_of_cells(judged):
+    # The cells of one method come in another order.
+    back = {name: slice(None, None, -1) for name in ("truth", "proba", "groups", "cell_ids")}
+    mixed = [
+        replace(one, **{k: getattr(one, k)[s] for k, s in back.items()})
+        if one.key["generator"] == "good"
+        else one
+        for one in judged
+    ]
+    table = comparisons.bootstrap_table(mixed, 4, seed=0, confidence=0.95).set_index("generator")
+
+    def pooled(generator):
+        frames = [
+            pd.DataFrame(
+                {"cell": o.cell_ids, "true": o.truth, "predicted": o.predicted, "slide": o.groups}
+            ).assign(seed=o.key["seed"])
+            for o in judged
+            if o.key["generator"] == generator
+        ]
+        return pd.concat(frames).sort_values(["seed", "cell"])
+
+    good, none = pooled("good"), pooled("none")
+    oracle = paired_bootstrap(
+        good["true"].to_numpy(),
+        good["predicted"].to_numpy(),
+        none["predicted"].to_numpy(),
+        partial(macro_f1, n_classes=4),
+        seed=0,
+        groups=good["slide"].to_numpy(dtype=str),
+    )
+    found = table.loc["good", ["boot_gain", "boot_low", "boot_high", "boot_p"]]
+    assert found.to_numpy(float) == pytest.approx(list(oracle.values()))
+
+
+def test_nested_scores_are_of_the_studys_classifier_and_ratio():
+    table = scores(GAIN)
+    others = [table.assign(classifier="knn", macro_f1=0.0), table.assign(ratio="2", macro_f1=0.0)]
+    found = nested.generator_scores(pd.concat([table, *others]), "logistic", "1")
+    assert len(found) == 4 * len(GAIN)
+    assert found["macro_f1"].min() > 0.6

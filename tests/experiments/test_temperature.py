@@ -1,5 +1,7 @@
 """Temperatures: learned on held-out training cells alone, by a generator that never saw them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from bloomdiff.data.embedding_set import EmbeddingSet
 from bloomdiff.data.folds import inner_folds
 from bloomdiff.errors import LeakageError
 from bloomdiff.experiments import temperature
+from bloomdiff.experiments.inner import InnerFolds
 from bloomdiff.experiments.temperature import fit_temperatures
 from bloomdiff.metrics.calibration import fit_temperature
 from bloomdiff.metrics.classification import class_indices
@@ -120,3 +123,50 @@ def test_a_ratio_of_no_row_on_the_inner_side_has_no_temperature():
     assert found.loc["0.01", "n_validated"] == 0  # 0.6 rows: one beside all 60, none beside 40
     assert np.isnan(found.loc["0.01", "temperature"])
     assert found.loc[["0", "1"], "n_validated"].tolist() == [60, 60]
+
+
+def with_views(train, seed=1):
+    noise = np.random.default_rng(seed).standard_normal((len(train), 2, 8)).astype(np.float32)
+    return replace(train, views=train.X[:, None] + noise * np.arange(1, 9, dtype=np.float32))
+
+
+def test_inner_fits_have_the_pool_and_the_units_that_the_outer_ones_have(monkeypatch):
+    train = with_views(cells())
+    pool = with_views(cells(40, 40, seed=2), seed=3)
+    pool = replace(pool, rows=pool.rows.assign(label="", cell_id="p" + pool.rows["cell_id"]))
+    made = []
+
+    def spy(kind, real):
+        def make(*args, **given):
+            model = real(*args, **given)
+            fit = model.fit
+
+            def keep(*args, **given):
+                made.append((kind, given))
+                return fit(*args, **given)
+
+            model.fit = keep
+            return model
+
+        return make
+
+    for name in ("make_classifier", "make_generator"):
+        monkeypatch.setattr(temperature, name, spy(name, getattr(temperature, name)))
+    fit_temperatures(
+        train,
+        pool,
+        generator=("gaussian", {}),
+        classifier=("logistic", {}),
+        ratios=(1.0,),
+        allocation="balance",
+        n_splits=3,
+        seed=0,
+    )
+    folds = InnerFolds(train, pool, n_splits=3, seed=0)
+    assert [kind for kind, _ in made] == ["make_generator", "make_classifier"] * 3
+    for fold, (_, generated), (_, classified) in zip(folds, made[::2], made[1::2], strict=True):
+        assert 0 < len(fold.pool) < len(pool)
+        np.testing.assert_array_equal(generated["X_unlabelled"], fold.pool.X)
+        np.testing.assert_array_equal(classified["pool"].cell_id, fold.pool.cell_id)
+        for given in (generated, classified):
+            np.testing.assert_array_equal(given["whitening"].inwards, fold.whitening.inwards)

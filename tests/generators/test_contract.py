@@ -4,13 +4,15 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from pictured_rows import PicturedRows, names
 from threadpoolctl import threadpool_limits
 from tiny_stable_diffusion import tiny_weights
 
-from bloomdiff.data.embedding_set import SyntheticSet
+from bloomdiff.data.embedding_set import EmbeddingSet, SyntheticSet
 from bloomdiff.data.fingerprint import Fingerprint
+from bloomdiff.data.view_whitening import ViewWhitening
 from bloomdiff.errors import InputError, IntegrityError, ParameterError
 from bloomdiff.generators import GENERATORS, Generator, load_generator, make_generator
 from bloomdiff.generators.tabular import TabularGenerator
@@ -325,3 +327,28 @@ def test_feedback_where_no_row_varies():
     generator = make_generator("diffusion", {"feedback": 1.0, "n_steps": 0}, seed=0)
     generator.fit(X, y, fingerprint=FINGERPRINT)
     np.testing.assert_array_equal(generator.sample(y, seed=0), X)
+
+
+def test_a_generators_units_are_those_of_training_cells_and_pool():
+    def seen(n, prefix, seed):
+        rng = np.random.default_rng(seed)
+        ids = [f"{prefix}{i}" for i in range(n)]
+        rows = pd.DataFrame({"cell_id": ids, "label": ["a", "b"] * (n // 2), "group": prefix})
+        views = rng.normal(size=(n, 3, 4)) * (1 + np.arange(4)[:: 1 if seed else -1])
+        return EmbeddingSet(
+            rng.normal(size=(n, 4)).astype(np.float32), rows, {}, views.astype(np.float32)
+        )
+
+    train, pool = seen(20, "train", 0), seen(60, "pool", 1)
+    made = make_generator("gaussian", seed=0).fit_cells(train, pool)
+    np.testing.assert_array_equal(made._outwards, ViewWhitening.of(train, pool).outwards)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "jitter", "smote", "oversample", "kde", "mixup"])
+def test_classes_have_draws_of_their_own(name):
+    """Of classes with the same rows, equal draws would give the same samples."""
+    X = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
+    y = np.repeat(["a", "b"], 30)
+    g = make_generator(name, seed=0).fit(np.tile(X, (2, 1)), y, fingerprint=Fingerprint.of(["s"]))
+    rows = g.sample(np.repeat(["a", "b"], 8), seed=0)
+    assert not np.allclose(rows[:8], rows[8:])

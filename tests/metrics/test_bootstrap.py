@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from bloomdiff.metrics.base import Score
 from bloomdiff.metrics.bootstrap import bootstrap_counts, resampled_means, resampled_medians
+from bloomdiff.metrics.resampling import _interval
 
 
 def test_counts_sum_to_the_rows_and_follow_the_seed() -> None:
@@ -57,3 +59,12 @@ def test_an_interval_leaves_undefined_resamples_out() -> None:
 def test_counts_that_are_unknown_give_no_median() -> None:
     counts = np.full((4, 3), np.nan, dtype=np.float32)
     assert np.isnan(resampled_medians(np.arange(4.0), counts)).all()
+
+
+@pytest.mark.parametrize("n_units", [5, 12, 400])
+def test_percentiles_are_expanded_as_in_the_paper(n_units: int) -> None:
+    """Hesterberg (2015), equation 8: alpha / 2 becomes Φ(-√(n / (n - 1)) t)."""
+    draws = np.linspace(0, 1, 100_001)
+    t = stats.t.ppf(0.975, n_units - 1)
+    tail = stats.norm.cdf(-np.sqrt(n_units / (n_units - 1)) * t)
+    assert _interval(draws, n_units, 0.95) == pytest.approx((tail, 1 - tail), abs=1e-5)

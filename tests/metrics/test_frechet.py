@@ -10,7 +10,10 @@ from bloomdiff.metrics.frechet import (
     frechet_distance,
     frechet_infinity,
     frechet_influences,
+    frechet_score,
 )
+from bloomdiff.metrics.reference import Reference
+from bloomdiff.metrics.set_comparison import SetComparison
 
 
 @pytest.mark.parametrize(
@@ -99,3 +102,24 @@ def test_extrapolation_takes_the_bias_away() -> None:
     )
     with pytest.raises(InputError, match="real rows: too few: needs 26, has 25"):
         frechet_infinity(shifted[:25], shifted, seed=0)
+
+
+def test_influences_of_the_second_set_too() -> None:
+    rng = np.random.default_rng(1)
+    X, Y = rng.normal(size=(200, 5)), rng.normal(size=(150, 5)) * 1.3 + 0.5
+    _, _, of_y = frechet_influences(Moments.of(X), Moments.of(Y))
+    big = np.repeat(Y, 500, axis=0)
+    for row in (3, 77):
+        heavier = np.vstack([big, np.repeat(Y[row : row + 1], 500, axis=0)])
+        moved = frechet_distance(X, heavier) - frechet_distance(X, big)
+        assert moved == pytest.approx(500 / len(heavier) * of_y[row], rel=0.05, abs=2e-4)
+
+
+def test_the_interval_knows_how_few_synthetic_rows_there_are() -> None:
+    rng = np.random.default_rng(4)
+    train, test = rng.normal(size=(2, 600, 4))
+    reference = Reference.of(train, test, seed=0, n_bootstrap=2000)
+    comparison = SetComparison.of(reference, rng.normal(size=(60, 4)) + 0.5)
+    parts = frechet_influences(reference.test_moments, Moments.of(comparison.synthetic))[1:]
+    expected = sum(part.var() / len(part) for part in parts) ** 0.5
+    assert frechet_score(comparison).draws.std() == pytest.approx(expected, rel=0.1)

@@ -6,7 +6,10 @@ from prdc import compute_prdc
 
 from bloomdiff.errors import InputError
 from bloomdiff.metrics import blocks
+from bloomdiff.metrics.evaluation import evaluate_synthetic
+from bloomdiff.metrics.frechet import frechet_distance
 from bloomdiff.metrics.manifold import precision_recall_density_coverage as ours
+from bloomdiff.metrics.reference import Reference
 
 
 @settings(max_examples=25, deadline=None)
@@ -69,3 +72,21 @@ def test_a_perfect_a_distant_and_a_collapsed_generator() -> None:
 def test_bad_input_is_told(real: np.ndarray, synthetic: np.ndarray, match: str) -> None:
     with pytest.raises(InputError, match=match):
         ours(real, synthetic)
+
+
+@pytest.mark.parametrize("k", [3, 5])
+def test_the_registered_metrics_are_the_function(k: int) -> None:
+    rng = np.random.default_rng(0)
+    train, test, synthetic = (rng.normal(size=(n, 3)) for n in (80, 60, 70))
+    synthetic[:, 0] = 2 * synthetic[:, 0] + 0.5
+    test *= 0.8
+    records = evaluate_synthetic(synthetic, train, test, seed=0, k=k, n_bootstrap=0)
+    found = {r["metric"]: r["value"] for r in records}
+    scale = Reference.of(train, test, seed=0).scale
+    expected = ours(scale(test), scale(synthetic), k=k)
+    assert len(set(expected.values())) == 4
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value), name
+    assert found["frechet_distance"] == pytest.approx(
+        frechet_distance(scale(test), scale(synthetic))
+    )

@@ -432,3 +432,22 @@ def test_a_share_of_classes_that_nobody_can_tell_any_more_is_no_error(world):
     assert head.table["predicted"].ne("").all()
     again = build_queue(bare, embeddings, plan(12, strategy="random", per_class=0.2), before=head)
     assert len(again) == 12
+
+
+def test_later_rounds_know_what_is_queued_and_draw_anew(tmp_path, monkeypatch):
+    asked, select = [], filling.select
+
+    def spy(X, **given):
+        asked.append((given["seed"], given["X_pending"]))
+        return select(X, **given)
+
+    monkeypatch.setattr(filling, "select", spy)
+    cells, embeddings = make(tmp_path, n=600, images=False)
+    plan = Plan(strategy="margin", seed=7, limits=Limits(objects=100, per_slide=1))
+    table = build_queue(cells, embeddings, plan).table
+    assert [seed for seed, _ in asked] == list(range(7, 7 + len(asked)))
+    assert len(asked) > 1
+    for _, pending in asked:
+        queued = table["cell_id"][: len(pending)].tolist()
+        np.testing.assert_array_equal(pending, embeddings.select(queued).X)
+    assert len(asked[1][1]) > 0

@@ -10,6 +10,7 @@ from PIL import Image
 
 from bloomdiff.errors import InputError
 from bloomdiff.selection.exchange import FORMATS, Sheet, read_answers
+from bloomdiff.selection.exchange.returned import apply_answers
 from bloomdiff.selection.limits import Limits
 from bloomdiff.selection.plan import Plan, build_queue
 from bloomdiff.selection.queue import Queue
@@ -294,3 +295,13 @@ def test_another_control_is_not_the_class(tmp_path):
     (path / "tasks.json").write_text(json.dumps(tasks))
     found = read_answers(path, "label-studio", queue)
     assert found == {tasks[0]["data"]["cells"].popitem()[1]: "monocyte"}
+
+
+def test_cells_verified_before_stay_verified(tmp_path):
+    cells, _ = make(tmp_path, images=False)
+    once = apply_answers(cells, {"lab/cell-020": "basophil"}, tmp_path)
+    twice = apply_answers(once, {"lab/cell-021": "monocyte"}, tmp_path)
+    assert twice.loc[twice["verified"] == "yes", "cell_id"].tolist() == [
+        "lab/cell-020",
+        "lab/cell-021",
+    ]

@@ -266,3 +266,17 @@ def test_every_seed_that_parameters_allow_can_be_replayed(cells, strategy):
     choose = by_strategy(strategy)
     played = replay(pool, test, choose, budgets=[5, 9], seed=2**31 - 1)
     assert len(played.order) == 9
+
+
+def test_the_judge_has_the_seed():
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=120)
+    X = (rng.normal(size=(120, 4)) + 2 * np.eye(3, 4)[y]).astype(np.float32)
+    ids = [f"c{i}" for i in range(120)]
+    rows = pd.DataFrame({"cell_id": ids, "label": np.array(list("abc"))[y], "group": ids})
+    pool, test = hold_out(EmbeddingSet(X, rows), 3, seed=0)
+    judge = Judge("mlp", {"steps": 20})
+    first, again, other = (
+        full_score(pool, test, seed=seed, judge=judge)["log_loss"] for seed in (0, 0, 1)
+    )
+    assert first == again != other
