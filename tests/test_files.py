@@ -14,7 +14,15 @@ import pytest
 from dvc.utils.serialize import loads_yaml
 
 from bloomdiff.errors import InputError
-from bloomdiff.files import atomic_dir, atomic_file, read_json, read_yaml, sha256_file, write_yaml
+from bloomdiff.files import (
+    atomic_dir,
+    atomic_file,
+    read_json,
+    read_yaml,
+    sha256_file,
+    writable,
+    write_yaml,
+)
 
 CHANGES = ("rename", "unlink", "rmdir", "mkdir")
 
@@ -213,6 +221,12 @@ def test_places_that_no_system_has_are_one_line(tmp_path: Path) -> None:
         atomic_file(tmp_path / ("n" * 300)),
     ):
         pass
+
+
+def test_what_is_no_fault_of_the_folder_stays_what_it_is(tmp_path: Path) -> None:
+    for error in (ConnectionError("no answer"), FileNotFoundError(errno.ENOENT, "of another")):
+        with pytest.raises(type(error)), writable(tmp_path):
+            raise error
 
 
 def test_a_folder_in_place_of_a_file_is_one_line(tmp_path: Path) -> None:

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+_NO_PLACE = _NO_ROOM | {
+    *(errno.EEXIST, errno.ENOTDIR, errno.EACCES, errno.EPERM),
+    *(errno.ENAMETOOLONG, errno.ELOOP),
+}
+
+
 @contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it into place if the block succeeds.
@@ -56,12 +63,12 @@ def writable(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
+        # A server that does not answer is an OSError as well, and none of the folder's.
+        if error.errno not in _NO_PLACE:
+            raise
         raise InputError(
             str(folder), f"is no folder to write to ({error.strerror})", "name another place"
         ) from None
-
-
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 @contextmanager
