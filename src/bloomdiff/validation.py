@@ -44,9 +44,9 @@ def _explain(where: str, model: type[BaseModel], mistake: Any) -> BloomDiffError
     place = f"{where}: {'.'.join(keys)}" if keys else where
     if mistake["type"] == "extra_forbidden":
         known = _known_keys(model, keys)
-        near = difflib.get_close_matches(keys[-1], known, n=1)
-        mend = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-        mend = mend if known else "nothing can be set here: write {}"
+        mend = f"known here: {', '.join(known)}" if known else "nothing can be set here: write {}"
+        if near := difflib.get_close_matches(keys[-1], known, n=1):
+            mend = f"did you mean {near[0]!r}?"
         return ParameterError(place, "is not a known key", mend)
     if mistake["type"] == "missing":
         return ParameterError(place, "is missing", "add it")

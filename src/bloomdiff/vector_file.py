@@ -57,7 +57,7 @@ def to_table(path: str | Path, rows: pd.DataFrame, reserved: Sequence[str]) -> p
 
 
 def write_vectors(
-    path: str | Path, rows: pa.Table, vectors: Mapping[str, Floats], meta: dict[str, Any]
+    path: str | Path, table: pa.Table, vectors: Mapping[str, Floats], meta: dict[str, Any]
 ) -> None:
     """Write the file, atomically; equal content gives equal bytes.
 
@@ -65,8 +65,8 @@ def write_vectors(
     ----------
     path
         Target.
-    rows
-        Row-aligned table, as `to_table` makes it.
+    table
+        Its rows, as `to_table` makes them.
     vectors
         Float32 `(n, ...)` by column, each written as a list of fixed length a row.
     meta
@@ -75,7 +75,8 @@ def write_vectors(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = rows
+    plain = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
+    text = [of.name for of in table.schema if not any(is_one(of.type) for is_one in plain)]
     for key, values in vectors.items():
         flat = pa.array(values.reshape(-1), type=pa.float32())
         width = math.prod(values.shape[1:])
@@ -83,8 +84,6 @@ def write_vectors(
     table = table.replace_schema_metadata(
         {**(table.schema.metadata or {}), METADATA_KEY: json.dumps(meta, sort_keys=True)}
     )
-    plain = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
-    text = [of.name for of in rows.schema if not any(is_one(of.type) for is_one in plain)]
     with atomic_file(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", use_dictionary=text)
 
