@@ -143,7 +143,7 @@ def test_the_sweep_of_another_primary_classifier_is_refused(project):
     path = project.root / "params.yaml"
     text = path.read_text().replace("primary: logistic", "primary: knn")
     path.write_text(text.replace("    logistic: {}", "    knn: {}"))
-    with pytest.raises(IntegrityError, match=r"lacks classifier knn, .*dvc repro classify"):
+    with pytest.raises(IntegrityError, match=r"is about logistic, not knn .*dvc repro classify"):
         register(Project(project.root))
 
 

@@ -39,9 +39,9 @@ def read_sweep(project: Project, *names: str) -> dict[str, pd.DataFrame]:
                     f"not {project.params.primary} (sweep.primary of params.yaml)",
                     _MEND,
                 )
-        if name == "scores":
-            _check_scores(project, table)
         tables[name] = table
+    if "scores" in tables:  # the primary classifier first: it says more
+        _check_scores(project, tables["scores"])
     return tables
 
 
